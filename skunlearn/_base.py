@@ -1,0 +1,85 @@
+"""What all classifiers that forget have in common.
+
+Think twice before adding to this class: both kinds of unlearning must need it.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
+
+from skunlearn._compat import CallbackSupportMixin, _message_with_time
+from skunlearn._records import Request
+from skunlearn._rows import Rows
+from skunlearn._validation import check_positions
+from skunlearn.exceptions import ForgetIndexError
+
+__all__ = ["BaseUnlearningClassifier", "all_or_nothing"]
+
+
+class BaseUnlearningClassifier(
+    MetaEstimatorMixin, ClassifierMixin, CallbackSupportMixin, BaseEstimator
+):
+    """Base of the classifiers that forget: requests, and what is left of the rows.
+
+    A subclass says in ``_rows`` where its rows are, and in ``_find_groups`` which
+    positions belong to a group.
+    """
+
+    verbose: int | bool
+
+    @property
+    def _rows(self) -> Rows:
+        raise NotImplementedError
+
+    @property
+    def forgotten_indices_(self) -> np.ndarray:
+        """Positions that were forgotten, ascending."""
+        return np.flatnonzero(~self._rows.retained)
+
+    @property
+    def retained_indices_(self) -> np.ndarray:
+        """Positions that are retained, ascending."""
+        return np.flatnonzero(self._rows.retained)
+
+    def _find_groups(self, groups: Any) -> np.ndarray:
+        raise NotImplementedError
+
+    def _resolve(self, X_idx: Any, groups: Any) -> Request:
+        """Return the positions that a request names, by index, by group or both."""
+        if X_idx is None and groups is None:
+            raise ForgetIndexError(
+                "nothing to forget was named: give X_idx (positions in the data given "
+                "to fit) or groups (ids as given to fit), or both."
+            )
+        named = []
+        if X_idx is not None:
+            named.append(check_positions(X_idx, self._rows.n_positions))
+        if groups is not None:
+            named.append(self._find_groups(groups))
+        positions = np.unique(np.concatenate(named))
+        retained = positions[self._rows.retained[positions]]
+        return Request(retained, len(positions))
+
+    def _say(self, message: str, seconds: float) -> None:
+        """Print one line of progress as scikit-learn does, if `verbose` is set."""
+        if self.verbose:
+            print(_message_with_time(type(self).__name__, message, seconds))
+
+
+@contextmanager
+def all_or_nothing(method: str) -> Iterator[float]:
+    """Tell whoever sees an error from the block that nothing has changed.
+
+    Yields the time at which the block began.
+    """
+    try:
+        yield time.perf_counter()
+    except BaseException as error:
+        error.add_note(
+            f"{method} changed nothing: the classifier is what it was before the call."
+        )
+        raise

@@ -1,0 +1,41 @@
+"""The only importer of private scikit-learn names, and of names not in every version.
+
+Everything here is either private in scikit-learn (and could move) or newer than the
+oldest version that skunlearn supports.
+"""
+
+from typing import Any
+
+from sklearn.base import _fit_context
+from sklearn.utils import _safe_indexing
+from sklearn.utils._metadata_requests import _routing_enabled
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._user_interface import _message_with_time
+from sklearn.utils.validation import _check_sample_weight
+
+try:
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+
+    HAS_CALLBACKS = True
+except ImportError:  # scikit-learn < 1.9
+    HAS_CALLBACKS = False
+    CallbackSupportMixin = type("CallbackSupportMixin", (), {})
+
+    def with_callbacks(method: Any) -> Any:
+        """Return the method as it is: this scikit-learn has no callbacks."""
+        return method
+
+
+__all__ = [
+    "HAS_CALLBACKS",
+    "CallbackSupportMixin",
+    "HasMethods",
+    "Interval",
+    "StrOptions",
+    "_check_sample_weight",
+    "_fit_context",
+    "_message_with_time",
+    "_routing_enabled",
+    "_safe_indexing",
+    "with_callbacks",
+]

@@ -1,0 +1,86 @@
+"""What one forget request was and what it cost."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["ForgetRecord", "Request"]
+
+
+@dataclass(frozen=True)
+class ForgetRecord:
+    """Receipt of one call of ``forget``, or of ``retrain``.
+
+    It holds counts and indices of constituents only: never a row, a label, a
+    position or the id of a group. ``dataclasses.asdict`` makes it ready for JSON.
+
+    Parameters
+    ----------
+    n_requested : int
+        Distinct positions that the request named.
+    n_forgotten : int
+        Positions that were retained before the request and are not any more.
+    n_already_forgotten : int
+        Requested positions that had been forgotten before.
+    shards : tuple of int
+        Indices into ``estimators_`` of the constituents that were trained (where a
+        single class or no row at all was left: replaced).
+    n_slices_retrained : int
+        Training steps made, over all shards.
+    n_samples_retrained : int
+        Rows passed to training, once for every pass over them.
+    n_samples_full_retrain : int
+        Rows that fitting everything anew on the retained rows would pass to training.
+    seconds : float
+        Wall-clock time of the call.
+    kind : {"exact", "approximate"}
+        Which guarantee the result has.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skunlearn import ShardedUnlearningClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> classifier = ShardedUnlearningClassifier(n_shards=4, random_state=0)
+    >>> record = classifier.fit(X, y).forget([3, 4]).forget_records_[-1]
+    >>> record.n_forgotten, record.kind
+    (2, 'exact')
+    >>> record.n_samples_retrained < record.n_samples_full_retrain
+    True
+    """
+
+    n_requested: int
+    n_forgotten: int
+    n_already_forgotten: int
+    shards: tuple[int, ...]
+    n_slices_retrained: int
+    n_samples_retrained: int
+    n_samples_full_retrain: int
+    seconds: float
+    kind: str
+
+
+@dataclass(frozen=True)
+class Request:
+    """A checked forget request.
+
+    Parameters
+    ----------
+    positions : ndarray
+        Distinct positions that are to be forgotten and still retained.
+    n_requested : int
+        Distinct positions that were named.
+    """
+
+    positions: np.ndarray
+    n_requested: int
+
+    @property
+    def n_already_forgotten(self) -> int:
+        """Return how many of the named positions had been forgotten before."""
+        return self.n_requested - len(self.positions)
+
+    @classmethod
+    def nothing(cls) -> "Request":
+        """Return the request that names no position."""
+        return cls(np.empty(0, dtype=np.int64), 0)

@@ -1,0 +1,130 @@
+"""The rows that a classifier keeps so that it can train again, held once.
+
+Users name a row by its *position*: its place in the ``X`` given to ``fit``. The store
+keeps rows in training order, so that what is trained together lies together in memory;
+the place of a row there is its *slot*.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from skunlearn._containers import is_frame, join_rows, take_rows
+
+__all__ = ["Batch", "Rows"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some rows on their way to training: features, labels, weights (or None)."""
+
+    X: Any
+    y: np.ndarray
+    sample_weight: np.ndarray | None
+
+    @property
+    def size(self) -> int:
+        """Return the number of rows."""
+        return len(self.y)
+
+    def take(self, indices: np.ndarray) -> "Batch":
+        """Return a copy of the rows at the given indices."""
+        weight = self.sample_weight
+        return Batch(
+            take_rows(self.X, indices),
+            self.y.take(indices),
+            None if weight is None else weight.take(indices),
+        )
+
+    def join(self, other: "Batch") -> "Batch":
+        """Return these rows followed by those of `other`."""
+        weight = None
+        if self.sample_weight is not None or other.sample_weight is not None:
+            weight = np.concatenate([self._weights(), other._weights()])
+        y = np.concatenate([self.y, other.y])
+        return Batch(join_rows(self.X, other.X), y, weight)
+
+    def _weights(self) -> np.ndarray:
+        if self.sample_weight is None:
+            return np.ones(self.size)
+        return self.sample_weight
+
+
+@dataclass(frozen=True)
+class Rows:
+    """All rows that were ever given, the forgotten ones overwritten.
+
+    Parameters
+    ----------
+    held : Batch
+        The rows, by slot.
+    slot_of : ndarray of shape (n_positions,)
+        Slot of every position.
+    retained : ndarray of shape (n_positions,), dtype bool
+        Whether the row at each position is still retained.
+    """
+
+    held: Batch
+    slot_of: np.ndarray
+    retained: np.ndarray
+
+    @classmethod
+    def in_order(cls, batch: Batch, order: np.ndarray) -> "Rows":
+        """Copy the rows of `batch`, the one at position ``order[i]`` to slot ``i``."""
+        slot_of = np.empty_like(order)
+        slot_of[order] = np.arange(len(order))
+        return cls(batch.take(order), slot_of, np.ones(len(order), dtype=bool))
+
+    @property
+    def n_positions(self) -> int:
+        """Return how many rows were ever given."""
+        return len(self.slot_of)
+
+    def take(self, slots: np.ndarray) -> Batch:
+        """Return a copy of the rows at the given slots."""
+        return self.held.take(slots)
+
+    def append(self, other: "Rows") -> "Rows":
+        """Return these rows followed by those of `other`, positions counting on."""
+        return Rows(
+            self.held.join(other.held),
+            np.concatenate([self.slot_of, other.slot_of + self.n_positions]),
+            np.concatenate([self.retained, other.retained]),
+        )
+
+    def prepare_forget(self, positions: np.ndarray) -> "Rows":
+        """Do all of the forgetting that can fail, and return what to forget in.
+
+        A data frame cannot be overwritten in place without changing its dtypes: it is
+        copied, with a retained row in the place of every forgotten one.
+        """
+        if not is_frame(self.held.X):
+            return self
+        retained = self.retained.copy()
+        retained[positions] = False
+        source = np.arange(self.n_positions)
+        source[self.slot_of[~retained]] = self.slot_of[retained.argmax()]
+        return replace(self, held=replace(self.held, X=take_rows(self.held.X, source)))
+
+    def forget(self, positions: np.ndarray) -> None:
+        """Overwrite the rows at the given positions and mark them as forgotten."""
+        slots = self.slot_of[positions]
+        X, y, weight = self.held.X, self.held.y, self.held.sample_weight
+        self.retained[positions] = False
+        if sparse.issparse(X):
+            _scrub_sparse(X, slots)
+        elif not is_frame(X):
+            X[slots] = np.zeros((), X.dtype)
+        y[slots] = np.zeros((), y.dtype)
+        if weight is not None:
+            weight[slots] = 0.0
+
+
+def _scrub_sparse(X: Any, slots: np.ndarray) -> None:
+    """Overwrite the values and the column indices of some rows of a CSR matrix."""
+    for slot in slots:
+        stored = slice(X.indptr[slot], X.indptr[slot + 1])
+        X.data[stored] = 0
+        X.indices[stored] = 0

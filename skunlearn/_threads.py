@@ -1,0 +1,52 @@
+"""One thread for numerical libraries, so that results do not depend on how many."""
+
+import sys
+import threading
+from types import TracebackType
+
+# A dependency of scikit-learn's own, of the same maintainers.
+from threadpoolctl import ThreadpoolController
+
+__all__ = ["single_threaded"]
+
+
+class _SingleThreaded:
+    """Context in which BLAS and OpenMP use one thread in this process.
+
+    The limit is a property of the process, so nested and concurrent uses share it: the
+    first to enter sets it and the last to leave restores what was before. (Limiting
+    inside each job of a thread pool instead would race, and leave the limit behind.)
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._depth = 0
+        self._controller: ThreadpoolController | None = None
+        self._n_modules = -1
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._depth == 0:
+                self._limit = self._find_libraries().limit(limits=1)
+            self._depth += 1
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with self._lock:
+            self._depth -= 1
+            if self._depth == 0:
+                self._limit.restore_original_limits()
+
+    def _find_libraries(self) -> ThreadpoolController:
+        """Search for libraries (3 ms), again only when modules were imported since."""
+        if self._controller is None or self._n_modules != len(sys.modules):
+            self._controller = ThreadpoolController()
+            self._n_modules = len(sys.modules)
+        return self._controller
+
+
+single_threaded = _SingleThreaded()

@@ -1,0 +1,575 @@
+"""The public classifier of exact unlearning."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from sklearn.base import is_classifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.utils import check_random_state, get_tags
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from skunlearn._base import BaseUnlearningClassifier, all_or_nothing
+from skunlearn._compat import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    _fit_context,
+    with_callbacks,
+)
+from skunlearn._containers import is_frame
+from skunlearn._interrupts import uninterrupted
+from skunlearn._progress import Progress
+from skunlearn._records import ForgetRecord, Request
+from skunlearn._rows import Rows
+from skunlearn._threads import single_threaded
+from skunlearn.exceptions import ForgetIndexError, UnsupportedEstimatorError
+from skunlearn.sharding._aggregation import ScoreKind, aggregate, find_score_kind
+from skunlearn.sharding._bases import allows_nan, check_weights, make_recipe
+from skunlearn.sharding._changes import (
+    complete,
+    plan_addition,
+    plan_fit,
+    plan_removal,
+    plan_retraining,
+)
+from skunlearn.sharding._inputs import (
+    check_batch,
+    check_newcomers,
+    check_same_kind,
+    check_samples,
+)
+from skunlearn.sharding._layout import Layout
+from skunlearn.sharding._state import Plan, State
+
+__all__ = ["ShardedUnlearningClassifier"]
+
+
+def _estimator_has(method: str) -> Callable[[Any], bool]:
+    """Make a check that the wrapped estimator has a method."""
+
+    def check(self: "ShardedUnlearningClassifier") -> bool:
+        getattr(self._get_estimator(), method)  # its own AttributeError becomes ours
+        return True
+
+    return check
+
+
+class ShardedUnlearningClassifier(BaseUnlearningClassifier):
+    """Exact unlearning for any classifier, by training it in isolated shards.
+
+    Rows are spread over shards and a clone of `estimator`, a *constituent*, is trained
+    on each; the constituents vote. To forget a row only its shard is trained again,
+    from the last checkpoint that never saw it. The result is, bit for bit, the
+    classifier that a fit on the retained rows alone gives with the same
+    `random_state`. See the :ref:`user guide <exact_unlearning>`.
+
+    Parameters
+    ----------
+    estimator : classifier, default=None
+        The classifier to wrap; clones of it are fitted. None stands for
+        ``LogisticRegression()``.
+    n_shards : int, default=8
+        Number of isolated parts. More of them make forgetting cheaper and each
+        constituent weaker.
+    n_slices : int, default=1
+        Number of checkpoints of each shard. More than one needs an estimator that can
+        go on training: with ``partial_fit``, or ``LogisticRegression``.
+    partition : {"uniform"}, default="uniform"
+        How rows are spread. "uniform": by a keyed hash of their identity.
+    n_replicas : int, default=1
+        Number of shards that each row joins. More make constituents stronger and
+        forgetting dearer.
+    slice_training : {"cumulative", "sequential"}, default="cumulative"
+        What is trained on at slice j: slices 1 to j, or slice j alone.
+    n_epochs : int, default=1
+        Passes of ``partial_fit`` over each shard. With cumulative slices each slice
+        gets its share of them, at least one.
+    voting : {"soft", "hard"}, default="soft"
+        "soft": the mean of probabilities, or of decision values where `estimator` has
+        no probabilities. "hard": the majority; ties go to the higher mean.
+    n_jobs : int, default=None
+        Number of jobs that train shards, and of threads that predict. The result does
+        not depend on it. None is 1 unless in a :obj:`joblib.parallel_config` context.
+    random_state : int, RandomState instance or None, default=None
+        Determines where rows belong and all randomness of the constituents. None
+        draws it once, at fit.
+    verbose : int or bool, default=0
+        Whether to print a line for each shard that is trained.
+
+    Attributes
+    ----------
+    estimators_ : list
+        The constituents, in order of shards. None where a shard has no rows or, after
+        a deferred forget, nothing that it may answer from.
+    classes_ : ndarray of shape (n_classes,)
+        Classes of the retained rows.
+    n_features_in_ : int
+        Number of features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of features seen in `fit`, if all are strings.
+    forget_records_ : list of ForgetRecord
+        One receipt for each call of `forget` and `retrain`.
+    forgotten_indices_ : ndarray
+        Positions that were forgotten.
+    retained_indices_ : ndarray
+        Positions that are retained.
+    n_pending_ : int
+        Forgotten positions whose shards are still to be trained by `retrain`.
+
+    See Also
+    --------
+    sklearn.ensemble.BaggingClassifier : Votes of one classifier trained on many
+        samples, without forgetting.
+
+    Notes
+    -----
+    The object keeps the retained rows, since it must be able to train on them: so does
+    its pickle. The values of a forgotten row are overwritten at once.
+
+    Forgetting k rows trains at most k * `n_replicas` of the `n_shards` constituents;
+    expected costs are those of SISA [1]_, section V.
+
+    References
+    ----------
+    .. [1] L. Bourtoule et al., "Machine Unlearning", IEEE Symposium on Security and
+       Privacy, 2021. :arxiv:`1912.03817`
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skunlearn import ShardedUnlearningClassifier
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> classifier = ShardedUnlearningClassifier(
+    ...     make_pipeline(StandardScaler(), LogisticRegression()), random_state=0
+    ... )
+    >>> classifier.fit(X, y).score(X, y) > 0.95
+    True
+    >>> classifier.forget([7, 42]).score(X, y) > 0.95
+    True
+    >>> classifier.forgotten_indices_
+    array([ 7, 42])
+    """
+
+    # Metadata that fit wants without being asked to by set_fit_request.
+    __metadata_request__fit = {"sample_weight": True, "groups": True}
+    __metadata_request__partial_fit = {"sample_weight": True, "groups": True}
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "estimator": [HasMethods(["fit", "predict"]), None],
+        "n_shards": [Interval(Integral, 1, None, closed="left")],
+        "n_slices": [Interval(Integral, 1, None, closed="left")],
+        "partition": [StrOptions({"uniform"})],
+        "n_replicas": [Interval(Integral, 1, None, closed="left")],
+        "slice_training": [StrOptions({"cumulative", "sequential"})],
+        "n_epochs": [Interval(Integral, 1, None, closed="left")],
+        "voting": [StrOptions({"soft", "hard"})],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        estimator: Any = None,
+        *,
+        n_shards: int = 8,
+        n_slices: int = 1,
+        partition: str = "uniform",
+        n_replicas: int = 1,
+        slice_training: str = "cumulative",
+        n_epochs: int = 1,
+        voting: str = "soft",
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        verbose: int | bool = 0,
+    ) -> None:
+        self.estimator = estimator
+        self.n_shards = n_shards
+        self.n_slices = n_slices
+        self.partition = partition
+        self.n_replicas = n_replicas
+        self.slice_training = slice_training
+        self.n_epochs = n_epochs
+        self.voting = voting
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @with_callbacks
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        groups: Any = None,
+        forget_proba: Any = None,
+    ) -> "ShardedUnlearningClassifier":
+        """Train a constituent on each shard; what was fitted before is dropped.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
+            The rows. Their places are the positions that `forget` takes.
+        y : array-like of shape (n_samples,)
+            Their labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Their weights. A row of weight 0 is not learnt, and not in any shard.
+        groups : array-like of shape (n_samples,), default=None
+            The data subject of each row: integers, strings or dates. Rows of one group
+            share their shards and slice and can be forgotten together. Only keyed
+            hashes of the ids are kept.
+        forget_proba : array-like of shape (n_samples,), default=None
+            How likely each row is to be forgotten, in [0, 1]. Inside a shard the most
+            likely come last, where forgetting is cheapest.
+
+        Returns
+        -------
+        ShardedUnlearningClassifier
+            The fitted classifier.
+
+        Raises
+        ------
+        UnsupportedEstimatorError
+            If `estimator` cannot do what the parameters ask for.
+        """
+        estimator = self._get_estimator()
+        self._check_settings(estimator)
+        batch = check_batch(self, estimator, X, y, sample_weight, reset=True)
+        root = check_random_state(self.random_state).randint(2**64 - 1, dtype=np.uint64)
+        layout = Layout(int(root), self.n_shards, self.n_slices, self.n_replicas)
+        recipe = make_recipe(
+            estimator,
+            root_seed=int(root),
+            n_slices=self.n_slices,
+            cumulative=self.slice_training == "cumulative",
+            n_epochs=self.n_epochs,
+        )
+        if sample_weight is not None:
+            check_weights(recipe)
+        newcomers = check_newcomers(layout, batch, 0, groups, forget_proba)
+        self._state = self._train(plan_fit(recipe, layout, newcomers), "fit")
+        return self
+
+    @with_callbacks
+    @_fit_context(prefer_skip_nested_validation=False)
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        classes: Any = None,
+        sample_weight: Any = None,
+        *,
+        groups: Any = None,
+        forget_proba: Any = None,
+    ) -> "ShardedUnlearningClassifier":
+        """Learn new rows: a new last slice in each shard that they fall in.
+
+        Their positions count on from those of the rows before. A shard whose estimator
+        cannot go on training is trained anew on all its rows. The first call is a
+        `fit`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
+            The new rows.
+        y : array-like of shape (n_samples,)
+            Their labels; new classes may be among them.
+        classes : array-like of shape (n_classes,), default=None
+            Labels that may occur. Not needed, but checked if it is given.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Their weights.
+        groups : array-like of shape (n_samples,), default=None
+            Their groups; due exactly if the rows before had groups.
+        forget_proba : array-like of shape (n_samples,), default=None
+            How likely each is to be forgotten.
+
+        Returns
+        -------
+        ShardedUnlearningClassifier
+            The classifier with the new rows learnt.
+
+        Raises
+        ------
+        ValueError
+            If the new rows do not go with those before; then nothing has changed.
+        """
+        if classes is not None and not np.isin(y, classes).all():
+            raise ValueError("y holds labels that are not among `classes`.")
+        if not self.__sklearn_is_fitted__():
+            return self.fit(
+                X, y, sample_weight, groups=groups, forget_proba=forget_proba
+            )
+        with all_or_nothing("partial_fit"):
+            state = self._state
+            estimator = self._get_estimator()
+            batch = check_batch(self, estimator, X, y, sample_weight, reset=False)
+            check_same_kind(state, batch, has_groups=groups is not None)
+            if sample_weight is not None:
+                check_weights(state.recipe)
+            newcomers = check_newcomers(
+                state.layout, batch, state.rows.n_positions, groups, forget_proba
+            )
+            self._state = self._train(plan_addition(state, newcomers), "partial_fit")
+        return self
+
+    @with_callbacks
+    def forget(
+        self, X_idx: Any = None, *, groups: Any = None, retrain: bool = True
+    ) -> "ShardedUnlearningClassifier":
+        """Forget rows, as if they had never been there.
+
+        Parameters
+        ----------
+        X_idx : int, sequence of int, array of int, slice or boolean mask, default=None
+            Positions in the `X` first given to `fit` (rows of `partial_fit` count on).
+            They are never renumbered. Those already forgotten are counted and ignored.
+        groups : group id or sequence of group ids, default=None
+            Groups whose rows are all to be forgotten.
+        retrain : bool, default=True
+            Whether to train the touched shards now. If not, each answers from its last
+            checkpoint that never saw the rows, or abstains, until `retrain` is called.
+
+        Returns
+        -------
+        ShardedUnlearningClassifier
+            The classifier without the rows.
+
+        Raises
+        ------
+        ForgetIndexError
+            If a position or group does not exist, or nothing is named.
+        NothingRetainedError
+            If no row would be left.
+
+        Notes
+        -----
+        Whatever is raised, the classifier is what it was before the call.
+        """
+        check_is_fitted(self)
+        with all_or_nothing("forget") as start:
+            request = self._resolve(X_idx, groups)
+            plan = plan_removal(self._state, request.positions)
+            if not retrain:
+                plan = replace(plan, touched=())
+            state = self._train(plan, "forget")
+            rows = state.rows.prepare_forget(request.positions)
+            state = replace(state, rows=rows).with_record(request, plan, start)
+            with uninterrupted():
+                self._state = state
+                rows.forget(request.positions)
+        return self
+
+    @with_callbacks
+    def retrain(self) -> "ShardedUnlearningClassifier":
+        """Train the shards that ``forget(..., retrain=False)`` left for later.
+
+        Returns
+        -------
+        ShardedUnlearningClassifier
+            The classifier with all shards trained.
+        """
+        check_is_fitted(self)
+        with all_or_nothing("retrain") as start:
+            plan = plan_retraining(self._state)
+            state = self._train(plan, "retrain")
+            self._state = state.with_record(Request.nothing(), plan, start)
+        return self
+
+    def preview_forget(self, X_idx: Any = None, *, groups: Any = None) -> ForgetRecord:
+        """Tell what `forget` would cost, and change nothing.
+
+        Parameters
+        ----------
+        X_idx : int, sequence of int, array of int, slice or boolean mask, default=None
+            Positions, as for `forget`.
+        groups : group id or sequence of group ids, default=None
+            Groups, as for `forget`.
+
+        Returns
+        -------
+        ForgetRecord
+            The record that `forget` would make; its `seconds` are those of planning.
+        """
+        check_is_fitted(self)
+        start = time.perf_counter()
+        request = self._resolve(X_idx, groups)
+        return plan_removal(self._state, request.positions).make_record(request, start)
+
+    @available_if(_estimator_has("predict_proba"))
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probability of each class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            The mean of the constituents' probabilities; with hard voting the shares of
+            votes, the mean counted as one vote more. Where no constituent answers, the
+            shares of the classes in the retained rows.
+        """
+        return self._score_classes(X)[0]
+
+    @available_if(_estimator_has("predict_proba"))
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Return the logarithm of the probability of each class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Logarithms of what `predict_proba` returns.
+        """
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    @available_if(_estimator_has("decision_function"))
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return a confidence in each class, in keeping with `predict`.
+
+        It is the mean of the constituents' decision values. Where they have
+        probabilities, those are what is averaged, and this is the logarithm of the
+        mean. With hard voting it ranks by votes first.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes
+            Decision values; for two classes the second is chosen above 0.
+        """
+        scores, kind = self._score_classes(X)
+        if kind == "predict_proba":
+            scores = np.log(np.maximum(scores, np.finfo(np.float64).tiny))
+        if scores.shape[1] > 2:
+            return scores
+        margin = scores[:, -1] - scores[:, 0]
+        return margin if kind == "predict_proba" else margin / 2
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the class that the constituents vote for.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels.
+        """
+        scores, _ = self._score_classes(X)
+        return self.classes_[scores.argmax(axis=1)]
+
+    def _score_classes(self, X: Any) -> tuple[np.ndarray, ScoreKind]:
+        """Return a score of each class, the highest being the answer, and its kind."""
+        check_is_fitted(self)
+        kind = find_score_kind(self._state.recipe.prototype)
+        keep_frame = is_frame(self._rows.held.X)
+        X = check_samples(
+            self, self._get_estimator(), X, reset=False, keep_frame=keep_frame
+        )
+        voters = [voter for voter in self.estimators_ if voter is not None]
+        if not voters:
+            counts = self._state.class_counts
+            return np.tile(counts / counts.sum(), (X.shape[0], 1)), kind
+        with single_threaded:
+            scores = aggregate(voters, X, self.classes_, kind, self.voting, self.n_jobs)
+        return scores, kind
+
+    def _train(self, plan: Plan, method: str) -> State:
+        """Train what a plan leaves to train, and report on the way."""
+        progress = Progress(self, method, len(plan.due))
+        start = time.perf_counter()
+
+        def report(shard: int) -> None:
+            seconds = time.perf_counter() - start
+            self._say(f"({method}) trained shard {shard} of {self.n_shards}", seconds)
+            progress.finish_task("shard")
+
+        state = complete(plan, self.n_jobs, report)
+        progress.finish()
+        return state
+
+    def _get_estimator(self) -> Any:
+        return LogisticRegression() if self.estimator is None else self.estimator
+
+    def _check_settings(self, estimator: Any) -> None:
+        if not is_classifier(estimator):
+            raise UnsupportedEstimatorError(
+                f"estimator must be a classifier; got {estimator!r}."
+            )
+        if self.n_replicas > self.n_shards:
+            raise ValueError(
+                f"n_replicas={self.n_replicas} shards for each row need at least as "
+                f"many shards; got n_shards={self.n_shards}."
+            )
+
+    def _find_groups(self, groups: Any) -> np.ndarray:
+        if self._state.groups is None:
+            raise ForgetIndexError(
+                "groups were named, but fit was given none. Forget by position "
+                "(X_idx), or fit with groups."
+            )
+        return self._state.groups.find(groups, self._state.layout.key)
+
+    @property
+    def _rows(self) -> Rows:
+        return self._state.rows
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """Classes of the retained rows, sorted."""
+        return self._state.classes
+
+    @property
+    def estimators_(self) -> list[Any]:
+        """The constituents, in order of shards."""
+        return [shard.estimator for shard in self._state.shards]
+
+    @property
+    def forget_records_(self) -> list[ForgetRecord]:
+        """One receipt for each call of `forget` and `retrain`."""
+        return list(self._state.records)
+
+    @property
+    def n_pending_(self) -> int:
+        """Forgotten positions whose shards are still to be trained."""
+        return len(self._state.pending)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Tell whether there is anything to forget."""
+        return hasattr(self, "_state")
+
+    def __sklearn_tags__(self) -> Any:
+        """Return what scikit-learn wants to know, mostly from the base."""
+        tags = super().__sklearn_tags__()
+        estimator = self._get_estimator()
+        base = get_tags(estimator)
+        tags.input_tags.sparse = base.input_tags.sparse
+        tags.input_tags.allow_nan = allows_nan(estimator)
+        if base.classifier_tags is not None:
+            tags.classifier_tags.multi_class = base.classifier_tags.multi_class
+            tags.classifier_tags.poor_score = base.classifier_tags.poor_score
+        return tags

@@ -1,0 +1,144 @@
+"""Which training steps a shard needs: a pure function of its counts.
+
+A shard is trained slice by slice, each step going on from the state that the step
+before left (SISA, section IV.B). The schedule says for every slice on which rows the
+step trains, how often, and whether it starts afresh; ``forget`` repeats the tail of it.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+
+__all__ = ["Regime", "Step", "count_passes", "make_schedule"]
+
+
+@dataclass(frozen=True)
+class Regime:
+    """How the constituents of one classifier are trained.
+
+    Parameters
+    ----------
+    start : {"fit", "partial_fit"}
+        Method that trains a fresh estimator.
+    resume : {"partial_fit", "warm_start", None}
+        How a trained estimator goes on; None if it cannot.
+    cumulative : bool
+        Whether a step goes over all slices so far rather than its own alone.
+    n_slices : int
+        Slices that each shard is cut into at fit.
+    n_epochs : int
+        Passes over a shard, in all.
+    """
+
+    start: Literal["fit", "partial_fit"]
+    resume: Literal["partial_fit", "warm_start"] | None
+    cumulative: bool
+    n_slices: int
+    n_epochs: int
+
+    @property
+    def knows_all_classes(self) -> bool:
+        """Tell whether estimators are told of classes that their shard may lack."""
+        return self.start == "partial_fit"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One training step of a shard.
+
+    Parameters
+    ----------
+    slice : int
+        Index of the slice whose checkpoint the step makes.
+    kind : {"fresh", "resume", "constant"}
+        Train a fresh estimator, train on from the last checkpoint, or answer with the
+        only class there is.
+    start, stop : int
+        Rows of the shard to train on; for "constant" one row that shows the class.
+    n_epochs : int
+        Passes over them; for "constant" none.
+    """
+
+    slice: int
+    kind: Literal["fresh", "resume", "constant"]
+    start: int
+    stop: int
+    n_epochs: int
+
+    @property
+    def n_samples(self) -> int:
+        """Return the number of rows passed to training, once for every pass."""
+        return (self.stop - self.start) * self.n_epochs
+
+
+def count_passes(regime: Regime, index: int) -> int:
+    """Return the passes that step `index` makes over its rows.
+
+    With cumulative slices each step gets ``2 * n_epochs / (n_slices + 1)`` passes, so
+    that in all as many rows are passed to training as without slices (SISA, Eq. 1).
+    Fractions are rounded such that the running total is right, but no step gets less
+    than one pass: its slice would not be learnt.
+    """
+    if not regime.cumulative:
+        return regime.n_epochs
+    denominator = regime.n_slices + 1
+
+    def total(steps: int) -> int:
+        return (4 * steps * regime.n_epochs + denominator) // (2 * denominator)
+
+    return max(1, total(index + 1) - total(index))
+
+
+def make_schedule(
+    regime: Regime, bounds: np.ndarray, present: np.ndarray
+) -> tuple[Step, ...]:
+    """Return the steps that train a shard from scratch.
+
+    Parameters
+    ----------
+    regime : Regime
+        How constituents are trained.
+    bounds : ndarray of shape (n_slices + 1,)
+        Where each slice begins and ends among the rows of the shard.
+    present : ndarray of shape (n_slices, n_classes), dtype bool
+        Which classes have rows in each slice.
+
+    Returns
+    -------
+    tuple of Step
+        At most one step a slice, in order. An empty slice has none.
+    """
+    edges = bounds.tolist()
+    steps: list[Step] = []
+    seen = np.zeros(present.shape[1], dtype=bool)
+    known: np.ndarray | None = None  # classes of the estimator trained last
+    for index, (start, stop) in enumerate(pairwise(edges)):
+        if start == stop:
+            continue
+        seen = seen | present[index]
+        if np.count_nonzero(seen) == 1:
+            steps.append(Step(index, "constant", 0, 1, 0))
+            continue
+        own = seen if regime.cumulative else present[index]
+        if known is None or not _can_resume(regime, known, own):
+            n_epochs = 1 if regime.start == "fit" else count_passes(regime, index)
+            steps.append(Step(index, "fresh", 0, stop, n_epochs))
+            known = np.ones_like(seen) if regime.knows_all_classes else seen
+            continue
+        n_epochs = 1 if regime.resume == "warm_start" else count_passes(regime, index)
+        first = 0 if regime.cumulative else start
+        steps.append(Step(index, "resume", first, stop, n_epochs))
+    return tuple(steps)
+
+
+def _can_resume(regime: Regime, known: np.ndarray, own: np.ndarray) -> bool:
+    """Tell whether an estimator of the `known` classes can go on with the `own` ones.
+
+    ``partial_fit`` takes rows of classes that it knows. A warm start needs all of them
+    again, else its coefficients would have another shape.
+    """
+    if regime.resume == "partial_fit":
+        return not np.any(own & ~known)
+    return bool(np.array_equal(own, known))

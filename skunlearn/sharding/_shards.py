@@ -1,0 +1,156 @@
+"""One shard: which rows it has, and the checkpoints that were trained on them."""
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from skunlearn.sharding._schedule import Regime, Step, make_schedule
+
+__all__ = ["Shard"]
+
+
+def _nothing() -> np.ndarray:
+    return np.empty(0, dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Shard:
+    """A shard as it is; every change makes a new one.
+
+    Parameters
+    ----------
+    regime : Regime
+        How constituents are trained.
+    slots : ndarray of shape (n_rows,)
+        Slots of its rows in the order of training.
+    bounds : ndarray of shape (n_slices + 1,)
+        Where each slice begins and ends in `slots`. Slices beyond
+        ``regime.n_slices`` came by ``partial_fit``.
+    class_counts : ndarray of shape (n_slices, n_classes)
+        Rows of each class in each slice.
+    states : tuple
+        The estimator after each slice that is trained: the checkpoints. None where
+        there was no row so far. Fewer than there are slices while training is due.
+    pending : ndarray
+        Positions that were forgotten since the shard was trained last.
+    """
+
+    regime: Regime
+    slots: np.ndarray
+    bounds: np.ndarray
+    class_counts: np.ndarray
+    states: tuple[Any, ...] = ()
+    pending: np.ndarray = field(default_factory=_nothing)
+
+    @property
+    def n_slices(self) -> int:
+        """Return the number of slices, those that came by ``partial_fit`` included."""
+        return len(self.bounds) - 1
+
+    @property
+    def is_trained(self) -> bool:
+        """Tell whether every slice has its checkpoint."""
+        return len(self.states) == self.n_slices
+
+    @property
+    def estimator(self) -> Any:
+        """Return the constituent: the last checkpoint, or None if there is none."""
+        return self.states[-1] if self.states else None
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """Return the steps that train the shard from scratch."""
+        return make_schedule(self.regime, self.bounds, self.class_counts > 0)
+
+    @cached_property
+    def n_samples_full(self) -> int:
+        """Return the rows that these steps pass to training."""
+        return sum(step.n_samples for step in self.steps)
+
+    @property
+    def steps_due(self) -> tuple[Step, ...]:
+        """Return the steps that have no checkpoint yet."""
+        return tuple(step for step in self.steps if step.slice >= len(self.states))
+
+    def with_states(self, trained: dict[int, Any]) -> "Shard":
+        """Return the shard with all checkpoints; an empty slice repeats the last."""
+        states = list(self.states)
+        for index in range(len(states), self.n_slices):
+            last = states[-1] if states else None
+            states.append(trained.get(index, last))
+        return replace(self, states=tuple(states), pending=_nothing())
+
+    def without_rows(
+        self, slots: np.ndarray, codes: np.ndarray, positions: np.ndarray
+    ) -> "Shard":
+        """Return the shard without some rows and what was trained on them.
+
+        Parameters
+        ----------
+        slots, codes, positions : ndarray of shape (n_gone,)
+            Slot, class and position of rows that are all in the shard.
+        """
+        gone = np.flatnonzero(np.isin(self.slots, slots))
+        slices = np.searchsorted(self.bounds, gone, side="right") - 1
+        class_counts = self.class_counts.copy()
+        by_slot = np.argsort(slots)
+        rank = np.searchsorted(slots, self.slots[gone], sorter=by_slot)
+        np.subtract.at(class_counts, (slices, codes[by_slot[rank]]), 1)
+        bounds = self.bounds - np.searchsorted(gone, self.bounds)
+        filled = np.diff(bounds) > 0
+        filled[: self.regime.n_slices] = True  # an emptied later slice never was
+        return replace(
+            self,
+            slots=np.delete(self.slots, gone),
+            bounds=np.concatenate([bounds[:1], bounds[1:][filled]]),
+            class_counts=class_counts[filled],
+            states=self.states[: slices[0]],
+            pending=np.concatenate([self.pending, positions]),
+        )
+
+    def with_rows(self, slots: np.ndarray, class_counts: np.ndarray) -> "Shard":
+        """Return the shard with a new last slice.
+
+        An estimator that cannot go on training has no use for one: the rows join the
+        slice that there is.
+
+        Parameters
+        ----------
+        slots : ndarray of shape (n_new,)
+            Slots of the new rows in the order of training.
+        class_counts : ndarray of shape (n_classes,)
+            How many of them are of each class.
+        """
+        end = len(self.slots) + len(slots)
+        if self.regime.resume is None:
+            return replace(
+                self,
+                slots=np.concatenate([self.slots, slots]),
+                bounds=np.append(self.bounds[:-1], end),
+                class_counts=self.class_counts + class_counts,
+                states=(),
+            )
+        return replace(
+            self,
+            slots=np.concatenate([self.slots, slots]),
+            bounds=np.append(self.bounds, end),
+            class_counts=np.vstack([self.class_counts, class_counts]),
+        )
+
+    def with_classes(self, columns: np.ndarray, n_classes: int) -> "Shard":
+        """Return the shard with its counts in other columns.
+
+        Parameters
+        ----------
+        columns : ndarray of shape (n_old_classes,)
+            New column of each old class; -1 for a class that is no more.
+        n_classes : int
+            Number of new columns.
+        """
+        kept = columns >= 0
+        class_counts = np.zeros((self.n_slices, n_classes), dtype=np.int64)
+        class_counts[:, columns[kept]] = self.class_counts[:, kept]
+        states = () if self.regime.knows_all_classes else self.states
+        return replace(self, class_counts=class_counts, states=states)

@@ -1,0 +1,182 @@
+"""All that a fitted sharded classifier knows, and how it changes.
+
+Nothing here is changed in place: a plan makes the shards as they will be, training
+completes them, and the classifier then swaps references.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from skunlearn._records import ForgetRecord, Request
+from skunlearn._rows import Rows
+from skunlearn.exceptions import ForgetIndexError
+from skunlearn.sharding._layout import Layout, hash_groups
+from skunlearn.sharding._shards import Shard
+from skunlearn.sharding._training import Recipe, Task
+
+__all__ = ["GroupIndex", "Plan", "State"]
+
+
+@dataclass(frozen=True, eq=False)
+class GroupIndex:
+    """Which positions belong to each group, whose ids are kept as keyed hashes only.
+
+    Parameters
+    ----------
+    hashes : ndarray of uint64, shape (n_positions,)
+        Hash of the group of each position.
+    """
+
+    hashes: np.ndarray
+    order: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "order", np.argsort(self.hashes, kind="stable"))
+
+    def find(self, groups: Any, key: int) -> np.ndarray:
+        """Return the positions of the given groups, forgotten ones included."""
+        ids = np.atleast_1d(np.asarray(groups))
+        if ids.ndim != 1:
+            raise ForgetIndexError(
+                f"groups must be one group id or a sequence of them; got shape "
+                f"{ids.shape}."
+            )
+        try:
+            wanted = hash_groups(ids, key)
+        except (TypeError, ValueError) as error:
+            raise ForgetIndexError(str(error)) from error
+        first = np.searchsorted(self.hashes, wanted, side="left", sorter=self.order)
+        last = np.searchsorted(self.hashes, wanted, side="right", sorter=self.order)
+        unknown = np.flatnonzero(first == last)
+        if len(unknown):
+            raise ForgetIndexError(
+                f"{len(unknown)} of {len(ids)} groups were not among those given to "
+                f"fit, the first of them {ids[unknown[0]]!r}. Nothing was forgotten."
+            )
+        parts = [self.order[a:b] for a, b in zip(first, last, strict=True)]
+        return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """A fitted sharded classifier.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        How constituents are made.
+    layout : Layout
+        Where rows belong.
+    groups : GroupIndex or None
+        The groups of rows, if there are any.
+    rows : Rows
+        The rows.
+    classes : ndarray of shape (n_classes,)
+        Classes of the retained rows.
+    class_counts : ndarray of shape (n_classes,)
+        Retained rows of each class.
+    shards : tuple of Shard
+        The shards.
+    records : tuple of ForgetRecord
+        What was forgotten so far, and at what cost.
+    """
+
+    recipe: Recipe
+    layout: Layout
+    groups: GroupIndex | None
+    rows: Rows
+    classes: np.ndarray
+    class_counts: np.ndarray
+    shards: tuple[Shard, ...]
+    records: tuple[ForgetRecord, ...] = ()
+
+    @property
+    def n_samples_full(self) -> int:
+        """Return the rows that training all shards anew would pass to training."""
+        return sum(shard.n_samples_full for shard in self.shards)
+
+    @property
+    def pending(self) -> np.ndarray:
+        """Return the forgotten positions whose shards are still to be trained."""
+        return np.unique(np.concatenate([shard.pending for shard in self.shards]))
+
+    def with_record(self, request: Request, plan: "Plan", start: float) -> "State":
+        """Return the state with one more record."""
+        return replace(self, records=(*self.records, plan.make_record(request, start)))
+
+    def find_shards(self, positions: np.ndarray) -> np.ndarray:
+        """Return the shards of each position, of shape (n, n_replicas)."""
+        if self.groups is None:
+            return self.layout.find_shards(self.layout.hash_rows(positions))
+        return self.layout.find_shards(self.groups.hashes[positions])
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A state to come, whose touched shards are still to be trained.
+
+    Parameters
+    ----------
+    state : State
+        The state, with shards that lack checkpoints.
+    touched : tuple of int
+        Shards that the plan changes.
+    """
+
+    state: State
+    touched: tuple[int, ...]
+
+    @property
+    def due(self) -> tuple[int, ...]:
+        """Return the touched shards in which there is something to train."""
+        return tuple(i for i in self.touched if self.state.shards[i].steps_due)
+
+    @property
+    def n_slices(self) -> int:
+        """Return the number of training steps to make."""
+        return sum(len(self.state.shards[i].steps_due) for i in self.touched)
+
+    @property
+    def n_samples(self) -> int:
+        """Return the number of rows to pass to training."""
+        return sum(
+            step.n_samples
+            for i in self.touched
+            for step in self.state.shards[i].steps_due
+        )
+
+    def make_record(self, request: Request, start: float) -> ForgetRecord:
+        """Return the record of a request that this plan answers since `start`."""
+        return ForgetRecord(
+            n_requested=request.n_requested,
+            n_forgotten=len(request.positions),
+            n_already_forgotten=request.n_already_forgotten,
+            shards=self.touched,
+            n_slices_retrained=self.n_slices,
+            n_samples_retrained=self.n_samples,
+            n_samples_full_retrain=self.state.n_samples_full,
+            seconds=time.perf_counter() - start,
+            kind="exact",
+        )
+
+    def make_tasks(self) -> Iterator[Task]:
+        """Yield the training that is due, each task with a copy of its rows."""
+        state = self.state
+        knows_all = state.recipe.regime.knows_all_classes
+        for i in self.due:
+            shard = state.shards[i]
+            steps = shard.steps_due
+            start = min(step.start for step in steps)
+            stop = max(step.stop for step in steps)
+            yield Task(
+                shard=i,
+                steps=steps,
+                rows=state.rows.take(shard.slots[start:stop]),
+                offset=start,
+                state=shard.estimator,
+                classes=state.classes if knows_all else None,
+            )
