@@ -138,7 +138,8 @@ class Plan:
     @property
     def n_slices(self) -> int:
         """Return the number of training steps to make."""
-        return sum(len(self.state.shards[i].steps_due) for i in self.touched)
+        steps = (step for i in self.touched for step in self.state.shards[i].steps_due)
+        return sum(step.kind != "constant" for step in steps)
 
     @property
     def n_samples(self) -> int:

@@ -1,0 +1,190 @@
+"""What many tests share: bases, data, a strict comparison, and the oracle."""
+
+import math
+import types
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.datasets import make_classification
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
+from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
+
+from skunlearn import ShardedUnlearningClassifier
+from skunlearn.sharding._layout import derive_seed
+
+# Bases that every law is tried on. Small, but with all the randomness they can have.
+BASES = {
+    "logistic": LogisticRegression(),
+    "tree": DecisionTreeClassifier(max_features=2),
+    "forest": RandomForestClassifier(n_estimators=3),
+    "extra_trees": ExtraTreesClassifier(n_estimators=3),
+    "boosting": HistGradientBoostingClassifier(max_iter=3, min_samples_leaf=2),
+    # brute: a tree counts the queries that it answers, which is no state of training
+    "neighbors": KNeighborsClassifier(n_neighbors=1, algorithm="brute"),
+    "svc": SVC(),
+    "bayes": GaussianNB(),
+    "mlp": MLPClassifier(hidden_layer_sizes=(4,), max_iter=3),
+    "sgd": SGDClassifier(max_iter=3, tol=None),
+    "averaged_sgd": SGDClassifier(loss="log_loss", average=True, max_iter=3, tol=None),
+    "pipeline": make_pipeline(StandardScaler(), LogisticRegression()),
+}
+
+# Those of them that can go on training from a checkpoint.
+RESUMABLE = ("logistic", "bayes", "mlp", "sgd", "averaged_sgd")
+
+LAYOUTS = {
+    "default": {},
+    "one_shard": {"n_shards": 1},
+    "replicas": {"n_shards": 5, "n_replicas": 2},
+    "hard": {"n_shards": 3, "voting": "hard"},
+}
+
+SLICED_LAYOUTS = {
+    "cumulative": {"n_shards": 2, "n_slices": 3},
+    "sequential": {"n_shards": 2, "n_slices": 3, "slice_training": "sequential"},
+    "epochs": {"n_shards": 2, "n_slices": 3, "n_epochs": 4},
+    "all": {"n_shards": 3, "n_slices": 2, "n_replicas": 2, "n_epochs": 2},
+}
+
+
+def layouts_of(base):
+    """Return the names and parameters of the layouts that a base can have."""
+    layouts = dict(LAYOUTS)
+    if base in RESUMABLE:
+        layouts |= SLICED_LAYOUTS
+    if base == "logistic":
+        layouts = {k: v for k, v in layouts.items() if "n_epochs" not in v}
+    return layouts
+
+
+CASES = [(base, layout) for base in BASES for layout in layouts_of(base)]
+
+
+def make_case(base, layout, **params):
+    """Return an unfitted classifier for one of CASES."""
+    params = {"random_state": 7, **layouts_of(base)[layout], **params}
+    return ShardedUnlearningClassifier(clone(BASES[base]), **params)
+
+
+def make_data(n_samples=60, n_classes=3, seed=0):
+    """Return numeric rows and string labels."""
+    X, codes = make_classification(
+        n_samples,
+        4,
+        n_informative=3,
+        n_redundant=0,
+        n_classes=n_classes,
+        n_clusters_per_class=1,
+        random_state=seed,
+    )
+    return X, np.array(["ash", "birch", "cedar", "doum"])[codes]
+
+
+def fit_anew(classifier, X, y, *, identities=None, **metadata):
+    """Return a fresh fit on what a classifier has retained, with the same identities.
+
+    ``metadata`` are row-wise arguments of fit. Without groups the identity of a row is
+    its position, and an integer group stands for the position of that number.
+    """
+    keep = classifier.retained_indices_
+    groups = np.arange(len(y)) if identities is None else np.asarray(identities)
+    metadata = {name: np.asarray(value)[keep] for name, value in metadata.items()}
+    rows = X.iloc[keep] if hasattr(X, "iloc") else X[keep]
+    return clone(classifier).fit(rows, y[keep], groups=groups[keep], **metadata)
+
+
+def retrain_naively(classifier, X, y):
+    """Train every constituent on the retained rows, in the plainest way: the oracle.
+
+    For integer-seeded bases without weights; one slice, or cumulative slices with
+    ``partial_fit`` and one epoch.
+    """
+    layout = classifier._state.layout
+    hashes = layout.hash_rows(np.arange(len(y)))
+    shards, slices = layout.find_shards(hashes), layout.find_slices(hashes)
+    constituents = []
+    for shard in range(classifier.n_shards):
+        model = clone(classifier.estimator)
+        rows = []
+        for index in range(classifier.n_slices):
+            new = [
+                row
+                for row in classifier.retained_indices_
+                if shard in shards[row] and slices[row] == index
+            ]
+            rows += sorted(new, key=lambda row: hashes[row])
+            names = sorted(n for n in model.get_params() if n.endswith("random_state"))
+            for i, name in enumerate(names):
+                model.set_params(**{name: derive_seed(layout.key, shard, index, 0, i)})
+            if classifier.n_slices == 1:
+                model.fit(X[rows], y[rows])
+            else:
+                model.partial_fit(X[rows], y[rows], classes=classifier.classes_)
+        constituents.append(model)
+    return constituents
+
+
+def assert_same_classifier(first, second, X):
+    """Assert that two sharded classifiers are the same bit for bit.
+
+    Predictions, classes and all checkpoints are compared; where the rows are kept in
+    memory is not.
+    """
+    np.testing.assert_array_equal(first.classes_, second.classes_)
+    assert first.classes_.dtype == second.classes_.dtype
+    for method in ("predict", "predict_proba", "decision_function"):
+        assert hasattr(first, method) == hasattr(second, method)
+        if hasattr(first, method):
+            assert_identical(getattr(first, method)(X), getattr(second, method)(X))
+    for mine, other in zip(first._state.shards, second._state.shards, strict=True):
+        assert_identical(mine.states, other.states)
+
+
+def assert_identical(first, second, path="", seen=None):
+    """Assert that two objects hold the same bits, whatever they are made of."""
+    seen = {} if seen is None else seen
+    if first is second or (id(first), id(second)) in seen:
+        return
+    seen[id(first), id(second)] = first, second  # kept alive: ids are not reused
+    assert type(first) is type(second), f"{path}: {type(first)} is not {type(second)}"
+    if isinstance(first, np.ndarray) and first.dtype != object:
+        assert first.dtype == second.dtype, path
+        assert first.shape == second.shape, path
+        assert first.tobytes() == second.tobytes(), f"{path}: {first} is not {second}"
+    elif sparse.issparse(first):
+        assert_identical(first.toarray(), second.toarray(), path, seen)
+    elif isinstance(first, dict):
+        assert list(first) == list(second), path
+        for key, value in first.items():
+            assert_identical(value, second[key], f"{path}.{key}", seen)
+    elif isinstance(first, (list, tuple, np.ndarray)):
+        assert len(first) == len(second), path
+        for i, (a, b) in enumerate(zip(first, second, strict=True)):
+            assert_identical(a, b, f"{path}[{i}]", seen)
+    elif isinstance(first, np.random.RandomState):
+        assert_identical(first.get_state(), second.get_state(), path, seen)
+    elif isinstance(first, (types.FunctionType, types.BuiltinFunctionType, type)):
+        assert first == second, path
+    elif isinstance(first, float) and math.isnan(first):
+        assert math.isnan(second), path
+    elif isinstance(first, (str, bytes, int, float, complex, np.generic)):
+        assert first == second, f"{path}: {first!r} is not {second!r}"
+    else:
+        assert_identical(
+            list(first.__reduce_ex__(4)[1:3]),
+            list(second.__reduce_ex__(4)[1:3]),
+            f"{path}<{type(first).__name__}>",
+            seen,
+        )
