@@ -68,12 +68,14 @@ def _with_own_categories(frame: Any) -> Any:
 
 
 def _polars_with_own_categories(frame: Any) -> Any:
+    """Build columns of text anew: a part of one shares the buffers of the whole."""
     polars = sys.modules["polars"]
-    columns = [
-        name for name, dtype in frame.schema.items() if dtype == polars.Categorical
+    rebuilt = [
+        polars.Series(name, frame[name].to_list(), dtype=dtype)
+        for name, dtype in frame.schema.items()
+        if dtype in (polars.String, polars.Categorical, polars.Binary)
     ]
-    text = frame.with_columns(polars.col(columns).cast(polars.String))
-    return text.with_columns(polars.col(columns).cast(polars.Categorical))
+    return frame.with_columns(rebuilt)
 
 
 def _join_pandas(first: Any, second: Any) -> Any:

@@ -13,10 +13,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted
 
 from skunlearn._containers import is_frame
 from skunlearn.exceptions import UnlearningQualityWarning, UnsupportedEstimatorError
@@ -85,7 +83,6 @@ class NetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of each class; outputs without a class are ignored."""
-        check_is_fitted(self)
         proba = np.asarray(self.estimator_.predict_proba(self._convert(X)), dtype=float)
         n_classes = len(self.classes_)
         if proba.shape[1] < n_classes:
@@ -104,7 +101,7 @@ class NetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         if is_frame(X):
             is_pipeline = isinstance(self.estimator, Pipeline)
             return X if is_pipeline else X.to_numpy().astype(np.float32)
-        return X.astype(np.float32) if sparse.issparse(X) else np.array(X, np.float32)
+        return np.array(X, dtype=np.float32)
 
     def _encode(self, y: np.ndarray) -> np.ndarray:
         codes = np.searchsorted(self.classes_, y)

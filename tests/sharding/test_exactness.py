@@ -153,7 +153,8 @@ def test_dtypes(dtype):
 def test_random_state_of_any_kind():
     """The root seed is drawn once, at fit, whatever random_state is."""
     for state in (None, 3, np.random.RandomState(3)):
-        classifier = ShardedUnlearningClassifier(BASES["forest"], random_state=state)
+        base = BASES["forest"]
+        classifier = ShardedUnlearningClassifier(base, n_shards=2, random_state=state)
         classifier.fit(X, Y)
         key = classifier._state.layout.key
         classifier.forget([1, 2])

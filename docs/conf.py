@@ -1,0 +1,86 @@
+"""How the documentation is built: ``sphinx-build -W -b html docs docs/_build/html``.
+
+The build needs no network. The pages of the examples are made without running them;
+``-D plot_gallery=1`` runs them and shows what they print.
+"""
+
+from typing import Any
+
+from docutils import nodes
+
+import skunlearn
+
+project = "skunlearn"
+author = "The skunlearn developers"
+copyright = f"2026, {author}"
+version = release = skunlearn.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.extlinks",
+    "sphinx.ext.mathjax",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["_build"]
+templates_path = ["_templates"]
+default_role = "literal"
+nitpicky = True  # a reference that leads nowhere fails the build
+nitpick_ignore_regex = [("py:obj", r"\w+_")]  # fitted attributes have no own page
+
+autodoc_typehints = "none"  # the docstrings tell types in words
+toc_object_entries_show_parents = "hide"
+numpydoc_show_class_members = False  # our own template lists the methods
+extlinks_detect_hardcoded_links = False
+extlinks = {
+    "arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s"),
+    "doi": ("https://doi.org/%s", "doi:%s"),
+}
+
+plot_gallery = "False"  # the command line's -D plot_gallery=1 overrides it
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    "filename_pattern": r"/(plot_|quickstart)",
+    "download_all_examples": False,
+    "show_memory": False,
+    "write_computation_times": False,
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = f"skunlearn {release}"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
+html_copy_source = False
+html_theme_options = {
+    "logo": {"text": "skunlearn"},
+    "navbar_end": ["theme-switcher"],
+    "secondary_sidebar_items": {"**": ["page-toc"], "benchmarks": []},
+    "show_prev_next": False,
+}
+html_sidebars = {
+    page: [] for page in ("index", "api", "benchmarks", "contributing", "whats_new")
+}
+
+# Pages of the libraries that docstrings refer to. (intersphinx would have to download
+# their inventories at every build.)
+PAGES = {
+    "sklearn.": "https://scikit-learn.org/stable/modules/generated/{}.html",
+    "joblib.": "https://joblib.readthedocs.io/en/stable/generated/{}.html",
+}
+
+
+def link_to_library(app: Any, env: Any, node: Any, content: Any) -> Any:
+    """Return a link to the page of an object of another library, or None."""
+    target = node.get("reftarget", "")
+    for prefix, address in PAGES.items():
+        if target.startswith(prefix):
+            uri = address.format(target)
+            return nodes.reference("", "", content, refuri=uri, internal=False)
+    return None
+
+
+def setup(app: Any) -> None:
+    """Tell Sphinx of the links above."""
+    app.connect("missing-reference", link_to_library)

@@ -1,0 +1,157 @@
+"""Law 6: whatever is raised, the classifier is what it was, and says so."""
+
+import os
+import pickle
+import signal
+import threading
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.tree import DecisionTreeClassifier
+from support import assert_identical, make_data
+
+from skunlearn import ShardedUnlearningClassifier
+from skunlearn._interrupts import uninterrupted
+
+X, Y = make_data()
+
+
+class Fragile(DecisionTreeClassifier):
+    """Fails at the n-th fit from now on that is made in this process."""
+
+    fits_left = None
+    error = None
+
+    def fit(self, X, y, **arguments):
+        """Fit, or fail."""
+        if Fragile.fits_left is not None:
+            Fragile.fits_left -= 1
+            if Fragile.fits_left < 0:
+                raise Fragile.error("no more")
+        return super().fit(X, y, **arguments)
+
+
+@pytest.fixture(autouse=True)
+def robust():
+    """Let nothing fail before and after a test."""
+    Fragile.fits_left = None
+    yield
+    Fragile.fits_left = None
+
+
+def fit(**params):
+    """Return a fitted classifier of fragile constituents."""
+    classifier = ShardedUnlearningClassifier(Fragile(), random_state=0, **params)
+    return classifier.fit(X, Y, groups=np.arange(60) // 2)
+
+
+def snapshot(classifier):
+    """Return all that a classifier is, apart from the classifier."""
+    return pickle.loads(pickle.dumps(classifier))
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, MemoryError])
+@pytest.mark.parametrize("after", [0, 1, 4])
+def test_a_base_that_fails_in_the_middle(error, after):
+    """Some shards were trained already, and nothing of it is seen."""
+    classifier = fit().forget([5])
+    before, constituents = snapshot(classifier), classifier.estimators_
+    Fragile.fits_left, Fragile.error = after, error
+    with pytest.raises(error, match="no more") as caught:
+        classifier.forget(range(20))
+    assert "forget changed nothing" in "".join(caught.value.__notes__)
+    assert_identical(snapshot(classifier), before)
+    assert all(
+        a is b for a, b in zip(constituents, classifier.estimators_, strict=True)
+    )
+    Fragile.fits_left = None
+    classifier.forget(range(20))
+    assert_identical(
+        classifier.predict_proba(X), before.forget(range(20)).predict_proba(X)
+    )
+
+
+@pytest.mark.parametrize("container", [np.asarray, pd.DataFrame])
+def test_other_methods_that_fail(container):
+    """retrain and partial_fit are all or nothing too."""
+    data = container(X)
+    classifier = ShardedUnlearningClassifier(Fragile(), random_state=0).fit(data, Y)
+    classifier.forget(range(20), retrain=False)
+    before = snapshot(classifier)
+    Fragile.fits_left, Fragile.error = 2, RuntimeError
+    with pytest.raises(RuntimeError):
+        classifier.retrain()
+    with pytest.raises(RuntimeError):
+        classifier.partial_fit(data, Y)
+    assert_identical(snapshot(classifier), before)
+    assert classifier.n_pending_ == 20
+    with pytest.raises(ValueError, match="features"):
+        classifier.partial_fit(data[:, :2] if data is X else data[[0, 1]], Y)
+    assert_identical(snapshot(classifier), before)
+
+
+class Exploding(DecisionTreeClassifier):
+    """Ends its whole process unless it sees the value 666."""
+
+    def fit(self, X, y, **arguments):
+        """Fit, or die."""
+        if 666 not in X:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().fit(X, y, **arguments)
+
+
+def test_a_worker_that_is_killed():
+    """A worker process that dies in the middle of a forget."""
+    data = X.copy()
+    data[:, 0] = 666
+    classifier = ShardedUnlearningClassifier(
+        Exploding(), n_shards=4, n_jobs=2, random_state=0
+    ).fit(data, Y)
+    with classifier_rows(classifier, 0.0):
+        before = snapshot(classifier)
+        with pytest.raises(Exception, match=r"terminated|killed") as caught:
+            classifier.forget(range(30))
+        assert "forget changed nothing" in "".join(caught.value.__notes__)
+        assert_identical(snapshot(classifier), before)
+
+
+class classifier_rows:
+    """Set the first feature of the rows that a classifier holds, for a while."""
+
+    def __init__(self, classifier, value):
+        self.column = classifier._state.rows.held.X[:, 0]
+        self.value = value
+
+    def __enter__(self):
+        """Set it."""
+        self.saved = self.column.copy()
+        self.column[:] = self.value
+
+    def __exit__(self, *error):
+        """Reset it."""
+        self.column[:] = self.saved
+
+
+def test_an_interrupt_waits_for_the_swap():
+    """Ctrl-C between the lines that make a forget effective comes after them."""
+    done = []
+    with pytest.raises(KeyboardInterrupt), uninterrupted():  # noqa: PT012
+        signal.raise_signal(signal.SIGINT)
+        done.append("swapped")
+    assert done == ["swapped"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_other_threads_need_no_such_care():
+    """Only the main thread is interrupted, and only it may set handlers."""
+    done = []
+
+    def work():
+        with uninterrupted():
+            done.append(True)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert done == [True]

@@ -1,0 +1,105 @@
+"""Law 8: what is deferred is out at once, and exact after retrain."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support import CASES, assert_same_classifier, fit_anew, make_case, make_data
+
+X, Y = make_data()
+
+operations = st.lists(
+    st.tuples(
+        st.sampled_from(["forget", "defer", "retrain"]),
+        st.lists(st.integers(0, 59), min_size=1, max_size=12),
+    ),
+    max_size=5,
+)
+
+
+@pytest.mark.parametrize(("base", "layout"), CASES)
+@settings(max_examples=5)
+@given(operations=operations)
+def test_streams_with_deferred_requests(base, layout, operations):
+    """Deferred and immediate requests mix in any order."""
+    classifier = make_case(base, layout).fit(X, Y)
+    for name, request in operations:
+        if name == "retrain":
+            classifier.retrain()
+        elif np.setdiff1d(classifier.retained_indices_, request).size:
+            classifier.forget(request, retrain=name == "forget")
+    classifier.retrain()
+    assert classifier.n_pending_ == 0
+    assert_same_classifier(classifier, fit_anew(classifier, X, Y), X)
+
+
+@pytest.mark.parametrize(("base", "layout"), CASES)
+def test_answers_meanwhile(base, layout):
+    """A touched shard answers from a checkpoint that never saw the rows, or not."""
+    classifier = make_case(base, layout).fit(X, Y)
+    before = classifier._state.shards
+    expected = classifier.preview_forget([3, 30])
+    classifier.forget([3, 30], retrain=False)
+    record = classifier.forget_records_[-1]
+    assert record.shards == ()
+    assert record.n_samples_retrained == record.n_slices_retrained == 0
+    assert record.n_forgotten == classifier.n_pending_ == 2
+    slots = classifier._state.rows.slot_of[[3, 30]]
+    for k, (old, new) in enumerate(zip(before, classifier._state.shards, strict=True)):
+        if k not in expected.shards:
+            assert new.estimator is old.estimator
+            continue
+        first = np.flatnonzero(np.isin(old.slots, slots))[0]
+        clean = np.searchsorted(old.bounds, first, side="right") - 1
+        assert new.states == old.states[:clean]
+    np.testing.assert_allclose(
+        classifier.predict_proba(X).sum(axis=1)
+        if hasattr(classifier, "predict_proba")
+        else 1,
+        1,
+    )
+    assert set(classifier.predict(X)) <= set(Y)
+    record = classifier.retrain().forget_records_[-1]
+    assert record.shards == expected.shards
+    assert record.n_samples_retrained == expected.n_samples_retrained
+    assert record.n_requested == record.n_forgotten == 0
+    assert classifier.retrain().forget_records_[-1].shards == ()
+
+
+def test_nobody_answers():
+    """Where all shards abstain, the shares of the classes do."""
+    classifier = make_case("tree", "default", n_shards=2).fit(X, Y)
+    classifier.forget(range(40), retrain=False)
+    assert classifier.estimators_ == [None, None]
+    labels, counts = np.unique(Y[40:], return_counts=True)
+    np.testing.assert_array_equal(classifier.classes_, labels)
+    np.testing.assert_allclose(
+        classifier.predict_proba(X), np.tile(counts / 20, (60, 1))
+    )
+    assert set(classifier.predict(X)) == {labels[counts.argmax()]}
+
+
+def test_a_later_request_does_not_wait_for_an_earlier():
+    """A forget trains what it touches, and leaves the rest of the debt alone."""
+    classifier = make_case("tree", "default").fit(X, Y)
+    shards = [classifier.preview_forget(i).shards[0] for i in range(60)]
+    first = shards.index(0)
+    second = shards.index(1)
+    classifier.forget(first, retrain=False).forget(second)
+    assert classifier.forget_records_[-1].shards == (1,)
+    assert classifier.estimators_[0] is None
+    assert classifier.n_pending_ == 1
+    same = [i for i in range(60) if shards[i] == 0 and i != first]
+    classifier.forget(same[0])
+    assert classifier.n_pending_ == 0
+    assert classifier.estimators_[0] is not None
+
+
+def test_a_deferred_class_is_gone_at_once():
+    """Nobody answers with a class that was forgotten."""
+    for base in ("tree", "bayes"):
+        layout = "cumulative" if base == "bayes" else "default"
+        classifier = make_case(base, layout).fit(X, Y)
+        classifier.forget(Y == "birch", retrain=False)
+        assert "birch" not in classifier.predict(X)
+        assert classifier.predict_proba(X).shape == (60, 2)

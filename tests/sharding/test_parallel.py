@@ -1,0 +1,97 @@
+"""Law 4: jobs, backends and threads do not change a bit."""
+
+import joblib
+import numpy as np
+import pytest
+from sklearn import config_context, get_config
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
+from support import CASES, assert_same_classifier, make_case, make_data
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from skunlearn import ShardedUnlearningClassifier
+
+X, Y = make_data()
+
+
+@pytest.mark.parametrize(("base", "layout"), CASES)
+def test_jobs(base, layout):
+    """Two processes give what one gives, for fit and forget and predict."""
+    one = make_case(base, layout).fit(X, Y).forget(range(0, 60, 9))
+    two = make_case(base, layout, n_jobs=2).fit(X, Y).forget(range(0, 60, 9))
+    assert_same_classifier(one, two, X)
+
+
+@pytest.mark.parametrize("backend", ["threading", "multiprocessing", "loky"])
+@pytest.mark.parametrize("base", ["logistic", "forest", "sgd"])
+def test_backends(backend, base):
+    """Threads and processes of any kind."""
+    expected = make_case(base, "replicas").fit(X, Y).forget([0, 9])
+    with joblib.parallel_config(backend=backend, n_jobs=2):
+        classifier = make_case(base, "replicas").fit(X, Y).forget([0, 9])
+        assert_same_classifier(expected, classifier, X)
+
+
+def read_threads():
+    """Return the numbers of threads of the numerical libraries."""
+    return [library["num_threads"] for library in threadpool_info()]
+
+
+@pytest.mark.parametrize("base", [LogisticRegression(), MLPClassifier(max_iter=3)])
+def test_threads_of_numerical_libraries(base):
+    """At a size where these bases differ with two BLAS threads, they do not here.
+
+    And whatever is pinned is released again.
+    """
+    rng = np.random.default_rng(0)
+    data = rng.standard_normal((6000, 100))
+    labels = (data @ rng.standard_normal(100) > 0).astype(int)
+    results = []
+    for n_threads in (1, 2):
+        for n_jobs in (1, 2):
+            with threadpool_limits(n_threads):
+                before = read_threads()
+                classifier = ShardedUnlearningClassifier(
+                    base, n_shards=2, random_state=0, n_jobs=n_jobs
+                )
+                classifier.fit(data, labels).forget([0, 1])
+                results.append((classifier, classifier.predict_proba(data)))
+                assert read_threads() == before
+    for classifier, proba in results[1:]:
+        np.testing.assert_array_equal(proba, results[0][1])
+        assert_same_classifier(classifier, results[0][0], data[:5])
+
+
+def test_threads_are_released_by_concurrent_fits():
+    """Users may run several fits in threads of their own."""
+    with threadpool_limits(2):
+        before = read_threads()
+        joblib.Parallel(n_jobs=4, backend="threading")(
+            joblib.delayed(make_case("logistic", "default").fit)(X, Y)
+            for _ in range(20)
+        )
+        assert read_threads() == before
+
+
+class ConfigReader(ClassifierMixin, BaseEstimator):
+    """Keeps what configuration it was trained under."""
+
+    def fit(self, X, y):
+        """Note the configuration."""
+        self.classes_ = np.unique(y)
+        self.assume_finite_ = get_config()["assume_finite"]
+        return self
+
+    def predict(self, X):
+        """Answer with the first class."""
+        return np.full(len(X), self.classes_[0])
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_configuration_travels_to_workers(n_jobs):
+    """scikit-learn's configuration holds in joblib's workers."""
+    with config_context(assume_finite=True):
+        classifier = ShardedUnlearningClassifier(ConfigReader(), n_jobs=n_jobs)
+        classifier.fit(X, Y)
+    assert all(model.assume_finite_ for model in classifier.estimators_)

@@ -1,0 +1,52 @@
+"""Law 9: scikit-learn's own checks."""
+
+import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC, LinearSVC
+from sklearn.tree import DecisionTreeClassifier
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skunlearn import ShardedUnlearningClassifier
+
+INSTANCES = [
+    ShardedUnlearningClassifier(),
+    ShardedUnlearningClassifier(n_shards=1),
+    ShardedUnlearningClassifier(n_shards=3, n_slices=2),
+    ShardedUnlearningClassifier(n_replicas=3),
+    ShardedUnlearningClassifier(n_shards=3, voting="hard"),
+    ShardedUnlearningClassifier(n_shards=2, n_jobs=2),
+    ShardedUnlearningClassifier(make_pipeline(StandardScaler(), LogisticRegression())),
+    ShardedUnlearningClassifier(DecisionTreeClassifier(), n_shards=1),
+    ShardedUnlearningClassifier(DecisionTreeClassifier(), n_shards=4, n_replicas=2),
+    ShardedUnlearningClassifier(SGDClassifier(), n_shards=2, n_slices=3, n_epochs=4),
+    ShardedUnlearningClassifier(
+        GaussianNB(), n_shards=2, n_slices=2, slice_training="sequential"
+    ),
+    ShardedUnlearningClassifier(SVC(), n_shards=2),
+    ShardedUnlearningClassifier(LinearSVC(), n_shards=3, voting="hard"),
+    ShardedUnlearningClassifier(HistGradientBoostingClassifier(), n_shards=2),
+]
+
+
+def expected_failures(classifier):
+    """Return the two checks that repeated rows in other shards must fail."""
+    if classifier.n_shards == 1:
+        return {}
+    reason = "a row's place decides its shard, and repeated rows have other places"
+    checks = {"check_sample_weight_equivalence_on_dense_data": reason}
+    if not isinstance(
+        classifier.estimator, (GaussianNB, HistGradientBoostingClassifier)
+    ):
+        checks["check_sample_weight_equivalence_on_sparse_data"] = reason
+    return checks
+
+
+@pytest.mark.filterwarnings("ignore")  # the checks provoke warnings on purpose
+@parametrize_with_checks(INSTANCES, expected_failed_checks=expected_failures)
+def test_scikit_learn_checks(estimator, check):
+    """Every check, in every configuration."""
+    check(estimator)
