@@ -59,9 +59,15 @@ html_theme_options = {
     "secondary_sidebar_items": {"**": ["page-toc"], "benchmarks": []},
     "show_prev_next": False,
 }
-html_sidebars = {
-    page: [] for page in ("index", "api", "benchmarks", "contributing", "whats_new")
-}
+WITHOUT_SIDEBAR = (  # only the API has pages below it
+    "index",
+    "user_guide/*",
+    "auto_examples/*",
+    "benchmarks",
+    "whats_new",
+    "contributing",
+)
+html_sidebars = {page: [] for page in WITHOUT_SIDEBAR}
 
 # Pages of the libraries that docstrings refer to. (intersphinx would have to download
 # their inventories at every build.)

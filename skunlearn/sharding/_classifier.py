@@ -158,9 +158,10 @@ class ShardedUnlearningClassifier(BaseUnlearningClassifier):
     array([ 7, 42])
     """
 
-    # Metadata that fit wants without being asked to by set_fit_request.
+    # Metadata that is wanted without a call of set_fit_request and the like.
     __metadata_request__fit = {"sample_weight": True, "groups": True}
     __metadata_request__partial_fit = {"sample_weight": True, "groups": True}
+    __metadata_request__score = {"sample_weight": True}
 
     _parameter_constraints: dict[str, list[Any]] = {
         "estimator": [HasMethods(["fit", "predict"]), None],
@@ -330,7 +331,7 @@ class ShardedUnlearningClassifier(BaseUnlearningClassifier):
 
         Parameters
         ----------
-        X_idx : int, sequence of int, array of int, slice or boolean mask, default=None
+        X_idx : int, sequence of int, slice or mask of bool, default=None
             Positions in the `X` first given to `fit` (rows of `partial_fit` count on).
             They are never renumbered. Those already forgotten are counted and ignored.
         groups : group id or sequence of group ids, default=None
@@ -390,7 +391,7 @@ class ShardedUnlearningClassifier(BaseUnlearningClassifier):
 
         Parameters
         ----------
-        X_idx : int, sequence of int, array of int, slice or boolean mask, default=None
+        X_idx : int, sequence of int, slice or mask of bool, default=None
             Positions, as for `forget`.
         groups : group id or sequence of group ids, default=None
             Groups, as for `forget`.

@@ -41,6 +41,17 @@ class Module(torch.nn.Module):
         return self.layers(X)
 
 
+class BinaryModule(Module):
+    """One output, a logit."""
+
+    def __init__(self):
+        super().__init__(n_outputs=1)
+
+    def forward(self, X):
+        """Return logits."""
+        return self.layers[:-1](X).squeeze(-1)
+
+
 def make_net(**params):
     """Return a net with a stateful optimiser and shuffled batches."""
     params = {
@@ -187,13 +198,8 @@ def test_a_pipeline_that_ends_in_a_net():
 
 def test_two_classes_with_one_output():
     """The binary net of skorch has targets of another type."""
-
-    class Binary(Module):
-        def forward(self, X):
-            return self.layers[:-1](X).squeeze(-1)
-
     net = skorch.NeuralNetBinaryClassifier(
-        Binary, module__n_outputs=1, train_split=None, verbose=0, max_epochs=2
+        BinaryModule, train_split=None, verbose=0, max_epochs=2
     )
     classifier = make_case("cumulative", net).fit(X, Y == "ash").forget([1, 2])
     expected = fit_anew(classifier, X, Y == "ash")

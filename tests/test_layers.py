@@ -1,0 +1,80 @@
+"""Imports run downwards, privates come through one door, and extras stay outside."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import skunlearn
+
+PACKAGE = Path(skunlearn.__file__).parent
+
+# Each layer may import those above its own line, and modules of its own line only
+# where they stand further left.
+LAYERS = [
+    ["exceptions", "_compat"],
+    ["_containers", "_interrupts", "_progress", "_records", "_threads", "_validation"],
+    ["_rows"],
+    ["sharding._layout", "sharding._linear", "sharding._nets", "sharding._schedule"],
+    ["sharding._aggregation", "sharding._shards", "sharding._training"],
+    ["sharding._bases", "sharding._state"],
+    ["sharding._changes"],
+    ["sharding._inputs"],
+    ["_base"],
+    ["sharding._classifier"],
+    ["sharding"],
+    [""],
+]
+RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def get_name(path):
+    """Return a module's name below the package."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def get_imports(path):
+    """Yield (module, name) for all imports of a file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, None) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} has a relative import"
+            yield from ((node.module, alias.name) for alias in node.names)
+
+
+def test_every_module_has_its_layer():
+    """A new file has to be put somewhere."""
+    assert {get_name(path) for path in FILES} == set(RANK)
+
+
+@pytest.mark.parametrize("path", FILES, ids=get_name)
+def test_imports_run_downwards(path):
+    """A module imports from lower layers only."""
+    for module, _ in get_imports(path):
+        if module.partition(".")[0] == "skunlearn":
+            other = module.removeprefix("skunlearn").removeprefix(".")
+            assert RANK[other] < RANK[get_name(path)], f"{path} imports {module}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=get_name)
+def test_private_names_of_scikit_learn(path):
+    """Only _compat knows them."""
+    for module, name in get_imports(path):
+        if module.partition(".")[0] == "sklearn":
+            parts = [*module.split("."), name or ""]
+            is_private = any(part.startswith("_") for part in parts)
+            assert not is_private or get_name(path) == "_compat", f"{module}.{name}"
+
+
+def test_extras_are_not_imported():
+    """The package needs its core dependencies and nothing else."""
+    extras = ["torch", "skorch", "matplotlib", "dask", "distributed"]
+    code = f"import sys, skunlearn; print([m for m in {extras} if m in sys.modules])"
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
