@@ -32,7 +32,6 @@ nitpick_ignore_regex = [("py:obj", r"\w+_")]  # fitted attributes have no own pa
 autodoc_typehints = "none"  # the docstrings tell types in words
 toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False  # our own template lists the methods
-extlinks_detect_hardcoded_links = False
 extlinks = {
     "arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s"),
     "doi": ("https://doi.org/%s", "doi:%s"),

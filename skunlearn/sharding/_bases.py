@@ -87,13 +87,13 @@ def make_recipe(
     )
 
 
-def check_weights(recipe: Recipe) -> None:
+def check_weights(recipe: Recipe, estimator: Any) -> None:
     """Raise UnsupportedEstimatorError if there is nobody to give weights to."""
     if recipe.weight_name is None:
-        name = type(recipe.prototype).__name__
         raise UnsupportedEstimatorError(
-            f"sample_weight was given, but {name}.{recipe.regime.start} does not take "
-            "it. Leave the weights out, or wrap an estimator that does."
+            f"sample_weight was given, but {type(estimator).__name__} does not take it "
+            f"in {recipe.regime.start}. Leave the weights out, or wrap an estimator "
+            "that does."
         )
 
 
@@ -126,7 +126,11 @@ def _find_resume(estimator: Any) -> Any:
     """
     if hasattr(estimator, "partial_fit"):
         return "partial_fit"
-    if isinstance(estimator, LogisticRegression) and estimator.solver != "liblinear":
+    if (
+        isinstance(estimator, LogisticRegression)
+        and "warm_start" in estimator.get_params()  # LogisticRegressionCV has it not
+        and estimator.solver != "liblinear"
+    ):
         return "warm_start"
     return None
 

@@ -100,7 +100,7 @@ def plan_addition(state: State, newcomers: Newcomers) -> Plan:
         for i in range(len(state.shards))
         if len(places.members[i])
     }
-    grown = _with_classes(state, classes)
+    grown = _with_classes(state, classes, np.empty(0, dtype=np.int64))
     shards = list(grown.shards)
     for i, (slots, codes_here) in changed.items():
         counts = np.bincount(codes_here, minlength=len(classes))
@@ -145,7 +145,8 @@ def plan_removal(state: State, positions: np.ndarray) -> Plan:
         shards[i] = shards[i].without_rows(slots[which], codes[which], positions[which])
     reduced = replace(state, class_counts=class_counts, shards=tuple(shards))
     classes = state.classes[class_counts > 0]
-    return Plan(_with_classes(reduced, classes), _touched(state, classes, changed))
+    reduced = _with_classes(reduced, classes, positions)
+    return Plan(reduced, _touched(state, classes, changed))
 
 
 def plan_retraining(state: State) -> Plan:
@@ -169,8 +170,8 @@ def complete(plan: Plan, n_jobs: int | None, report: Callable[[int], None]) -> S
     return replace(plan.state, shards=tuple(shards))
 
 
-def _with_classes(state: State, classes: np.ndarray) -> State:
-    """Return a state with other classes, in which counts have their columns."""
+def _with_classes(state: State, classes: np.ndarray, positions: np.ndarray) -> State:
+    """Return a state with other classes, since the given positions were forgotten."""
     if np.array_equal(classes, state.classes):
         return state
     columns = np.searchsorted(classes, state.classes)
@@ -178,10 +179,10 @@ def _with_classes(state: State, classes: np.ndarray) -> State:
     columns[~known] = -1
     class_counts = np.zeros(len(classes), dtype=np.int64)
     class_counts[columns[known]] = state.class_counts[known]
-    shards = (shard.with_classes(columns, len(classes)) for shard in state.shards)
-    return replace(
-        state, classes=classes, class_counts=class_counts, shards=tuple(shards)
+    shards = tuple(
+        shard.with_classes(columns, len(classes), positions) for shard in state.shards
     )
+    return replace(state, classes=classes, class_counts=class_counts, shards=shards)
 
 
 def _touched(state: State, classes: np.ndarray, changed: Any) -> tuple[int, ...]:

@@ -66,7 +66,8 @@ class ShardedUnlearningClassifier(BaseUnlearningClassifier):
     on each; the constituents vote. To forget a row only its shard is trained again,
     from the last checkpoint that never saw it. The result is, bit for bit, the
     classifier that a fit on the retained rows alone gives with the same
-    `random_state`. See the :ref:`user guide <exact_unlearning>`.
+    `random_state` and the same places of the rows. See the :ref:`user guide
+    <exact_unlearning>`.
 
     Parameters
     ----------
@@ -110,7 +111,7 @@ class ShardedUnlearningClassifier(BaseUnlearningClassifier):
         Classes of the retained rows.
     n_features_in_ : int
         Number of features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of features seen in `fit`, if all are strings.
     forget_records_ : list of ForgetRecord
         One receipt for each call of `forget` and `retrain`.
@@ -131,8 +132,9 @@ class ShardedUnlearningClassifier(BaseUnlearningClassifier):
     The object keeps the retained rows, since it must be able to train on them: so does
     its pickle. The values of a forgotten row are overwritten at once.
 
-    Forgetting k rows trains at most k * `n_replicas` of the `n_shards` constituents;
-    expected costs are those of SISA [1]_, section V.
+    Forgetting k rows trains at most k * `n_replicas` of the `n_shards` constituents
+    (all of them if a class disappears that ``partial_fit`` was told of); expected
+    costs are those of SISA [1]_, section V.
 
     References
     ----------
@@ -226,12 +228,12 @@ class ShardedUnlearningClassifier(BaseUnlearningClassifier):
         sample_weight : array-like of shape (n_samples,), default=None
             Their weights. A row of weight 0 is not learnt, and not in any shard.
         groups : array-like of shape (n_samples,), default=None
-            The data subject of each row: integers, strings or dates. Rows of one group
-            share their shards and slice and can be forgotten together. Only keyed
-            hashes of the ids are kept.
+            The data subject of each row: integers, strings, bytes, floats, dates or
+            UUIDs. Rows of one group share their shards and slice and can be forgotten
+            together. Only keyed hashes of the ids are kept.
         forget_proba : array-like of shape (n_samples,), default=None
             How likely each row is to be forgotten, in [0, 1]. Inside a shard the most
-            likely come last, where forgetting is cheapest.
+            likely come last; with several slices, that is where forgetting is cheap.
 
         Returns
         -------
@@ -256,7 +258,7 @@ class ShardedUnlearningClassifier(BaseUnlearningClassifier):
             n_epochs=self.n_epochs,
         )
         if sample_weight is not None:
-            check_weights(recipe)
+            check_weights(recipe, estimator)
         newcomers = check_newcomers(layout, batch, 0, groups, forget_proba)
         self._state = self._train(plan_fit(recipe, layout, newcomers), "fit")
         return self
@@ -316,7 +318,7 @@ class ShardedUnlearningClassifier(BaseUnlearningClassifier):
             batch = check_batch(self, estimator, X, y, sample_weight, reset=False)
             check_same_kind(state, batch, has_groups=groups is not None)
             if sample_weight is not None:
-                check_weights(state.recipe)
+                check_weights(state.recipe, estimator)
             newcomers = check_newcomers(
                 state.layout, batch, state.rows.n_positions, groups, forget_proba
             )
@@ -506,7 +508,9 @@ class ShardedUnlearningClassifier(BaseUnlearningClassifier):
 
         def report(shard: int) -> None:
             seconds = time.perf_counter() - start
-            self._say(f"({method}) trained shard {shard} of {self.n_shards}", seconds)
+            self._say(
+                f"({method}) trained shard {shard + 1} of {self.n_shards}", seconds
+            )
             progress.finish_task("shard")
 
         state = complete(plan, self.n_jobs, report)
@@ -541,12 +545,16 @@ class ShardedUnlearningClassifier(BaseUnlearningClassifier):
 
     @property
     def classes_(self) -> np.ndarray:
-        """Classes of the retained rows, sorted."""
+        """Classes of the retained rows, an ndarray of shape (n_classes,)."""
         return self._state.classes
 
     @property
     def estimators_(self) -> list[Any]:
-        """The constituents, in order of shards."""
+        """The constituents, in order of shards, None where one has no answer to give.
+
+        That is where a shard has no rows or, after a deferred forget, no checkpoint
+        that never saw them.
+        """
         return [shard.estimator for shard in self._state.shards]
 
     @property
@@ -556,7 +564,7 @@ class ShardedUnlearningClassifier(BaseUnlearningClassifier):
 
     @property
     def n_pending_(self) -> int:
-        """Forgotten positions whose shards are still to be trained."""
+        """Number of forgotten positions whose shards are still to be trained."""
         return len(self._state.pending)
 
     def __sklearn_is_fitted__(self) -> bool:

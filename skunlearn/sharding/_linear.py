@@ -7,14 +7,14 @@ import numpy as np
 from joblib import effective_n_jobs
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
-from sklearn.utils import gen_even_slices
+from sklearn.utils import gen_batches
 from sklearn.utils.parallel import Parallel, delayed
 
 from skunlearn._containers import is_frame
 
 __all__ = ["LogisticStack"]
 
-_CHUNK_BYTES = 1 << 18  # decision values that stay in a core's cache
+_CHUNK_BYTES = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -57,24 +57,30 @@ class LogisticStack:
         """Return the mean of the regressions' probabilities."""
         n_samples = X.shape[0]
         proba = np.empty((n_samples, max(self.n_outputs, 2)))
-        chunk = max(1, _CHUNK_BYTES // (8 * len(self.intercept)))
-        Parallel(n_jobs=n_jobs, require="sharedmem")(
-            delayed(self._fill_proba)(X, proba, rows, chunk)
-            for rows in gen_even_slices(n_samples, effective_n_jobs(n_jobs))
-        )
+        # Chunks must not depend on n_jobs: products of other shapes round otherwise.
+        chunks = gen_batches(n_samples, self.chunk_size)
+        if effective_n_jobs(n_jobs) == 1:
+            for rows in chunks:
+                self._fill_proba(X, proba, rows)
+        else:
+            threads = Parallel(n_jobs=n_jobs, require="sharedmem")
+            threads(delayed(self._fill_proba)(X, proba, rows) for rows in chunks)
         return proba
 
-    def _fill_proba(self, X: Any, proba: np.ndarray, part: slice, chunk: int) -> None:
-        for start in range(part.start, part.stop, chunk):
-            rows = slice(start, min(start + chunk, part.stop))
-            values = X[rows] @ self.coef
-            values += self.intercept
-            if self.n_outputs == 1:
-                proba[rows, 1] = _sigmoid(values).mean(axis=1)
-                np.subtract(1.0, proba[rows, 1], out=proba[rows, 0])
-            else:
-                values = values.reshape(-1, self.n_estimators, self.n_outputs)
-                proba[rows] = softmax(values, axis=2).mean(axis=1)
+    def _fill_proba(self, X: Any, proba: np.ndarray, rows: slice) -> None:
+        values = X[rows] @ self.coef
+        values += self.intercept
+        if self.n_outputs == 1:
+            proba[rows, 1] = _sigmoid(values).mean(axis=1)
+            np.subtract(1.0, proba[rows, 1], out=proba[rows, 0])
+        else:
+            values = values.reshape(-1, self.n_estimators, self.n_outputs)
+            proba[rows] = softmax(values, axis=2).mean(axis=1)
+
+    @property
+    def chunk_size(self) -> int:
+        """Return the number of rows whose decision values fit into a core's cache."""
+        return max(1, _CHUNK_BYTES // (8 * len(self.intercept)))
 
     @property
     def n_outputs(self) -> int:

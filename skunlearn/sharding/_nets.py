@@ -49,7 +49,7 @@ def check_net(net: Any) -> None:
             "holds rows that forget cannot reach: a leak of exactness. Use "
             "train_split=None.",
             UnlearningQualityWarning,
-            stacklevel=2,
+            stacklevel=6,  # of the call of fit
         )
 
 

@@ -139,8 +139,12 @@ class Shard:
             class_counts=np.vstack([self.class_counts, class_counts]),
         )
 
-    def with_classes(self, columns: np.ndarray, n_classes: int) -> "Shard":
+    def with_classes(
+        self, columns: np.ndarray, n_classes: int, positions: np.ndarray
+    ) -> "Shard":
         """Return the shard with its counts in other columns.
+
+        An estimator that was told of the old classes is dropped.
 
         Parameters
         ----------
@@ -148,9 +152,13 @@ class Shard:
             New column of each old class; -1 for a class that is no more.
         n_classes : int
             Number of new columns.
+        positions : ndarray
+            Positions that were forgotten with a class.
         """
         kept = columns >= 0
         class_counts = np.zeros((self.n_slices, n_classes), dtype=np.int64)
         class_counts[:, columns[kept]] = self.class_counts[:, kept]
-        states = () if self.regime.knows_all_classes else self.states
-        return replace(self, class_counts=class_counts, states=states)
+        if not self.regime.knows_all_classes:
+            return replace(self, class_counts=class_counts)
+        pending = np.union1d(self.pending, positions)
+        return replace(self, class_counts=class_counts, states=(), pending=pending)

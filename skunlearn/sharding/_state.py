@@ -55,7 +55,7 @@ class GroupIndex:
         if len(unknown):
             raise ForgetIndexError(
                 f"{len(unknown)} of {len(ids)} groups were not among those given to "
-                f"fit, the first of them {ids[unknown[0]]!r}. Nothing was forgotten."
+                f"fit, the first of them {ids[unknown[0]]}."
             )
         parts = [self.order[a:b] for a, b in zip(first, last, strict=True)]
         return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)

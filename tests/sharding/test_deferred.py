@@ -103,3 +103,19 @@ def test_a_deferred_class_is_gone_at_once():
         classifier.forget(Y == "birch", retrain=False)
         assert "birch" not in classifier.predict(X)
         assert classifier.predict_proba(X).shape == (60, 2)
+
+
+def test_what_waits_is_counted_until_nothing_waits():
+    """A class that was forgotten keeps all constituents waiting that knew of it."""
+    classifier = make_case("bayes", "cumulative", n_shards=4).fit(X, Y)
+    rows = np.flatnonzero(Y == "birch")
+    classifier.forget(rows, retrain=False)
+    assert classifier.estimators_ == [None] * 4
+    assert classifier.n_pending_ == len(rows)
+    classifier.forget(classifier.retained_indices_[0])
+    waiting = [m is None for m in classifier.estimators_]
+    assert sum(waiting) == 3
+    assert classifier.n_pending_ > 0
+    classifier.retrain()
+    assert classifier.n_pending_ == 0
+    assert_same_classifier(classifier, fit_anew(classifier, X, Y), X)

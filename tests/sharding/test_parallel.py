@@ -95,3 +95,19 @@ def test_configuration_travels_to_workers(n_jobs):
         classifier = ShardedUnlearningClassifier(ConfigReader(), n_jobs=n_jobs)
         classifier.fit(X, Y)
     assert all(model.assume_finite_ for model in classifier.estimators_)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("base", ["logistic", "forest", "tree"])
+def test_predictions_of_many_rows(base, n_classes):
+    """Threads share the rows out among them as one thread takes them in turn."""
+    data, labels = make_data(5000)
+    if n_classes == 2:
+        labels = labels == "ash"
+    classifier = make_case(base, "default").fit(data[:200], labels[:200])
+    expected = classifier.predict_proba(data)
+    for backend in ("loky", "threading"):
+        with joblib.parallel_config(backend, n_jobs=2):
+            np.testing.assert_array_equal(classifier.predict_proba(data), expected)
+    again = classifier.set_params(n_jobs=2).predict_proba(data)
+    np.testing.assert_array_equal(again, expected)

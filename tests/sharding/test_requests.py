@@ -7,7 +7,11 @@ import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import (
+    LinearRegression,
+    LogisticRegression,
+    LogisticRegressionCV,
+)
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -230,6 +234,11 @@ def test_missing_values_go_where_the_base_takes_them():
             {"estimator": DecisionTreeClassifier(), "n_slices": 2},
             UnsupportedEstimatorError,
             "SGDClassifier.*LogisticRegression.*DecisionTreeClassifier",
+        ),
+        (
+            {"estimator": LogisticRegressionCV(), "n_slices": 2},
+            UnsupportedEstimatorError,
+            "LogisticRegressionCV",
         ),
         (
             {"estimator": LogisticRegression(solver="liblinear"), "n_slices": 2},
