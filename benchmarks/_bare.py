@@ -9,10 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 from sklearn.base import clone
+from sklearn.utils.parallel import Parallel, delayed
 
 from skunlearn import ShardedUnlearningClassifier
 
-__all__ = ["cut_and_fit", "prepare_training"]
+__all__ = ["cut_and_fit", "fit_in_jobs", "prepare_training"]
 
 
 def prepare_training(
@@ -53,3 +54,16 @@ def cut_and_fit(classifier: ShardedUnlearningClassifier, index: int) -> Any:
     shard, rows = state.shards[index], state.rows.held
     estimator = type(shard.estimator)(random_state=shard.estimator.random_state)
     return estimator.fit(rows.X.take(shard.slots, axis=0), rows.y.take(shard.slots))
+
+
+def fit_in_jobs(classifier: ShardedUnlearningClassifier, n_jobs: int) -> None:
+    """Fit clones of all constituents on the rows of their shards, in parallel."""
+    state = classifier._state
+    Parallel(n_jobs=n_jobs)(
+        delayed(_fit)(clone(shard.estimator), state.rows.take(shard.slots))
+        for shard in state.shards
+    )
+
+
+def _fit(estimator: Any, rows: Any) -> Any:
+    return estimator.fit(rows.X, rows.y)

@@ -20,7 +20,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from _bare import cut_and_fit, prepare_training
+from _bare import cut_and_fit, fit_in_jobs, prepare_training
 from _data import (
     load_census,
     load_census_frame,
@@ -91,18 +91,19 @@ def bench_fit(scale: Scale) -> Iterator[Row]:
     rows = make_rows(scale.size(500_000))
     X_census, _, y_census, _ = load_census()
     cases = {
-        "SGD, 5 epochs, 100 shards": (SGDClassifier(max_iter=5, tol=None), 100, rows),
-        "LogisticRegression, 20 shards": (LogisticRegression(), 20, rows),
-        "DecisionTree, 20 shards of the census": (
+        "SGD": (SGDClassifier(), 100, rows),
+        "LogisticRegression": (LogisticRegression(), 20, rows),
+        "DecisionTree on the census": (
             DecisionTreeClassifier(),
             20,
             (X_census, y_census),
         ),
     }
-    for case, (base, n_shards, (X, y)) in cases.items():
+    for name, (base, n_shards, (X, y)) in cases.items():
         classifier = _shard(base, n_shards)
+        case = f"{name}, {n_shards} shards of {len(X) // n_shards:,}"
         turns = []
-        for _ in range(scale.repeats(7) + 1):
+        for _ in range(scale.repeats(5) + 1):
             seconds = _time_fit(classifier, X, y)
             shards = range(n_shards)
             bare = sum(time_call(prepare_training(classifier, i)) for i in shards)
@@ -112,18 +113,23 @@ def bench_fit(scale: Scale) -> Iterator[Row]:
 
 
 def bench_jobs(scale: Scale) -> Iterator[Row]:
-    """Fit in two jobs: how many times as fast as in one."""
-    n_shards, n_trees = (4, 5) if scale.quick else (8, 30)
+    """Fit in two jobs: times as fast as in one, and what the cores allow just now."""
+    n_shards, n_trees = (4, 5) if scale.quick else (8, 20)
     X, y = make_rows(10_000 * n_shards)
-    one, two = (
-        _shard(RandomForestClassifier(n_trees), n_shards, n_jobs=n) for n in (1, 2)
+    forest = RandomForestClassifier(n_trees, random_state=0)
+    one, two = (_shard(forest, n_shards, n_jobs=n) for n in (1, 2))
+    calls = (
+        lambda: one.fit(X, y),
+        lambda: two.fit(X, y),
+        lambda: fit_in_jobs(one, 1),
+        lambda: fit_in_jobs(one, 2),
     )
-    times = compare(
-        lambda: one.fit(X, y), lambda: two.fit(X, y), repeats=scale.repeats(4)
-    )
-    slow, fast = map(format_seconds, times.medians)
+    turns = [tuple(map(time_call, calls)) for _ in range(scale.repeats(4) + 1)]
+    ours = Comparison.of_turns(turn[:2] for turn in turns)
+    bare = Comparison.of_turns(turn[2:] for turn in turns)
     case = f"RandomForest({n_trees}), {n_shards} shards of 10,000"
-    yield Row(case, f"{fast} in two", f"{slow} in one", times.ratio, at_least=1.7)
+    yield _row_of_jobs(case, ours, at_least=1.7)
+    yield _row_of_jobs("the same bare fits by joblib", bare)
 
 
 def bench_predict(scale: Scale) -> Iterator[Row]:
@@ -140,6 +146,12 @@ def bench_predict(scale: Scale) -> Iterator[Row]:
         )
         case = f"{len(X):,} rows, n_jobs={n_jobs}"
         yield _row_of_ratio(case, times, "one model", at_most=2)
+    times = compare(
+        lambda: many.set_params(n_jobs=1).predict_proba(X),
+        lambda: [constituent.predict_proba(X) for constituent in many.estimators_],
+        repeats=scale.repeats(30),
+    )
+    yield _row_of_ratio("the same, n_jobs=1", times, "20 one by one")
 
 
 def bench_voting(scale: Scale) -> Iterator[Row]:
@@ -297,10 +309,15 @@ def _compare_tree_forgets(trees: Any, positions: Iterable[int]) -> Comparison:
 
 
 def _row_of_ratio(
-    case: str, times: Comparison, alternative: str, *, at_most: float
+    case: str, times: Comparison, alternative: str, *, at_most: float | None = None
 ) -> Row:
     ours, other = map(format_seconds, times.medians)
     return Row(case, ours, f"{other} {alternative}", times.ratio, at_most=at_most)
+
+
+def _row_of_jobs(case: str, times: Comparison, *, at_least: float | None = None) -> Row:
+    one, two = map(format_seconds, times.medians)
+    return Row(case, f"{two} in two", f"{one} in one", times.ratio, at_least=at_least)
 
 
 def _row_of_excess(case: str, times: Comparison, n_constituents: int) -> Row:

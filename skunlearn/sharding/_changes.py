@@ -6,6 +6,7 @@ and cuts their checkpoints back to those that the change leaves true.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -131,8 +132,7 @@ def plan_removal(state: State, positions: np.ndarray) -> Plan:
     if weight is not None:
         has_weight = weight[slots] > 0
         positions, slots = positions[has_weight], slots[has_weight]
-    codes = np.searchsorted(state.classes, state.rows.held.y[slots])
-    lost = np.bincount(codes, minlength=len(state.classes))
+    lost = np.bincount(state.find_codes(slots), minlength=len(state.classes))
     class_counts = state.class_counts - lost
     if not class_counts.any():
         raise NothingRetainedError(
@@ -142,7 +142,9 @@ def plan_removal(state: State, positions: np.ndarray) -> Plan:
     changed = dict(_group_by_shard(state.find_shards(positions)))
     shards = list(state.shards)
     for i, which in changed.items():
-        shards[i] = shards[i].without_rows(slots[which], codes[which], positions[which])
+        shards[i] = shards[i].without_rows(
+            slots[which], positions[which], state.find_codes
+        )
     reduced = replace(state, class_counts=class_counts, shards=tuple(shards))
     classes = state.classes[class_counts > 0]
     reduced = _with_classes(reduced, classes, positions)
@@ -197,6 +199,7 @@ def _group_by_shard(shards: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """Yield each shard of an (n_rows, n_replicas) array, and the rows in it."""
     flat = shards.ravel()
     order = np.argsort(flat, kind="stable")
-    distinct, starts = np.unique(flat[order], return_index=True)
-    parts = np.split(order // shards.shape[1], starts[1:])
-    yield from zip(distinct.tolist(), parts, strict=False)
+    starts = np.flatnonzero(np.diff(flat[order], prepend=-1))
+    for start, stop in pairwise([*starts.tolist(), len(flat)]):
+        members = order[start:stop]
+        yield int(flat[members[0]]), members // shards.shape[1]

@@ -41,9 +41,10 @@ def _mix_int(value: int) -> int:
 
 def derive_seed(root_seed: int, *path: int) -> int:
     """Return a 31-bit seed that belongs to (root seed, shard, slice, ...)."""
+    seed = _mix_int(root_seed)
     for step in path:
-        root_seed = _mix_int(root_seed ^ _mix_int(step))
-    return root_seed & 0x7FFFFFFF
+        seed = _mix_int(seed ^ step)
+    return seed & 0x7FFFFFFF
 
 
 def hash_positions(positions: np.ndarray, key: int) -> np.ndarray:
@@ -180,13 +181,13 @@ class Layout:
         Draws without replacement as Floyd did: each draw that meets an earlier one
         is replaced by the largest number that was possible.
         """
-        shards = np.empty((len(hashes), self.n_replicas), dtype=np.int64)
-        for i in range(self.n_replicas):
-            largest = self.n_shards - self.n_replicas + i
-            draw = _draw(hashes, stream=i, n=largest + 1)
-            taken = (shards[:, :i] == draw[:, None]).any(axis=1)
-            shards[:, i] = np.where(taken, largest, draw)
-        return shards
+        streams = np.arange(self.n_replicas)
+        largest = self.n_shards - self.n_replicas + streams
+        shards = _draw(hashes, streams[:, None], largest[:, None] + 1)
+        for i in range(1, self.n_replicas):
+            taken = (shards[:i] == shards[i]).any(axis=0)
+            shards[i, taken] = largest[i]
+        return shards.T
 
     def find_slices(
         self, hashes: np.ndarray, forget_proba: np.ndarray | None = None
@@ -200,8 +201,8 @@ class Layout:
         if self.n_slices == 1:
             return np.zeros(len(hashes), dtype=np.int64)
         if forget_proba is None:
-            return _draw(hashes, stream=_SLICE_STREAM, n=self.n_slices)
-        spread = _draw(hashes, stream=_SLICE_STREAM, n=2**30) / 2**30
+            return _draw(hashes, _SLICE_STREAM, self.n_slices)
+        spread = _draw(hashes, _SLICE_STREAM, 2**30) / 2**30
         below, share = _quantiles(_maximum_of_group(forget_proba, hashes))
         slices = ((below + share * spread) * self.n_slices).astype(np.int64)
         return np.minimum(slices, self.n_slices - 1)  # below + share may round above 1
@@ -209,16 +210,12 @@ class Layout:
     def place(self, hashes: np.ndarray, forget_proba: np.ndarray | None) -> Places:
         """Lay out rows of the given hashes, complexity O(n log n)."""
         slices = self.find_slices(hashes, forget_proba)
-        parts = self.find_shards(hashes) * self.n_slices + slices[:, None]
-        order = _sort_rows(parts[:, 0], forget_proba, hashes)
+        inside = _sort_rows(hashes, forget_proba)
+        parts = (self.find_shards(hashes) * self.n_slices + slices[:, None])[inside]
+        order = inside[_sort_parts(parts[:, 0])]
         rank = np.empty_like(order)
         rank[order] = np.arange(len(order))
-        if self.n_replicas > 1:
-            rows = np.repeat(np.arange(len(hashes)), self.n_replicas)
-            proba = None if forget_proba is None else forget_proba[rows]
-            rows = rows[_sort_rows(parts.ravel(), proba, hashes[rows])]
-        else:
-            rows = order
+        rows = inside[_sort_parts(parts.ravel()) // self.n_replicas]
         n_parts = self.n_shards * self.n_slices
         ends = np.cumsum(np.bincount(parts.ravel(), minlength=n_parts))
         starts = np.concatenate([[0], ends])
@@ -230,19 +227,25 @@ class Layout:
         return Places(order, members, bounds)
 
 
-def _draw(hashes: np.ndarray, *, stream: int, n: int) -> np.ndarray:
+def _draw(hashes: np.ndarray, stream: Any, n: Any) -> np.ndarray:
     """Draw a number below `n` for each hash, independently in each stream."""
-    bits = _mix(hashes ^ np.uint64(_mix_int(stream)))
-    return ((bits >> np.uint64(32)) * np.uint64(n) >> np.uint64(32)).astype(np.int64)
+    streams = np.atleast_1d(np.asarray(stream, dtype=np.uint64))
+    bits = _mix(hashes ^ _mix(streams))
+    draws = (bits >> np.uint64(32)) * np.asarray(n, dtype=np.uint64) >> np.uint64(32)
+    return draws.astype(np.int64)
 
 
-def _sort_rows(
-    parts: np.ndarray, forget_proba: np.ndarray | None, hashes: np.ndarray
-) -> np.ndarray:
-    """Sort by part, probability to be forgotten, hash and place (sorts are stable)."""
+def _sort_rows(hashes: np.ndarray, forget_proba: np.ndarray | None) -> np.ndarray:
+    """Sort rows by probability to be forgotten, hash and place (sorts are stable)."""
     if forget_proba is None:
-        return np.lexsort((hashes, parts))
-    return np.lexsort((hashes, forget_proba, parts))
+        return np.argsort(hashes, kind="stable")
+    return np.lexsort((hashes, forget_proba))
+
+
+def _sort_parts(parts: np.ndarray) -> np.ndarray:
+    """Sort by part, keeping the order inside; linear for fewer than 65,536 parts."""
+    largest = int(parts.max(initial=0))
+    return np.argsort(parts.astype(np.min_scalar_type(largest)), kind="stable")
 
 
 def _maximum_of_group(values: np.ndarray, hashes: np.ndarray) -> np.ndarray:

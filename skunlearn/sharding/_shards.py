@@ -1,5 +1,6 @@
 """One shard: which rows it has, and the checkpoints that were trained on them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -9,6 +10,11 @@ import numpy as np
 from skunlearn.sharding._schedule import Regime, Step, make_schedule
 
 __all__ = ["Shard"]
+
+
+def _contains(slots: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Tell which slots are wanted; for one row at a tenth of np.isin's price."""
+    return slots == wanted[0] if len(wanted) == 1 else np.isin(slots, wanted)
 
 
 def _nothing() -> np.ndarray:
@@ -83,32 +89,44 @@ class Shard:
         return replace(self, states=tuple(states), pending=_nothing())
 
     def without_rows(
-        self, slots: np.ndarray, codes: np.ndarray, positions: np.ndarray
+        self,
+        slots: np.ndarray,
+        positions: np.ndarray,
+        find_codes: Callable[[np.ndarray], np.ndarray],
     ) -> "Shard":
         """Return the shard without some rows and what was trained on them.
 
         Parameters
         ----------
-        slots, codes, positions : ndarray of shape (n_gone,)
-            Slot, class and position of rows that are all in the shard.
+        slots, positions : ndarray of shape (n_gone,)
+            Slots and positions of the rows, all of them in the shard.
+        find_codes : callable
+            Finds the class of rows by their slots.
         """
-        gone = np.flatnonzero(np.isin(self.slots, slots))
+        is_gone = _contains(self.slots, slots)
+        gone = np.flatnonzero(is_gone)
         slices = np.searchsorted(self.bounds, gone, side="right") - 1
         class_counts = self.class_counts.copy()
-        by_slot = np.argsort(slots)
-        rank = np.searchsorted(slots, self.slots[gone], sorter=by_slot)
-        np.subtract.at(class_counts, (slices, codes[by_slot[rank]]), 1)
-        bounds = self.bounds - np.searchsorted(gone, self.bounds)
-        filled = np.diff(bounds) > 0
-        filled[: self.regime.n_slices] = True  # an emptied later slice never was
-        return replace(
+        np.subtract.at(class_counts, (slices, find_codes(self.slots[gone])), 1)
+        smaller = replace(
             self,
-            slots=np.delete(self.slots, gone),
-            bounds=np.concatenate([bounds[:1], bounds[1:][filled]]),
-            class_counts=class_counts[filled],
+            slots=self.slots[~is_gone],
+            bounds=self.bounds - np.searchsorted(gone, self.bounds),
+            class_counts=class_counts,
             states=self.states[: slices[0]],
             pending=np.concatenate([self.pending, positions]),
         )
+        return smaller if self.n_slices == self.regime.n_slices else smaller._trimmed()
+
+    def _trimmed(self) -> "Shard":
+        """Return the shard without the emptied ones of the slices that came later.
+
+        A fit on the retained rows would not have made them.
+        """
+        filled = np.diff(self.bounds) > 0
+        filled[: self.regime.n_slices] = True
+        bounds = np.concatenate([self.bounds[:1], self.bounds[1:][filled]])
+        return replace(self, bounds=bounds, class_counts=self.class_counts[filled])
 
     def with_rows(self, slots: np.ndarray, class_counts: np.ndarray) -> "Shard":
         """Return the shard with a new last slice.

@@ -104,6 +104,10 @@ class State:
         """Return the forgotten positions whose shards are still to be trained."""
         return np.unique(np.concatenate([shard.pending for shard in self.shards]))
 
+    def find_codes(self, slots: np.ndarray) -> np.ndarray:
+        """Return the class of each slot, as an index into `classes`."""
+        return np.searchsorted(self.classes, self.rows.held.y[slots])
+
     def with_record(self, request: Request, plan: "Plan", start: float) -> "State":
         """Return the state with one more record."""
         return replace(self, records=(*self.records, plan.make_record(request, start)))

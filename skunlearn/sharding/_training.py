@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from joblib import effective_n_jobs
 from joblib.parallel import get_active_backend
+from sklearn.base import BaseEstimator
 from sklearn.dummy import DummyClassifier
 from sklearn.utils.parallel import Parallel, delayed
 
@@ -57,12 +58,19 @@ class Recipe:
 
     def seed(self, estimator: Any, *path: int) -> None:
         """Seed an estimator for the given shard, slice and pass."""
-        if self.seed_names:
-            seeds = {
-                name: derive_seed(self.root_seed, *path, i)
-                for i, name in enumerate(self.seed_names)
-            }
+        seeds = {
+            name: derive_seed(self.root_seed, *path, i)
+            for i, name in enumerate(self.seed_names)
+        }
+        if list(seeds) == ["random_state"] and _has_plain_parameters(estimator):
+            estimator.random_state = seeds["random_state"]
+        elif seeds:
             estimator.set_params(**seeds)
+
+
+def _has_plain_parameters(estimator: Any) -> bool:
+    """Tell whether set_params would do no more than set an attribute, but slowly."""
+    return type(estimator).set_params is BaseEstimator.set_params
 
 
 @dataclass(frozen=True, eq=False)
