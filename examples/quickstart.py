@@ -68,8 +68,6 @@ classifier = ShardedUnlearningClassifier(pipeline, random_state=0)
 # routing, ``groups`` reaches the folds, so that no user is on both sides, and the
 # classifier, so that it can forget by user.
 
-sklearn.set_config(enable_metadata_routing=True)
-
 
 def choose_most_shards(results):
     """Return the candidate with most shards among those that are accurate enough."""
@@ -83,7 +81,9 @@ search = GridSearchCV(
     {"n_shards": [1, 8, 32]},
     cv=GroupKFold(3),
     refit=choose_most_shards,
-).fit(X, y, groups=users)
+)
+with sklearn.config_context(enable_metadata_routing=True):
+    search.fit(X, y, groups=users)
 classifier = search.best_estimator_
 
 results = pd.DataFrame(search.cv_results_).set_index("param_n_shards")

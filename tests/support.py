@@ -32,7 +32,7 @@ BASES = {
     "extra_trees": ExtraTreesClassifier(n_estimators=3),
     "boosting": HistGradientBoostingClassifier(max_iter=3, min_samples_leaf=2),
     # brute: a tree counts the queries that it answers, which is no state of training
-    "neighbors": KNeighborsClassifier(n_neighbors=1, algorithm="brute"),
+    "neighbors": KNeighborsClassifier(algorithm="brute"),
     "svc": SVC(),
     "bayes": GaussianNB(),
     "mlp": MLPClassifier(hidden_layer_sizes=(4,), max_iter=3),
@@ -128,6 +128,8 @@ def retrain_naively(classifier, X, y):
             names = sorted(n for n in model.get_params() if n.endswith("random_state"))
             for i, name in enumerate(names):
                 model.set_params(**{name: derive_seed(layout.key, shard, index, 0, i)})
+            if "n_neighbors" in model.get_params():
+                model.set_params(n_neighbors=min(model.n_neighbors, len(rows)))
             if classifier.n_slices == 1:
                 model.fit(X[rows], y[rows])
             else:

@@ -6,6 +6,7 @@ from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import (
     MaxAbsScaler,
@@ -83,6 +84,7 @@ def make_recipe(
         root_seed=root_seed,
         seed_names=_find_seed_names(prototype),
         weight_name=_find_weight_name(prototype, regime.start),
+        neighbors_name=_find_neighbors_name(prototype),
         shared=_find_frozen(prototype),
     )
 
@@ -165,6 +167,15 @@ def _find_weight_name(estimator: Any, method: str) -> str | None:
     if not has_fit_parameter(estimator, "sample_weight"):
         return None
     return "sample_weight"
+
+
+def _find_neighbors_name(estimator: Any) -> str | None:
+    """Find the parameter that makes neighbours fail where a shard has few rows."""
+    if isinstance(estimator, Pipeline):
+        name, last = estimator.steps[-1]
+        inner = _find_neighbors_name(last)
+        return None if inner is None else f"{name}__{inner}"
+    return "n_neighbors" if isinstance(estimator, KNeighborsClassifier) else None
 
 
 def _find_frozen(prototype: Any) -> tuple[Any, ...]:

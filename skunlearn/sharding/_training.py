@@ -41,6 +41,8 @@ class Recipe:
         The parameters of `prototype` that hold a random state.
     weight_name : str or None
         The argument of fit that takes sample weights.
+    neighbors_name : str or None
+        The parameter for a number of neighbours, of which there may be fewer rows.
     shared : tuple
         Frozen parts of `prototype`, which copies have in common.
     """
@@ -50,11 +52,18 @@ class Recipe:
     root_seed: int
     seed_names: tuple[str, ...]
     weight_name: str | None
+    neighbors_name: str | None
     shared: tuple[Any, ...]
 
     def copy(self, estimator: Any) -> Any:
         """Return a copy with its own random and optimiser state."""
         return copy.deepcopy(estimator, {id(part): part for part in self.shared})
+
+    def limit_neighbors(self, estimator: Any, n_rows: int) -> None:
+        """Let an estimator do with as many neighbours as there are rows."""
+        name = self.neighbors_name
+        if name is not None and estimator.get_params()[name] > n_rows:
+            estimator.set_params(**{name: n_rows})
 
     def seed(self, estimator: Any, *path: int) -> None:
         """Seed an estimator for the given shard, slice and pass."""
@@ -176,6 +185,7 @@ def _make_step(recipe: Recipe, task: Task, step: Step, state: Any) -> Any:
         return estimator
     if method == "warm_start":
         estimator.set_params(warm_start=True)
+    recipe.limit_neighbors(estimator, rows.size)
     recipe.seed(estimator, task.shard, step.slice, 0)
     estimator.fit(rows.X, rows.y, **arguments)
     return estimator

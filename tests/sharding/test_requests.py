@@ -288,3 +288,23 @@ def test_empty_input():
     for empty in (X[:0], X[:0].tolist(), pd.DataFrame(X[:0])):
         with pytest.raises(ValueError, match=r"0 sample|Expected 2D"):
             make_case("tree", "default").fit(empty, Y[:0])
+
+
+@pytest.mark.parametrize(
+    ("base", "name"),
+    [
+        (KNeighborsClassifier(), "n_neighbors"),
+        (
+            make_pipeline(StandardScaler(), KNeighborsClassifier()),
+            "kneighborsclassifier__n_neighbors",
+        ),
+    ],
+)
+def test_fewer_rows_than_neighbours(base, name):
+    """A shard of two rows has two neighbours, whatever was asked for."""
+    classifier = ShardedUnlearningClassifier(base, random_state=0)
+    classifier.fit(X[:20], Y[:20]).forget([1, 2]).predict(X)
+    fitted = [model.get_params() for model in classifier.estimators_ if model]
+    used = [params[name] for params in fitted if name in params]
+    assert used
+    assert max(used) < 5
