@@ -24,7 +24,7 @@ __all__ = [
     "time_call",
 ]
 
-_COLUMNS = "  {:<46}  {:<19}  {:<26}  {:>11}  {:<7}  {}"
+_COLUMNS = "  {:<46}  {:<21}  {:<26}  {:>11}  {:<7}  {}"
 
 
 @dataclass(frozen=True)

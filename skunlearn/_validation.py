@@ -16,7 +16,7 @@ _EXPECTED = (
 
 
 def check_positions(X_idx: Any, n_positions: int) -> np.ndarray:
-    """Return the distinct positions that `X_idx` names, in ascending order.
+    """Return the positions that `X_idx` names, in any order, maybe some twice.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def check_positions(X_idx: Any, n_positions: int) -> np.ndarray:
     Returns
     -------
     ndarray of int64
-        The distinct positions.
+        The positions.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def check_positions(X_idx: Any, n_positions: int) -> np.ndarray:
         If `X_idx` is of another kind, or names a position that does not exist.
     """
     if isinstance(X_idx, slice):
-        return np.unique(np.arange(*X_idx.indices(n_positions), dtype=np.int64))
+        return np.arange(*X_idx.indices(n_positions), dtype=np.int64)
     positions = np.asarray(X_idx)
     if positions.ndim > 1 or (positions.ndim == 0 and positions.dtype == bool):
         raise ForgetIndexError(f"X_idx must be {_EXPECTED}; got {_describe(X_idx)}.")
@@ -52,7 +52,7 @@ def check_positions(X_idx: Any, n_positions: int) -> np.ndarray:
             f"them {unknown[0]}. Positions count from 0 to {n_positions - 1}, as in "
             "the data given to fit, and are never renumbered."
         )
-    return np.unique(positions.astype(np.int64))
+    return positions.astype(np.int64)
 
 
 def _check_mask(mask: np.ndarray, n_positions: int) -> np.ndarray:

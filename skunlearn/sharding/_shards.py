@@ -103,14 +103,13 @@ class Shard:
         find_codes : callable
             Finds the class of rows by their slots.
         """
-        is_gone = _contains(self.slots, slots)
-        gone = np.flatnonzero(is_gone)
+        gone = np.flatnonzero(_contains(self.slots, slots))
         slices = np.searchsorted(self.bounds, gone, side="right") - 1
         class_counts = self.class_counts.copy()
         np.subtract.at(class_counts, (slices, find_codes(self.slots[gone])), 1)
         smaller = replace(
             self,
-            slots=self.slots[~is_gone],
+            slots=np.delete(self.slots, gone if len(gone) > 1 else gone[0]),
             bounds=self.bounds - np.searchsorted(gone, self.bounds),
             class_counts=class_counts,
             states=self.states[: slices[0]],

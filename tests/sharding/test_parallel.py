@@ -92,8 +92,9 @@ class ConfigReader(ClassifierMixin, BaseEstimator):
 def test_configuration_travels_to_workers(n_jobs):
     """scikit-learn's configuration holds in joblib's workers."""
     with config_context(assume_finite=True):
-        classifier = ShardedUnlearningClassifier(ConfigReader(), n_jobs=n_jobs)
-        classifier.fit(X, Y)
+        classifier = ShardedUnlearningClassifier(
+            ConfigReader(), n_shards=2, random_state=0, n_jobs=n_jobs
+        ).fit(X, Y)
     assert all(model.assume_finite_ for model in classifier.estimators_)
 
 
