@@ -237,9 +237,13 @@ def _draw(hashes: np.ndarray, stream: Any, n: Any) -> np.ndarray:
 
 def _sort_rows(hashes: np.ndarray, forget_proba: np.ndarray | None) -> np.ndarray:
     """Sort rows by probability to be forgotten, hash and place (sorts are stable)."""
-    if forget_proba is None:
-        return np.argsort(hashes, kind="stable")
-    return np.lexsort((hashes, forget_proba))
+    if forget_proba is not None:
+        return np.lexsort((hashes, forget_proba))
+    order = np.argsort(hashes)  # twice as fast, and the same if all differ
+    ordered = hashes[order]
+    if (ordered[1:] == ordered[:-1]).any():
+        order = np.argsort(hashes, kind="stable")
+    return order
 
 
 def _sort_parts(parts: np.ndarray) -> np.ndarray:

@@ -1,6 +1,8 @@
 """Evaluate many logistic regressions at once."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,7 +10,6 @@ from joblib import effective_n_jobs
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils import gen_batches
-from sklearn.utils.parallel import Parallel, delayed
 
 from skunlearn._containers import is_frame
 
@@ -48,7 +49,7 @@ class LogisticStack:
             if len(estimator.classes_) != len(classes):
                 return None
         return cls(
-            np.vstack([estimator.coef_ for estimator in estimators]).T,
+            np.ascontiguousarray(np.vstack([e.coef_ for e in estimators]).T),
             np.concatenate([estimator.intercept_ for estimator in estimators]),
             len(estimators),
         )
@@ -59,19 +60,21 @@ class LogisticStack:
         proba = np.empty((n_samples, max(self.n_outputs, 2)))
         # Chunks must not depend on n_jobs: products of other shapes round otherwise.
         chunks = gen_batches(n_samples, self.chunk_size)
-        if effective_n_jobs(n_jobs) == 1:
-            for rows in chunks:
-                self._fill_proba(X, proba, rows)
-        else:
-            threads = Parallel(n_jobs=n_jobs, require="sharedmem")
-            threads(delayed(self._fill_proba)(X, proba, rows) for rows in chunks)
+        fill = partial(self._fill_proba, X, proba)
+        n_threads = effective_n_jobs(n_jobs)
+        if n_threads == 1:
+            list(map(fill, chunks))
+        else:  # joblib's threads take longer to start than this takes in all
+            with ThreadPoolExecutor(n_threads) as threads:
+                list(threads.map(fill, chunks))
         return proba
 
     def _fill_proba(self, X: Any, proba: np.ndarray, rows: slice) -> None:
         values = X[rows] @ self.coef
         values += self.intercept
         if self.n_outputs == 1:
-            proba[rows, 1] = _sigmoid(values).mean(axis=1)
+            share = np.full(self.n_estimators, 1 / self.n_estimators)
+            np.matmul(_sigmoid(values), share, out=proba[rows, 1])
             np.subtract(1.0, proba[rows, 1], out=proba[rows, 0])
         else:
             values = values.reshape(-1, self.n_estimators, self.n_outputs)

@@ -86,7 +86,9 @@ class Shard:
         for index in range(len(states), self.n_slices):
             last = states[-1] if states else None
             states.append(trained.get(index, last))
-        return replace(self, states=tuple(states), pending=_nothing())
+        complete = replace(self, states=tuple(states), pending=_nothing())
+        complete.__dict__["steps"] = self.steps  # which are those of the same rows
+        return complete
 
     def without_rows(
         self,

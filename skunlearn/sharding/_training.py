@@ -24,6 +24,8 @@ from skunlearn.sharding._schedule import Regime, Step
 
 __all__ = ["Recipe", "Task", "train_shard", "train_shards"]
 
+_IMMUTABLE = (bool, int, float, str, type(None))
+
 
 @dataclass(frozen=True, eq=False)
 class Recipe:
@@ -54,6 +56,14 @@ class Recipe:
     weight_name: str | None
     neighbors_name: str | None
     shared: tuple[Any, ...]
+
+    def start(self) -> Any:
+        """Return an unfitted estimator."""
+        if all(
+            isinstance(value, _IMMUTABLE) for value in vars(self.prototype).values()
+        ):
+            return copy.copy(self.prototype)  # as good, at a third of the price
+        return self.copy(self.prototype)
 
     def copy(self, estimator: Any) -> Any:
         """Return a copy with its own random and optimiser state."""
@@ -171,7 +181,7 @@ def _make_step(recipe: Recipe, task: Task, step: Step, state: Any) -> Any:
     if step.kind == "constant":
         return DummyClassifier(strategy="prior").fit(rows.X, rows.y)
     fresh = step.kind == "fresh"
-    estimator = recipe.copy(recipe.prototype if fresh else state)
+    estimator = recipe.start() if fresh else recipe.copy(state)
     method = recipe.regime.start if fresh else recipe.regime.resume
     arguments: dict[str, Any] = {}
     if recipe.weight_name is not None and rows.sample_weight is not None:
