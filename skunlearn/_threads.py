@@ -7,6 +7,8 @@ from types import TracebackType
 # A dependency of scikit-learn's own, of the same maintainers.
 from threadpoolctl import ThreadpoolController
 
+from skunlearn._interrupts import uninterrupted
+
 __all__ = ["single_threaded"]
 
 
@@ -25,10 +27,15 @@ class _SingleThreaded:
         self._n_modules = -1
 
     def __enter__(self) -> None:
-        with self._lock:
-            if self._depth == 0:
-                self._limit = self._find_libraries().limit(limits=1)
-            self._depth += 1
+        entered = False
+        try:
+            with uninterrupted():
+                self._enter()
+                entered = True
+        except BaseException:  # Ctrl-C, held back until the limit was set
+            if entered:
+                self._leave()
+            raise
 
     def __exit__(
         self,
@@ -36,6 +43,16 @@ class _SingleThreaded:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        with uninterrupted():
+            self._leave()
+
+    def _enter(self) -> None:
+        with self._lock:
+            if self._depth == 0:
+                self._limit = self._find_libraries().limit(limits=1)
+            self._depth += 1
+
+    def _leave(self) -> None:
         with self._lock:
             self._depth -= 1
             if self._depth == 0:

@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 from sklearn.tree import DecisionTreeClassifier
 from support import assert_identical, make_data
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from skunlearn import ShardedUnlearningClassifier
 from skunlearn._interrupts import uninterrupted
+from skunlearn._threads import single_threaded
 
 X, Y = make_data()
 
@@ -155,3 +157,22 @@ def test_other_threads_need_no_such_care():
     thread.start()
     thread.join()
     assert done == [True]
+
+
+@pytest.mark.parametrize("method", ["_enter", "_leave"])
+def test_an_interrupt_leaves_no_limit_of_threads_behind(method, monkeypatch):
+    """Ctrl-C while the limit is set or taken back comes after that."""
+    original = getattr(type(single_threaded), method)
+
+    def interrupted(self):
+        signal.raise_signal(signal.SIGINT)
+        original(self)
+
+    with threadpool_limits(2):
+        before = [library["num_threads"] for library in threadpool_info()]
+        monkeypatch.setattr(type(single_threaded), method, interrupted)
+        with pytest.raises(KeyboardInterrupt), single_threaded:
+            pass
+        after = [library["num_threads"] for library in threadpool_info()]
+    assert single_threaded._depth == 0
+    assert after == before
