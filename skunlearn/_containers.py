@@ -41,13 +41,13 @@ def slice_rows(X: Any, start: int, stop: int) -> Any:
 
 
 def join_rows(first: Any, second: Any) -> Any:
-    """Return the rows of `first` followed by those of `second`."""
+    """Return the rows of `first` followed by those of `second`, in its dtype."""
     if sparse.issparse(first):
-        return sparse.vstack([first, second], format="csr")
+        return sparse.vstack([first, second.astype(first.dtype)], format="csr")
     if not is_frame(first):
-        return np.concatenate([first, second])
+        return np.concatenate([first, second.astype(first.dtype, copy=False)])
     if _is_polars(first):
-        return sys.modules["polars"].concat([first, second], how="vertical_relaxed")
+        return sys.modules["polars"].concat([first, second], how="vertical")
     return _join_pandas(first, second)
 
 

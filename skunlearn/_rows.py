@@ -40,16 +40,11 @@ class Batch:
 
     def join(self, other: "Batch") -> "Batch":
         """Return these rows followed by those of `other`."""
-        weight = None
-        if self.sample_weight is not None or other.sample_weight is not None:
-            weight = np.concatenate([self._weights(), other._weights()])
+        weight = self.sample_weight
+        if weight is not None:
+            weight = np.concatenate([weight, other.sample_weight])
         y = np.concatenate([self.y, other.y])
         return Batch(join_rows(self.X, other.X), y, weight)
-
-    def _weights(self) -> np.ndarray:
-        if self.sample_weight is None:
-            return np.ones(self.size)
-        return self.sample_weight
 
 
 @dataclass(frozen=True)
@@ -98,15 +93,28 @@ class Rows:
         """Do all of the forgetting that can fail, and return what to forget in.
 
         A data frame cannot be overwritten in place without changing its dtypes: it is
-        copied, with a retained row in the place of every forgotten one.
+        copied, with a retained row in the place of every forgotten one. Arrays that a
+        file or another process shares with us read-only are copied too.
         """
-        if not is_frame(self.held.X):
-            return self
-        retained = self.retained.copy()
-        retained[positions] = False
-        source = np.arange(self.n_positions)
-        source[self.slot_of[~retained]] = self.slot_of[retained.argmax()]
-        return replace(self, held=replace(self.held, X=take_rows(self.held.X, source)))
+        held = self.held
+        if is_frame(held.X):
+            retained = self.retained.copy()
+            retained[positions] = False
+            source = np.arange(self.n_positions)
+            source[self.slot_of[~retained]] = self.slot_of[retained.argmax()]
+            X = take_rows(held.X, source)
+        elif sparse.issparse(held.X):
+            is_writable = held.X.data.flags.writeable and held.X.indices.flags.writeable
+            X = held.X if is_writable else held.X.copy()
+        else:
+            X = _make_writable(held.X)
+        weight = held.sample_weight
+        weight = None if weight is None else _make_writable(weight)
+        return replace(
+            self,
+            held=Batch(X, _make_writable(held.y), weight),
+            retained=_make_writable(self.retained),
+        )
 
     def forget(self, positions: np.ndarray) -> None:
         """Overwrite the rows at the given positions and mark them as forgotten."""
@@ -120,6 +128,10 @@ class Rows:
         y[slots] = np.zeros((), y.dtype)
         if weight is not None:
             weight[slots] = 0.0
+
+
+def _make_writable(array: np.ndarray) -> np.ndarray:
+    return array if array.flags.writeable else array.copy()
 
 
 def _scrub_sparse(X: Any, slots: np.ndarray) -> None:

@@ -290,7 +290,7 @@ class ShardedUnlearningClassifier(BaseUnlearningClassifier):
         classes : array-like of shape (n_classes,), default=None
             Labels that may occur. Not needed, but checked if it is given.
         sample_weight : array-like of shape (n_samples,), default=None
-            Their weights.
+            Their weights; due exactly if the rows before had weights.
         groups : array-like of shape (n_samples,), default=None
             Their groups; due exactly if the rows before had groups.
         forget_proba : array-like of shape (n_samples,), default=None

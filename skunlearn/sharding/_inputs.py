@@ -94,6 +94,18 @@ def check_same_kind(state: State, batch: Batch, *, has_groups: bool) -> None:
             f"X is of type {type(batch.X).__name__}, but earlier rows came as "
             f"{type(held.X).__name__}. Give both in the same form."
         )
+    if not is_frame(held.X) and not np.can_cast(
+        batch.X.dtype, held.X.dtype, "same_kind"
+    ):
+        raise ValueError(
+            f"X has dtype {batch.X.dtype}, but earlier rows are of {held.X.dtype}. "
+            "Convert it."
+        )
+    if (batch.sample_weight is None) != (held.sample_weight is None):
+        raise ValueError(
+            "sample_weight must be given for all rows or for none: fit was "
+            f"{'not ' if held.sample_weight is None else ''}given any."
+        )
     if (batch.y.dtype.kind in "OUS") != (held.y.dtype.kind in "OUS"):
         raise ValueError(
             f"y has labels of dtype {batch.y.dtype}, but earlier labels are of "

@@ -8,6 +8,7 @@ import threading
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 from sklearn.tree import DecisionTreeClassifier
 from support import assert_identical, make_data
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -176,3 +177,19 @@ def test_an_interrupt_leaves_no_limit_of_threads_behind(method, monkeypatch):
         after = [library["num_threads"] for library in threadpool_info()]
     assert single_threaded._depth == 0
     assert after == before
+
+
+@pytest.mark.parametrize("convert", [np.asarray, sparse.csr_array, pd.DataFrame])
+def test_rows_in_read_only_memory(convert):
+    """A classifier that comes from a memory map is forgotten in all the same."""
+    weight = np.ones(60)
+    classifier = ShardedUnlearningClassifier(DecisionTreeClassifier(), random_state=0)
+    classifier.fit(convert(X), Y, weight)
+    buffers = []
+    data = pickle.dumps(classifier, protocol=5, buffer_callback=buffers.append)
+    frozen = [bytes(buffer.raw()) for buffer in buffers]
+    mapped = pickle.loads(data, buffers=frozen).forget([3, 4])
+    np.testing.assert_array_equal(
+        mapped.predict_proba(X), classifier.forget([3, 4]).predict_proba(X)
+    )
+    assert mapped.forgotten_indices_.tolist() == [3, 4]

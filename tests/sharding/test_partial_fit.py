@@ -104,7 +104,7 @@ def test_weights_groups_and_probabilities_of_new_rows():
     """All that fit takes, partial_fit takes too."""
     groups, weight = np.arange(90) // 5, np.arange(90) % 3
     classifier = make_case("tree", "replicas")
-    classifier.fit(X[:60], Y[:60], groups=groups[:60])
+    classifier.fit(X[:60], Y[:60], np.ones(60), groups=groups[:60])
     classifier.partial_fit(
         X[60:],
         Y[60:],
@@ -144,6 +144,7 @@ def test_frames_with_other_categories():
         (X, np.arange(90) % 3, None, "labels"),
         (X, Y, np.arange(90), "groups"),
         (X[:, :3], Y, None, "features"),
+        (X.astype(str), Y, None, "dtype"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:X has feature names")
@@ -162,3 +163,22 @@ def test_sparse_rows_go_on():
     classifier.partial_fit(matrix[60:], Y[60:]).forget([3, 70])
     fresh = replay(classifier, matrix, Y, [0, 60, 90])
     assert_same_classifier(classifier, fresh, matrix)
+
+
+def test_rows_take_the_dtype_of_those_before():
+    """Else a shard's bits would depend on when it was trained."""
+    results = []
+    for first in (True, False):
+        classifier = make_case("logistic", "default").fit(X[:60].astype("f4"), Y[:60])
+        if first:
+            classifier.forget(range(40))
+        classifier.partial_fit(X[60:], Y[60:])
+        results.append(classifier.forget(range(40)))
+    assert_same_classifier(*results, X)
+
+
+def test_weights_for_all_or_none():
+    """Else they would have to be made up for the rows before."""
+    classifier = make_case("tree", "default").fit(X[:60], Y[:60])
+    with pytest.raises(ValueError, match="sample_weight"):
+        classifier.partial_fit(X[60:], Y[60:], sample_weight=np.ones(30))
