@@ -14,12 +14,21 @@ from scipy import sparse
 
 from skunlearn._compat import _safe_indexing
 
-__all__ = ["is_frame", "join_rows", "slice_rows", "take_rows"]
+__all__ = ["is_frame", "join_rows", "slice_rows", "take_rows", "without_labels"]
 
 
 def is_frame(X: Any) -> bool:
     """Tell whether `X` is a data frame (pandas, polars) rather than an array."""
     return hasattr(X, "columns") and hasattr(X, "shape")
+
+
+def without_labels(X: Any) -> Any:
+    """Return a pandas frame without what it says of its rows beside the columns."""
+    if not hasattr(X, "reset_index"):
+        return X
+    X = X.reset_index(drop=True)
+    X.attrs = {}
+    return X
 
 
 def take_rows(X: Any, indices: np.ndarray) -> Any:
@@ -64,7 +73,11 @@ def _with_own_categories(frame: Any) -> Any:
         for name, column in frame.items()
         if getattr(column, "cat", None) is not None
     }
-    return frame.assign(**unused) if unused else frame
+    if unused:
+        frame = frame.copy(deep=False)
+        for name, column in unused.items():
+            frame[name] = column
+    return frame
 
 
 def _polars_with_own_categories(frame: Any) -> Any:

@@ -141,13 +141,24 @@ def compute_scores(
         return _spread(proba, columns, len(classes), 0.0)
     if len(columns) == 1:
         return _spread(np.ones((X.shape[0], 1)), columns, len(classes), -1.0)
-    if kind == "decision_function":
+    if kind == "decision_function" and not _compares_pairs(estimator):
         values = estimator.decision_function(X)
         if values.ndim == 1:
             values = np.column_stack([-values, values])
         return _spread(values, columns, len(classes), values.min(axis=1, keepdims=True))
     codes = np.searchsorted(classes, estimator.predict(X))
     return np.eye(len(classes))[codes]
+
+
+def _compares_pairs(estimator: Any) -> bool:
+    """Tell whether decision values are of pairs of classes, which do not align."""
+    if len(estimator.classes_) <= 2:
+        return False
+    params = estimator.get_params()
+    return any(
+        name.endswith("decision_function_shape") and value == "ovo"
+        for name, value in params.items()
+    )
 
 
 def _spread(

@@ -57,6 +57,11 @@ def make_recipe(
             f"{estimator!r} takes distances or a kernel between rows as its features; "
             "rows cannot be forgotten by leaving them out. Give it the features."
         )
+    if isinstance(estimator, FrozenEstimator):
+        raise UnsupportedEstimatorError(
+            "a FrozenEstimator is never trained, so it can never forget. Wrap the "
+            "estimator itself."
+        )
     net = find_net(estimator)
     prototype = clone(estimator)
     if net is not None:

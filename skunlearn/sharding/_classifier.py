@@ -360,16 +360,26 @@ class ShardedUnlearningClassifier(BaseUnlearningClassifier):
         """
         check_is_fitted(self)
         with all_or_nothing("forget") as start:
+            before = self._state
             request = self._resolve(X_idx, groups)
-            plan = plan_removal(self._state, request.positions)
+            plan = plan_removal(before, request.positions)
             if not retrain:
                 plan = replace(plan, touched=())
             state = self._train(plan, "forget")
             rows = state.rows.prepare_forget(request.positions)
             state = replace(state, rows=rows).with_record(request, plan, start)
-            with uninterrupted():
-                self._state = state
+            if self._state is not before:
+                raise RuntimeError(
+                    "another thread has changed the classifier meanwhile; call forget "
+                    "again, one request at a time."
+                )
+        with uninterrupted():
+            self._state = state
+            try:
                 rows.forget(request.positions)
+            except BaseException:  # raised by somebody's handler of another signal
+                rows.forget(request.positions)
+                raise
         return self
 
     @with_callbacks
@@ -488,17 +498,18 @@ class ShardedUnlearningClassifier(BaseUnlearningClassifier):
     def _score_classes(self, X: Any) -> tuple[np.ndarray, ScoreKind]:
         """Return a score of each class, the highest being the answer, and its kind."""
         check_is_fitted(self)
-        kind = find_score_kind(self._state.recipe.prototype)
-        keep_frame = is_frame(self._rows.held.X)
+        state = self._state  # once: another thread may be at a forget
+        kind = find_score_kind(state.recipe.prototype)
+        keep_frame = is_frame(state.rows.held.X)
         X = check_samples(
             self, self._get_estimator(), X, reset=False, keep_frame=keep_frame
         )
-        voters = [voter for voter in self.estimators_ if voter is not None]
+        voters = [s.estimator for s in state.shards if s.estimator is not None]
         if not voters:
-            counts = self._state.class_counts
+            counts = state.class_counts
             return np.tile(counts / counts.sum(), (X.shape[0], 1)), kind
         with single_threaded:
-            scores = aggregate(voters, X, self.classes_, kind, self.voting, self.n_jobs)
+            scores = aggregate(voters, X, state.classes, kind, self.voting, self.n_jobs)
         return scores, kind
 
     def _train(self, plan: Plan, method: str) -> State:
@@ -577,6 +588,7 @@ class ShardedUnlearningClassifier(BaseUnlearningClassifier):
         estimator = self._get_estimator()
         base = get_tags(estimator)
         tags.input_tags.sparse = base.input_tags.sparse
+        tags.input_tags.positive_only = base.input_tags.positive_only
         tags.input_tags.allow_nan = allows_nan(estimator)
         if base.classifier_tags is not None:
             tags.classifier_tags.multi_class = base.classifier_tags.multi_class

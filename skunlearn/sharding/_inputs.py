@@ -13,7 +13,7 @@ from sklearn.utils.validation import (
 )
 
 from skunlearn._compat import _check_sample_weight
-from skunlearn._containers import is_frame
+from skunlearn._containers import is_frame, without_labels
 from skunlearn._rows import Batch
 from skunlearn.sharding._bases import allows_nan
 from skunlearn.sharding._changes import Newcomers
@@ -71,7 +71,7 @@ def check_batch(
                 "sample_weight must contain at least one non-zero number; all "
                 f"{len(sample_weight)} are zero."
             )
-    return Batch(X, y, sample_weight)
+    return Batch(without_labels(X), y, sample_weight)
 
 
 def check_newcomers(

@@ -152,3 +152,14 @@ def test_saturated_probabilities_have_finite_logarithms():
     classifier = fit(LogisticRegression(), Y == "ash", n_shards=1)
     assert np.isneginf(classifier.predict_log_proba(1e4 * X)).any()
     assert np.isfinite(classifier.decision_function(1e4 * X)).all()
+
+
+@pytest.mark.parametrize("n_classes", [3, 4])
+def test_decision_values_of_pairs(n_classes):
+    """Those of pairs of classes are no decision values of classes: votes are taken."""
+    data, labels = make_data(200, n_classes=n_classes)
+    base = SVC(decision_function_shape="ovo")
+    classifier = ShardedUnlearningClassifier(base, n_shards=1, random_state=0)
+    classifier.fit(data, labels)
+    expected = classifier.estimators_[0].predict(data)
+    np.testing.assert_array_equal(classifier.predict(data), expected)
