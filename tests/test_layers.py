@@ -15,7 +15,7 @@ PACKAGE = Path(skunlearn.__file__).parent
 # where they stand further left.
 LAYERS = [
     ["exceptions", "_compat", "_interrupts"],
-    ["_containers", "_progress", "_records", "_threads", "_validation"],
+    ["_containers", "_memory", "_progress", "_records", "_threads", "_validation"],
     ["_rows"],
     ["sharding._layout", "sharding._linear", "sharding._nets", "sharding._schedule"],
     ["sharding._aggregation", "sharding._shards", "sharding._training"],

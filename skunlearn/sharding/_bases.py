@@ -1,5 +1,6 @@
 """What must be known of a wrapped estimator before it can be trained in shards."""
 
+import copy
 from typing import Any
 
 from sklearn.base import clone
@@ -20,6 +21,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import has_fit_parameter
 
 from skunlearn._compat import _routing_enabled
+from skunlearn._memory import own_arrays
 from skunlearn.exceptions import UnsupportedEstimatorError
 from skunlearn.sharding._nets import NetClassifier, check_net, find_net
 from skunlearn.sharding._schedule import Regime
@@ -63,7 +65,8 @@ def make_recipe(
             "estimator itself."
         )
     net = find_net(estimator)
-    prototype = clone(estimator)
+    prototype = copy.deepcopy(clone(estimator))  # clone shares frozen parts with it
+    own_arrays(prototype)
     if net is not None:
         check_net(net)
         prototype = NetClassifier(prototype)

@@ -17,6 +17,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.utils.parallel import Parallel, delayed
 
 from skunlearn._containers import slice_rows
+from skunlearn._memory import own_arrays
 from skunlearn._rows import Batch
 from skunlearn._threads import single_threaded
 from skunlearn.sharding._layout import derive_seed
@@ -172,6 +173,7 @@ def train_shard(recipe: Recipe, task: Task) -> tuple[int, dict[int, Any]]:
     with single_threaded:
         for step in task.steps:
             state = _make_step(recipe, task, step, state)
+            own_arrays(state)
             states[step.slice] = state
     return task.shard, states
 

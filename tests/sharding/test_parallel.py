@@ -1,12 +1,18 @@
 """Law 4: jobs, backends and threads do not change a bit."""
 
+import copy
+import pickle
+
 import joblib
 import numpy as np
 import pytest
 from sklearn import config_context, get_config
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.decomposition import PCA
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
 from support import CASES, assert_same_classifier, make_case, make_data
 from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -21,6 +27,56 @@ def test_jobs(base, layout):
     one = make_case(base, layout).fit(X, Y).forget(range(0, 60, 9))
     two = make_case(base, layout, n_jobs=2).fit(X, Y).forget(range(0, 60, 9))
     assert_same_classifier(one, two, X)
+
+
+@pytest.mark.parametrize("solver", ["full", "randomized", "arpack", "covariance_eigh"])
+@pytest.mark.parametrize("is_frozen", [True, False])
+def test_the_way_through_a_pickle(solver, is_frozen):
+    """Arrays that a pickle would make contiguous are so at once.
+
+    Products with them round otherwise: in the worker, or when the pickle is read.
+    """
+    rng = np.random.default_rng(0)
+    data = rng.standard_normal((300, 64))
+    labels = (data[:, 0] > 0).astype(int)
+    pca = PCA(7, svd_solver=solver)
+    if is_frozen:
+        pca = FrozenEstimator(pca.fit(data))
+        strides = pca.estimator.components_.strides
+    base = make_pipeline(pca, LogisticRegression())
+    one = ShardedUnlearningClassifier(base, n_shards=2, random_state=0)
+    one.fit(data, labels).forget([1, 2])
+    two = clone(one).set_params(n_jobs=2).fit(data, labels).forget([1, 2])
+    for other in (two, pickle.loads(pickle.dumps(one)), copy.deepcopy(one)):
+        assert_same_classifier(one, other, data)
+    if is_frozen:
+        assert pca.estimator.components_.strides == strides  # the user's are as before
+
+
+class RowKeeper(ClassifierMixin, BaseEstimator):
+    """Keeps the rows that it was given, as they came."""
+
+    def partial_fit(self, X, y, classes=None):
+        """Keep the rows."""
+        self.classes_ = np.unique(y) if classes is None else classes
+        self.rows_ = X
+        return self
+
+    fit = partial_fit
+
+    def predict(self, X):
+        """Answer with the first class."""
+        return np.full(len(X), self.classes_[0])
+
+
+def test_a_checkpoint_holds_no_more_than_it_was_trained_on():
+    """A view would keep the rows of later slices alive."""
+    classifier = ShardedUnlearningClassifier(
+        RowKeeper(), n_shards=1, n_slices=3, random_state=0
+    )
+    for state in classifier.fit(X, Y)._state.shards[0].states:
+        base = state.rows_.base
+        assert base is None or base.nbytes == state.rows_.nbytes
 
 
 @pytest.mark.parametrize("backend", ["threading", "multiprocessing", "loky"])
