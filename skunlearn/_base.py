@@ -3,6 +3,7 @@
 Think twice before adding to this class: both kinds of unlearning must need it.
 """
 
+import copy
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,6 +46,10 @@ class BaseUnlearningClassifier(
         """Positions that are retained, ascending."""
         return np.flatnonzero(self._rows.retained)
 
+    def __copy__(self) -> "BaseUnlearningClassifier":
+        """Copy all: a shallow copy would lose the rows that the original forgets."""
+        return copy.deepcopy(self)
+
     def _find_groups(self, groups: Any) -> np.ndarray:
         raise NotImplementedError
 
@@ -71,14 +76,19 @@ class BaseUnlearningClassifier(
 
 
 @contextmanager
-def all_or_nothing(method: str) -> Iterator[float]:
-    """Tell whoever sees an error from the block that nothing has changed.
+def all_or_nothing(classifier: Any, method: str) -> Iterator[float]:
+    """Undo what a failed block did to a classifier, and say that nothing has changed.
 
-    Yields the time at which the block began.
+    Yields the time at which the block began. Attributes are put back; what they refer
+    to must not have been changed in place.
     """
+    before = dict(vars(classifier))
     try:
         yield time.perf_counter()
     except BaseException as error:
+        for name in set(vars(classifier)) - set(before):
+            delattr(classifier, name)
+        vars(classifier).update(before)
         error.add_note(
             f"{method} changed nothing: the classifier is what it was before the call."
         )

@@ -1,4 +1,7 @@
-"""One thread for numerical libraries, so that results do not depend on how many."""
+"""One thread for numerical libraries, and one at a time for changes.
+
+Results must not depend on how many threads BLAS and OpenMP have.
+"""
 
 import sys
 import threading
@@ -9,7 +12,24 @@ from threadpoolctl import ThreadpoolController
 
 from skunlearn._interrupts import uninterrupted
 
-__all__ = ["single_threaded"]
+__all__ = ["Turnstile", "single_threaded"]
+
+
+class Turnstile:
+    """A lock that lets one thread change an object at a time; copies get their own."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        """Make a new one of a pickle or a copy: nobody is waiting there."""
+        return Turnstile, ()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._lock.release()
 
 
 class _SingleThreaded:

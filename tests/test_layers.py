@@ -22,7 +22,7 @@ LAYERS = [
     ["sharding._bases", "sharding._state"],
     ["sharding._changes"],
     ["sharding._inputs"],
-    ["_base"],
+    ["_base", "sharding._voting"],
     ["sharding._classifier"],
     ["sharding"],
     [""],

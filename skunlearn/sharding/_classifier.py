@@ -1,7 +1,6 @@
 """The public classifier of exact unlearning."""
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from numbers import Integral
 from typing import Any
@@ -10,7 +9,6 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils import check_random_state, get_tags
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skunlearn._base import BaseUnlearningClassifier, all_or_nothing
@@ -21,14 +19,11 @@ from skunlearn._compat import (
     _fit_context,
     with_callbacks,
 )
-from skunlearn._containers import is_frame
 from skunlearn._interrupts import uninterrupted
 from skunlearn._progress import Progress
 from skunlearn._records import ForgetRecord, Request
 from skunlearn._rows import Rows
-from skunlearn._threads import single_threaded
 from skunlearn.exceptions import ForgetIndexError, UnsupportedEstimatorError
-from skunlearn.sharding._aggregation import ScoreKind, aggregate, find_score_kind
 from skunlearn.sharding._bases import allows_nan, check_weights, make_recipe
 from skunlearn.sharding._changes import (
     complete,
@@ -37,29 +32,15 @@ from skunlearn.sharding._changes import (
     plan_removal,
     plan_retraining,
 )
-from skunlearn.sharding._inputs import (
-    check_batch,
-    check_newcomers,
-    check_same_kind,
-    check_samples,
-)
+from skunlearn.sharding._inputs import check_batch, check_newcomers, check_same_kind
 from skunlearn.sharding._layout import Layout
 from skunlearn.sharding._state import Plan, State
+from skunlearn.sharding._voting import VotingMixin
 
 __all__ = ["ShardedUnlearningClassifier"]
 
 
-def _estimator_has(method: str) -> Callable[[Any], bool]:
-    """Make a check that the wrapped estimator has a method."""
-
-    def check(self: "ShardedUnlearningClassifier") -> bool:
-        getattr(self._get_estimator(), method)  # its own AttributeError becomes ours
-        return True
-
-    return check
-
-
-class ShardedUnlearningClassifier(BaseUnlearningClassifier):
+class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
     """Exact unlearning for any classifier, by training it in isolated shards.
 
     Rows are spread over shards and a clone of `estimator`, a *constituent*, is trained
@@ -245,22 +226,23 @@ class ShardedUnlearningClassifier(BaseUnlearningClassifier):
         UnsupportedEstimatorError
             If `estimator` cannot do what the parameters ask for.
         """
-        estimator = self._get_estimator()
-        self._check_settings(estimator)
-        batch = check_batch(self, estimator, X, y, sample_weight, reset=True)
-        root = check_random_state(self.random_state).randint(2**64 - 1, dtype=np.uint64)
-        layout = Layout(int(root), self.n_shards, self.n_slices, self.n_replicas)
-        recipe = make_recipe(
-            estimator,
-            root_seed=int(root),
-            n_slices=self.n_slices,
-            cumulative=self.slice_training == "cumulative",
-            n_epochs=self.n_epochs,
-        )
-        if sample_weight is not None:
-            check_weights(recipe, estimator)
-        newcomers = check_newcomers(layout, batch, 0, groups, forget_proba)
-        self._state = self._train(plan_fit(recipe, layout, newcomers), "fit")
+        with all_or_nothing(self, "fit"):
+            estimator = self._get_estimator()
+            self._check_settings(estimator)
+            batch = check_batch(self, estimator, X, y, sample_weight, reset=True)
+            root_seed = self._draw_root_seed()
+            layout = Layout(root_seed, self.n_shards, self.n_slices, self.n_replicas)
+            recipe = make_recipe(
+                estimator,
+                root_seed=root_seed,
+                n_slices=self.n_slices,
+                cumulative=self.slice_training == "cumulative",
+                n_epochs=self.n_epochs,
+            )
+            if sample_weight is not None:
+                check_weights(recipe, estimator)
+            newcomers = check_newcomers(layout, batch, 0, groups, forget_proba)
+            self._state = self._train(plan_fit(recipe, layout, newcomers), "fit")
         return self
 
     @with_callbacks
@@ -312,7 +294,7 @@ class ShardedUnlearningClassifier(BaseUnlearningClassifier):
             return self.fit(
                 X, y, sample_weight, groups=groups, forget_proba=forget_proba
             )
-        with all_or_nothing("partial_fit"):
+        with self._state.turnstile, all_or_nothing(self, "partial_fit"):
             state = self._state
             estimator = self._get_estimator()
             batch = check_batch(self, estimator, X, y, sample_weight, reset=False)
@@ -359,27 +341,22 @@ class ShardedUnlearningClassifier(BaseUnlearningClassifier):
         Whatever is raised, the classifier is what it was before the call.
         """
         check_is_fitted(self)
-        with all_or_nothing("forget") as start:
-            before = self._state
-            request = self._resolve(X_idx, groups)
-            plan = plan_removal(before, request.positions)
-            if not retrain:
-                plan = replace(plan, touched=())
-            state = self._train(plan, "forget")
-            rows = state.rows.prepare_forget(request.positions)
-            state = replace(state, rows=rows).with_record(request, plan, start)
-            if self._state is not before:
-                raise RuntimeError(
-                    "another thread has changed the classifier meanwhile; call forget "
-                    "again, one request at a time."
-                )
-        with uninterrupted():
-            self._state = state
-            try:
-                rows.forget(request.positions)
-            except BaseException:  # raised by somebody's handler of another signal
-                rows.forget(request.positions)
-                raise
+        with self._state.turnstile:
+            with all_or_nothing(self, "forget") as start:
+                request = self._resolve(X_idx, groups)
+                plan = plan_removal(self._state, request.positions)
+                if not retrain:
+                    plan = replace(plan, touched=())
+                state = self._train(plan, "forget")
+                rows = state.rows.prepare_forget(request.positions)
+                state = replace(state, rows=rows).with_record(request, plan, start)
+            with uninterrupted():
+                self._state = state
+                try:
+                    rows.forget(request.positions)
+                except BaseException:  # raised by somebody's handler of another signal
+                    rows.forget(request.positions)
+                    raise
         return self
 
     @with_callbacks
@@ -392,7 +369,7 @@ class ShardedUnlearningClassifier(BaseUnlearningClassifier):
             The classifier with all shards trained.
         """
         check_is_fitted(self)
-        with all_or_nothing("retrain") as start:
+        with self._state.turnstile, all_or_nothing(self, "retrain") as start:
             plan = plan_retraining(self._state)
             state = self._train(plan, "retrain")
             self._state = state.with_record(Request.nothing(), plan, start)
@@ -418,100 +395,6 @@ class ShardedUnlearningClassifier(BaseUnlearningClassifier):
         request = self._resolve(X_idx, groups)
         return plan_removal(self._state, request.positions).make_record(request, start)
 
-    @available_if(_estimator_has("predict_proba"))
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Return the probability of each class.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            The mean of the constituents' probabilities; with hard voting the shares of
-            votes, the mean counted as one vote more. Where no constituent answers, the
-            shares of the classes in the retained rows.
-        """
-        return self._score_classes(X)[0]
-
-    @available_if(_estimator_has("predict_proba"))
-    def predict_log_proba(self, X: Any) -> np.ndarray:
-        """Return the logarithm of the probability of each class.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Logarithms of what `predict_proba` returns.
-        """
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
-
-    @available_if(_estimator_has("decision_function"))
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Return a confidence in each class, in keeping with `predict`.
-
-        It is the mean of the constituents' decision values. Where they have
-        probabilities, those are what is averaged, and this is the logarithm of the
-        mean. With hard voting it ranks by votes first.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes
-            Decision values; for two classes the second is chosen above 0.
-        """
-        scores, kind = self._score_classes(X)
-        if kind == "predict_proba":
-            scores = np.log(np.maximum(scores, np.finfo(np.float64).tiny))
-        if scores.shape[1] > 2:
-            return scores
-        margin = scores[:, -1] - scores[:, 0]
-        return margin if kind == "predict_proba" else margin / 2
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Return the class that the constituents vote for.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            Labels.
-        """
-        scores, _ = self._score_classes(X)
-        return self.classes_[scores.argmax(axis=1)]
-
-    def _score_classes(self, X: Any) -> tuple[np.ndarray, ScoreKind]:
-        """Return a score of each class, the highest being the answer, and its kind."""
-        check_is_fitted(self)
-        state = self._state  # once: another thread may be at a forget
-        kind = find_score_kind(state.recipe.prototype)
-        keep_frame = is_frame(state.rows.held.X)
-        X = check_samples(
-            self, self._get_estimator(), X, reset=False, keep_frame=keep_frame
-        )
-        voters = [s.estimator for s in state.shards if s.estimator is not None]
-        if not voters:
-            counts = state.class_counts
-            return np.tile(counts / counts.sum(), (X.shape[0], 1)), kind
-        with single_threaded:
-            scores = aggregate(voters, X, state.classes, kind, self.voting, self.n_jobs)
-        return scores, kind
-
     def _train(self, plan: Plan, method: str) -> State:
         """Train what a plan leaves to train, and report on the way."""
         progress = Progress(self, method, len(plan.due))
@@ -519,9 +402,8 @@ class ShardedUnlearningClassifier(BaseUnlearningClassifier):
 
         def report(shard: int) -> None:
             seconds = time.perf_counter() - start
-            self._say(
-                f"({method}) trained shard {shard + 1} of {self.n_shards}", seconds
-            )
+            n_shards = len(plan.state.shards)
+            self._say(f"({method}) trained shard {shard + 1} of {n_shards}", seconds)
             progress.finish_task("shard")
 
         state = complete(plan, self.n_jobs, report)
@@ -530,6 +412,16 @@ class ShardedUnlearningClassifier(BaseUnlearningClassifier):
 
     def _get_estimator(self) -> Any:
         return LogisticRegression() if self.estimator is None else self.estimator
+
+    def _get_base(self) -> Any:
+        """Return what the constituents are clones of, or will be."""
+        if self.__sklearn_is_fitted__():
+            return self._state.recipe.prototype
+        return self._get_estimator()
+
+    def _draw_root_seed(self) -> int:
+        random_state = check_random_state(self.random_state)
+        return int(random_state.randint(2**64 - 1, dtype=np.uint64))
 
     def _check_settings(self, estimator: Any) -> None:
         if not is_classifier(estimator):

@@ -13,6 +13,7 @@ import numpy as np
 
 from skunlearn._records import ForgetRecord, Request
 from skunlearn._rows import Rows
+from skunlearn._threads import Turnstile
 from skunlearn.exceptions import ForgetIndexError
 from skunlearn.sharding._layout import Layout, hash_groups
 from skunlearn.sharding._shards import Shard
@@ -83,6 +84,8 @@ class State:
         The shards.
     records : tuple of ForgetRecord
         What was forgotten so far, and at what cost.
+    turnstile : Turnstile
+        Whoever changes the classifier passes it, one at a time.
     """
 
     recipe: Recipe
@@ -93,6 +96,7 @@ class State:
     class_counts: np.ndarray
     shards: tuple[Shard, ...]
     records: tuple[ForgetRecord, ...] = ()
+    turnstile: Turnstile = field(default_factory=Turnstile)
 
     @property
     def n_samples_full(self) -> int:

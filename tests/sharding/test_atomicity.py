@@ -1,5 +1,6 @@
 """Law 6: whatever is raised, the classifier is what it was, and says so."""
 
+import copy
 import os
 import pickle
 import signal
@@ -9,8 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
+from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
-from support import assert_identical, make_data
+from support import assert_identical, assert_same_classifier, fit_anew, make_data
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from skunlearn import ShardedUnlearningClassifier
@@ -193,3 +195,53 @@ def test_rows_in_read_only_memory(convert):
         mapped.predict_proba(X), classifier.forget([3, 4]).predict_proba(X)
     )
     assert mapped.forgotten_indices_.tolist() == [3, 4]
+
+
+def test_threads_take_turns():
+    """Requests that come at once are all carried out, whatever their order."""
+    classifier = ShardedUnlearningClassifier(
+        DecisionTreeClassifier(), random_state=0
+    ).fit(X, Y)
+    threads = [
+        threading.Thread(target=classifier.forget, args=([i],)) for i in range(30)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert classifier.forgotten_indices_.tolist() == list(range(30))
+    assert_same_classifier(classifier, fit_anew(classifier, X, Y), X)
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, snapshot])
+def test_copies_go_their_own_way(duplicate):
+    """What one of two copies forgets the other one still has."""
+    classifier = fit()
+    other = duplicate(classifier)
+    expected = other.predict_proba(X)
+    classifier.forget(range(20))
+    np.testing.assert_array_equal(other.predict_proba(X), expected)
+    other.forget([20, 21])
+    assert_same_classifier(other, fit().forget([20, 21]), X)
+
+
+def test_a_refit_that_fails():
+    """The old fit stays, with the features that it saw."""
+    classifier = fit()
+    before = snapshot(classifier)
+    Fragile.fits_left, Fragile.error = 2, RuntimeError
+    with pytest.raises(RuntimeError):
+        classifier.fit(pd.DataFrame(X[:, :2], columns=["a", "b"]), Y)
+    Fragile.fits_left = None
+    assert classifier.n_features_in_ == 4
+    assert not hasattr(classifier, "feature_names_in_")
+    assert_identical(vars(classifier), vars(before))
+
+
+def test_parameters_set_after_fit():
+    """A fitted classifier answers as it was fitted until the next fit."""
+    classifier = fit()
+    expected = classifier.predict_proba(X)
+    classifier.set_params(estimator=SVC(), n_shards=2)
+    np.testing.assert_array_equal(classifier.predict_proba(X), expected)
+    assert not hasattr(classifier.fit(X, Y), "predict_proba")

@@ -1,0 +1,154 @@
+"""How a sharded classifier answers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from skunlearn._containers import is_frame
+from skunlearn._threads import single_threaded
+from skunlearn.sharding._aggregation import ScoreKind, aggregate, find_score_kind
+from skunlearn.sharding._inputs import check_samples
+from skunlearn.sharding._state import State
+
+__all__ = ["VotingMixin"]
+
+
+def _estimator_has(method: str) -> Callable[[Any], bool]:
+    """Make a check that the wrapped estimator has a method."""
+
+    def check(self: "VotingMixin") -> bool:
+        getattr(self._get_base(), method)  # its own AttributeError becomes ours
+        return True
+
+    return check
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the constituents say of some rows.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_samples, n_classes)
+        A score of each class, the highest being the answer.
+    kind : {"predict_proba", "decision_function", "predict"}
+        What the scores are made of.
+    classes : ndarray of shape (n_classes,)
+        The classes.
+    """
+
+    scores: np.ndarray
+    kind: ScoreKind
+    classes: np.ndarray
+
+
+class VotingMixin:
+    """The predictions of a classifier whose constituents vote.
+
+    The classifier says in ``_get_base`` which estimator they are clones of.
+    """
+
+    _state: State
+    voting: str
+    n_jobs: int | None
+
+    def _get_base(self) -> Any:
+        raise NotImplementedError
+
+    @available_if(_estimator_has("predict_proba"))
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probability of each class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            The mean of the constituents' probabilities; with hard voting the shares of
+            votes, the mean counted as one vote more. Where no constituent answers, the
+            shares of the classes in the retained rows.
+        """
+        return self._answer(X).scores
+
+    @available_if(_estimator_has("predict_proba"))
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Return the logarithm of the probability of each class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Logarithms of what `predict_proba` returns.
+        """
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    @available_if(_estimator_has("decision_function"))
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return a confidence in each class, in keeping with `predict`.
+
+        It is the mean of the constituents' decision values. Where they have
+        probabilities, those are what is averaged, and this is the logarithm of the
+        mean. With hard voting it ranks by votes first.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes
+            Decision values; for two classes the second is chosen above 0.
+        """
+        answer = self._answer(X)
+        scores = answer.scores
+        if answer.kind == "predict_proba":
+            scores = np.log(np.maximum(scores, np.finfo(np.float64).tiny))
+        if scores.shape[1] > 2:
+            return scores
+        margin = scores[:, -1] - scores[:, 0]
+        return margin if answer.kind == "predict_proba" else margin / 2
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the class that the constituents vote for.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels.
+        """
+        answer = self._answer(X)
+        return answer.classes[answer.scores.argmax(axis=1)]
+
+    def _answer(self, X: Any) -> Answer:
+        check_is_fitted(self)
+        state = self._state  # once: another thread may be at a forget
+        base = state.recipe.prototype
+        kind = find_score_kind(base)
+        keep_frame = is_frame(state.rows.held.X)
+        X = check_samples(self, base, X, reset=False, keep_frame=keep_frame)
+        voters = [s.estimator for s in state.shards if s.estimator is not None]
+        if not voters:
+            counts = state.class_counts
+            scores = np.tile(counts / counts.sum(), (X.shape[0], 1))
+            return Answer(scores, kind, state.classes)
+        with single_threaded:
+            scores = aggregate(voters, X, state.classes, kind, self.voting, self.n_jobs)
+        return Answer(scores, kind, state.classes)
