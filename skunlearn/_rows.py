@@ -18,11 +18,15 @@ __all__ = ["Batch", "Rows"]
 
 @dataclass(frozen=True)
 class Batch:
-    """Some rows on their way to training: features, labels, weights (or None)."""
+    """Some rows on their way to training: features, labels, and what else is known.
+
+    Weights and probabilities to be forgotten are None where there are none.
+    """
 
     X: Any
     y: np.ndarray
     sample_weight: np.ndarray | None
+    forget_proba: np.ndarray | None = None
 
     @property
     def size(self) -> int:
@@ -31,20 +35,33 @@ class Batch:
 
     def take(self, indices: np.ndarray) -> "Batch":
         """Return a copy of the rows at the given indices."""
-        weight = self.sample_weight
+        weight, proba = self.sample_weight, self.forget_proba
         return Batch(
             take_rows(self.X, indices),
             self.y.take(indices),
             None if weight is None else weight.take(indices),
+            None if proba is None else proba.take(indices),
         )
 
     def join(self, other: "Batch") -> "Batch":
         """Return these rows followed by those of `other`."""
-        weight = self.sample_weight
-        if weight is not None:
-            weight = np.concatenate([weight, other.sample_weight])
-        y = np.concatenate([self.y, other.y])
-        return Batch(join_rows(self.X, other.X), y, weight)
+        return Batch(
+            join_rows(self.X, other.X),
+            np.concatenate([self.y, other.y]),
+            _join_values(self, other, "sample_weight"),
+            _join_values(self, other, "forget_proba"),
+        )
+
+
+def _join_values(first: Batch, second: Batch, name: str) -> np.ndarray | None:
+    """Join values that either may lack: then they are 0."""
+    values = [getattr(first, name), getattr(second, name)]
+    if values[0] is None and values[1] is None:
+        return None
+    sizes = first.size, second.size
+    return np.concatenate(
+        [np.zeros(n) if v is None else v for v, n in zip(values, sizes, strict=True)]
+    )
 
 
 @dataclass(frozen=True)
@@ -108,26 +125,28 @@ class Rows:
             X = held.X if is_writable else held.X.copy()
         else:
             X = _make_writable(held.X)
-        weight = held.sample_weight
+        weight, proba = held.sample_weight, held.forget_proba
         weight = None if weight is None else _make_writable(weight)
+        proba = None if proba is None else _make_writable(proba)
         return replace(
             self,
-            held=Batch(X, _make_writable(held.y), weight),
+            held=Batch(X, _make_writable(held.y), weight, proba),
             retained=_make_writable(self.retained),
         )
 
     def forget(self, positions: np.ndarray) -> None:
         """Overwrite the rows at the given positions and mark them as forgotten."""
         slots = self.slot_of[positions]
-        X, y, weight = self.held.X, self.held.y, self.held.sample_weight
+        held, X, y = self.held, self.held.X, self.held.y
         self.retained[positions] = False
         if sparse.issparse(X):
             _scrub_sparse(X, slots)
         elif not is_frame(X):
             X[slots] = np.zeros((), X.dtype)
         y[slots] = np.zeros((), y.dtype)
-        if weight is not None:
-            weight[slots] = 0.0
+        for values in (held.sample_weight, held.forget_proba):
+            if values is not None:
+                values[slots] = 0.0
 
 
 def _make_writable(array: np.ndarray) -> np.ndarray:

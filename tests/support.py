@@ -13,8 +13,9 @@ from sklearn.ensemble import (
     RandomForestClassifier,
 )
 from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.mixture import GaussianMixture
 from sklearn.naive_bayes import GaussianNB
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KernelDensity, KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -22,7 +23,8 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from skunlearn import ShardedUnlearningClassifier
-from skunlearn.sharding._layout import derive_seed
+from skunlearn._identities import derive_seed, hash_positions
+from skunlearn.sharding._partitions import Traits
 
 # Bases that every law is tried on. Small, but with all the randomness they can have.
 BASES = {
@@ -59,23 +61,52 @@ SLICED_LAYOUTS = {
 }
 
 
+# Models of one class, and the layouts by class, which some classifiers try too.
+DENSITIES = {
+    "mixture": GaussianMixture(2, reg_covar=0.1),
+    "density": KernelDensity(bandwidth=0.5),
+    "scaled_mixture": make_pipeline(StandardScaler(), GaussianMixture(reg_covar=0.1)),
+}
+CLASS_LAYOUTS = {
+    "class": {"partition": "class", "n_shards": 1},
+    "class_parts": {"partition": "class", "n_shards": 3, "n_replicas": 2},
+    "class_hard": {"partition": "class", "n_shards": 2, "voting": "hard"},
+}
+NEGATIVES = {"class_or_rest": {"partition": "class", "n_shards": 2, "n_negatives": 2}}
+SLICED_CLASS_LAYOUTS = {
+    "class_slices": {"partition": "class", "n_shards": 1, "n_slices": 2},
+    "class_sequence": {
+        "partition": "class",
+        "n_shards": 2,
+        "n_slices": 2,
+        "slice_training": "sequential",
+    },
+}
+
+
 def layouts_of(base):
     """Return the names and parameters of the layouts that a base can have."""
+    if base in DENSITIES:
+        return CLASS_LAYOUTS | (SLICED_CLASS_LAYOUTS if base == "mixture" else {})
     layouts = dict(LAYOUTS)
     if base in RESUMABLE:
         layouts |= SLICED_LAYOUTS
     if base == "logistic":
         layouts = {k: v for k, v in layouts.items() if "n_epochs" not in v}
+    if base in ("logistic", "tree", "svc", "bayes"):
+        layouts |= CLASS_LAYOUTS | NEGATIVES
+    if base in ("logistic", "sgd"):
+        layouts |= SLICED_CLASS_LAYOUTS
     return layouts
 
 
-CASES = [(base, layout) for base in BASES for layout in layouts_of(base)]
+CASES = [(base, layout) for base in BASES | DENSITIES for layout in layouts_of(base)]
 
 
 def make_case(base, layout, **params):
     """Return an unfitted classifier for one of CASES."""
     params = {"random_state": 7, **layouts_of(base)[layout], **params}
-    return ShardedUnlearningClassifier(clone(BASES[base]), **params)
+    return ShardedUnlearningClassifier(clone((BASES | DENSITIES)[base]), **params)
 
 
 def make_data(n_samples=60, n_classes=3, seed=0):
@@ -112,8 +143,10 @@ def retrain_naively(classifier, X, y):
     ``partial_fit`` and one epoch.
     """
     layout = classifier._state.layout
-    hashes = layout.hash_rows(np.arange(len(y)))
-    shards, slices = layout.find_shards(hashes), layout.find_slices(hashes)
+    hashes = hash_positions(np.arange(len(y)), layout.key)
+    nothing = np.zeros(0, dtype=np.uint64)
+    traits = Traits(hashes, nothing, nothing, None)
+    shards, slices = layout.partition.find_shards(traits), layout.find_slices(traits)
     constituents = []
     for shard in range(classifier.n_shards):
         model = clone(classifier.estimator)

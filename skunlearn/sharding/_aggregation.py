@@ -16,7 +16,13 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from skunlearn.sharding._linear import LogisticStack
 
-__all__ = ["ScoreKind", "aggregate", "compute_scores", "find_score_kind"]
+__all__ = [
+    "ScoreKind",
+    "aggregate",
+    "compute_scores",
+    "find_score_kind",
+    "rank_votes",
+]
 
 ScoreKind = Literal["predict_proba", "decision_function", "predict"]
 
@@ -64,10 +70,15 @@ def aggregate(
     if voting == "soft":
         return _mean_scores(estimators, X, classes, kind, n_jobs)
     votes, mean = _count_votes(estimators, X, classes, kind, n_jobs)
+    return rank_votes(votes, mean, kind)
+
+
+def rank_votes(votes: np.ndarray, mean: np.ndarray, kind: ScoreKind) -> np.ndarray:
+    """Return scores that rank by votes and then by the mean, the first class first."""
     if kind == "predict_proba":
-        return (votes + mean) / (len(estimators) + 1)
-    rank = mean.argsort(axis=1, kind="stable").argsort(axis=1)
-    return votes + rank / len(classes)
+        return (votes + mean) / (votes.sum(axis=1, keepdims=True) + 1)
+    rank = (-mean).argsort(axis=1, kind="stable").argsort(axis=1)
+    return votes - rank / mean.shape[1]
 
 
 def _mean_scores(

@@ -1,13 +1,14 @@
 """What must be known of a wrapped estimator before it can be trained in shards."""
 
 import copy
-from typing import Any
+from typing import Any, Literal
 
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.compose import ColumnTransformer
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.mixture import BayesianGaussianMixture, GaussianMixture
+from sklearn.neighbors import KNeighborsClassifier, LocalOutlierFactor
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import (
     MaxAbsScaler,
@@ -46,6 +47,7 @@ def make_recipe(
     n_slices: int,
     cumulative: bool,
     n_epochs: int,
+    by_class: bool = False,
 ) -> Recipe:
     """Say how constituents of the given kind are made and trained.
 
@@ -85,6 +87,8 @@ def make_recipe(
         cumulative=cumulative,
         n_slices=n_slices,
         n_epochs=n_epochs,
+        learns=_find_learns(estimator, by_class),
+        n_rows_full=_find_rows_needed(estimator),
     )
     return Recipe(
         prototype=prototype,
@@ -92,7 +96,7 @@ def make_recipe(
         root_seed=root_seed,
         seed_names=_find_seed_names(prototype),
         weight_name=_find_weight_name(prototype, regime.start),
-        neighbors_name=_find_neighbors_name(prototype),
+        row_limits=_find_row_limits(prototype),
         shared=_find_frozen(prototype),
     )
 
@@ -136,6 +140,8 @@ def _find_resume(estimator: Any) -> Any:
     """
     if hasattr(estimator, "partial_fit"):
         return "partial_fit"
+    if isinstance(estimator, (GaussianMixture, BayesianGaussianMixture)):
+        return "warm_start"
     if (
         isinstance(estimator, LogisticRegression)
         and "warm_start" in estimator.get_params()  # LogisticRegressionCV has it not
@@ -177,13 +183,32 @@ def _find_weight_name(estimator: Any, method: str) -> str | None:
     return "sample_weight"
 
 
-def _find_neighbors_name(estimator: Any) -> str | None:
-    """Find the parameter that makes neighbours fail where a shard has few rows."""
+def _find_learns(
+    estimator: Any, by_class: bool
+) -> Literal["classes", "class_or_rest", "one_class"]:
+    if not by_class:
+        return "classes"
+    return "class_or_rest" if is_classifier(estimator) else "one_class"
+
+
+def _find_rows_needed(estimator: Any) -> int:
+    """Find how many rows a model needs to be as large as it should be."""
+    limits = _find_row_limits(estimator)
+    return max((estimator.get_params()[name] + n for name, n in limits), default=1)
+
+
+def _find_row_limits(estimator: Any) -> tuple[tuple[str, int], ...]:
+    """Find the parameters that fail above the number of rows, with what to spare."""
     if isinstance(estimator, Pipeline):
         name, last = estimator.steps[-1]
-        inner = _find_neighbors_name(last)
-        return None if inner is None else f"{name}__{inner}"
-    return "n_neighbors" if isinstance(estimator, KNeighborsClassifier) else None
+        return tuple((f"{name}__{n}", spare) for n, spare in _find_row_limits(last))
+    if isinstance(estimator, KNeighborsClassifier):
+        return (("n_neighbors", 0),)
+    if isinstance(estimator, LocalOutlierFactor):
+        return (("n_neighbors", 1),)
+    if isinstance(estimator, (GaussianMixture, BayesianGaussianMixture)):
+        return (("n_components", 0),)
+    return ()
 
 
 def _find_frozen(prototype: Any) -> tuple[Any, ...]:

@@ -6,16 +6,18 @@ and cuts their checkpoints back to those that the change leaves true.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
+from skunlearn._identities import GroupIndex, hash_groups
 from skunlearn._rows import Batch, Rows
 from skunlearn.exceptions import NothingRetainedError
-from skunlearn.sharding._layout import Layout, Places
-from skunlearn.sharding._shards import Shard
-from skunlearn.sharding._state import GroupIndex, Plan, State
+from skunlearn.sharding._classes import find_touched, with_classes
+from skunlearn.sharding._layout import Layout, Places, Settings
+from skunlearn.sharding._partitions import Traits
+from skunlearn.sharding._state import Plan, State
 from skunlearn.sharding._training import Recipe, train_shards
 
 __all__ = [
@@ -40,84 +42,100 @@ class Newcomers:
         Hash of the identity of each.
     has_groups : bool
         Whether that identity is a group.
-    forget_proba : ndarray of shape (n_rows,) or None
-        Probability of each to be forgotten.
     """
 
     batch: Batch
     hashes: np.ndarray
     has_groups: bool
-    forget_proba: np.ndarray | None
 
-    def arrange(self, layout: Layout) -> tuple[Rows, Places, np.ndarray]:
-        """Lay the rows out; return them, their places and their labels, by slot.
-
-        A row of no weight has no place in any shard: it says nothing.
-        """
+    @property
+    def counting(self) -> np.ndarray:
+        """Return the indices of the rows that have weight; others say nothing."""
         weight = self.batch.sample_weight
-        if weight is None:
-            counting = silent = np.arange(self.batch.size)
-            silent = silent[:0]
-        else:
-            counting, silent = np.flatnonzero(weight > 0), np.flatnonzero(weight == 0)
-        proba = None if self.forget_proba is None else self.forget_proba[counting]
-        places = layout.place(self.hashes[counting], proba)
+        return np.arange(self.batch.size) if weight is None else np.flatnonzero(weight)
+
+    @property
+    def classes(self) -> np.ndarray:
+        """Return the classes of the rows that have weight."""
+        return np.unique(self.batch.y[self.counting])
+
+    def describe(self, classes: np.ndarray, class_hashes: np.ndarray) -> Traits:
+        """Return what decides where the counting rows belong."""
+        counting, proba = self.counting, self.batch.forget_proba
+        return Traits(
+            self.hashes[counting],
+            np.searchsorted(classes, self.batch.y[counting]),
+            class_hashes,
+            None if proba is None else proba[counting],
+        )
+
+    def sort(self, places: Places) -> Rows:
+        """Return the rows in the order of their places, those without any last."""
+        counting = self.counting
+        silent = np.setdiff1d(np.arange(self.batch.size), counting, assume_unique=True)
         order = np.concatenate([counting[places.order], silent])
-        rows = Rows.in_order(self.batch, order)
-        return rows, places, rows.held.y[: len(counting)]
+        return Rows.in_order(self.batch, order)
 
 
-def plan_fit(recipe: Recipe, layout: Layout, newcomers: Newcomers) -> Plan:
-    """Plan to learn rows from scratch."""
-    rows, places, labels = newcomers.arrange(layout)
-    classes = np.unique(labels)
-    codes = np.searchsorted(classes, labels)  # half the memory of return_inverse
-    n_classes = len(classes)
-    shards = []
-    for slots, bounds in zip(places.members, places.bounds, strict=True):
-        slices = np.repeat(np.arange(layout.n_slices), np.diff(bounds))
-        counts = np.bincount(
-            slices * n_classes + codes[slots], minlength=layout.n_slices * n_classes
-        ).reshape(layout.n_slices, n_classes)
-        shards.append(Shard(recipe.regime, slots, bounds, counts))
+def plan_fit(recipe: Recipe, layout: Layout | Settings, newcomers: Newcomers) -> Plan:
+    """Plan to learn rows from scratch.
+
+    Settings are fixed to a layout by these rows; a layout stays as it is.
+    """
+    classes = newcomers.classes
+    class_hashes = hash_groups(classes, layout.key)
+    traits = newcomers.describe(classes, class_hashes)
+    layout = layout.fix(traits)
+    places = layout.place(traits)
     state = State(
         recipe=recipe,
         layout=layout,
         groups=GroupIndex(newcomers.hashes) if newcomers.has_groups else None,
-        rows=rows,
+        rows=newcomers.sort(places),
+        batches=(0,),
         classes=classes,
-        class_counts=np.bincount(codes),
-        shards=tuple(shards),
+        class_hashes=class_hashes,
+        class_counts=np.bincount(traits.codes),
+        shards=(),
     )
-    return Plan(state, tuple(range(layout.n_shards)))
+    shards = state.make_shards(places.members, places.bounds)
+    return Plan(replace(state, shards=shards), tuple(range(len(shards))))
 
 
 def plan_addition(state: State, newcomers: Newcomers) -> Plan:
     """Plan to learn more rows: a new last slice in each shard that they fall in."""
-    rows, places, labels = newcomers.arrange(replace(state.layout, n_slices=1))
-    classes = np.union1d(state.classes, labels)
-    codes = np.searchsorted(classes, labels)
-    changed = {
-        i: (places.members[i] + state.rows.n_positions, codes[places.members[i]])
-        for i in range(len(state.shards))
-        if len(places.members[i])
-    }
-    grown = _with_classes(state, classes, np.empty(0, dtype=np.int64))
-    shards = list(grown.shards)
-    for i, (slots, codes_here) in changed.items():
-        counts = np.bincount(codes_here, minlength=len(classes))
-        shards[i] = shards[i].with_rows(slots, counts)
+    classes = np.union1d(state.classes, newcomers.classes)
+    class_hashes = hash_groups(classes, state.layout.key)
+    traits = newcomers.describe(classes, class_hashes)
+    places = state.layout.place_in_one_slice(traits)
+    n_before = state.rows.n_positions
     groups = None
     if state.groups is not None:
         groups = GroupIndex(np.concatenate([state.groups.hashes, newcomers.hashes]))
-    new_state = replace(
-        grown,
+    grown = replace(
+        state,
         groups=groups,
-        rows=state.rows.append(rows),
-        class_counts=grown.class_counts + np.bincount(codes, minlength=len(classes)),
-        shards=tuple(shards),
+        rows=state.rows.append(newcomers.sort(places)),
+        batches=(*state.batches, n_before),
     )
-    return Plan(new_state, _touched(state, classes, changed))
+    class_counts = np.bincount(traits.codes, minlength=len(classes))
+    grown = with_classes(grown, classes, class_hashes, np.empty(0, dtype=np.int64))
+    grown = replace(grown, class_counts=grown.class_counts + class_counts)
+    is_laid_out_anew = (
+        state.recipe.regime.learns == "class_or_rest" and len(classes) > state.n_classes
+    )
+    if not is_laid_out_anew:
+        grown = _with_rows(grown, [slots + n_before for slots in places.members])
+    return Plan(grown, find_touched(state, grown))
+
+
+def _with_rows(state: State, slots: list[np.ndarray]) -> State:
+    """Return the state with new slots in its shards."""
+    shards = list(state.shards)
+    for i, mine in enumerate(slots):
+        if len(mine):
+            shards[i] = shards[i].with_rows(mine, state.count_labels(i, mine))
+    return replace(state, shards=tuple(shards))
 
 
 def plan_removal(state: State, positions: np.ndarray) -> Plan:
@@ -128,28 +146,31 @@ def plan_removal(state: State, positions: np.ndarray) -> Plan:
     NothingRetainedError
         If no row would be left to learn from.
     """
-    slots = state.rows.slot_of[positions]
     weight = state.rows.held.sample_weight
     if weight is not None:
-        has_weight = weight[slots] > 0
-        positions, slots = positions[has_weight], slots[has_weight]
-    lost = np.bincount(state.find_codes(slots), minlength=len(state.classes))
+        positions = positions[weight[state.rows.slot_of[positions]] > 0]
+    traits, slots = state.describe(positions), state.rows.slot_of[positions]
+    lost = np.bincount(traits.codes, minlength=len(state.classes))
     class_counts = state.class_counts - lost
     if not class_counts.any():
         raise NothingRetainedError(
             f"forgetting {len(positions)} rows would leave none to learn from. Keep at "
             "least one row or, if all is to go, delete the classifier."
         )
-    changed = dict(_group_by_shard(state.find_shards(positions)))
     shards = list(state.shards)
+    changed = dict(_group_by_shard(state.layout.partition.find_shards(traits)))
     for i, which in changed.items():
         shards[i] = shards[i].without_rows(
-            slots[which], positions[which], state.find_codes
+            slots[which], positions[which], partial(state.find_labels, i)
         )
     reduced = replace(state, class_counts=class_counts, shards=tuple(shards))
-    classes = state.classes[class_counts > 0]
-    reduced = _with_classes(reduced, classes, positions)
-    return Plan(reduced, _touched(state, classes, changed))
+    if class_counts.all():
+        return Plan(reduced, tuple(sorted(changed)))
+    left = class_counts > 0
+    reduced = with_classes(
+        reduced, state.classes[left], state.class_hashes[left], positions
+    )
+    return Plan(reduced, find_touched(state, reduced))
 
 
 def plan_retraining(state: State) -> Plan:
@@ -173,31 +194,8 @@ def complete(plan: Plan, n_jobs: int | None, report: Callable[[int], None]) -> S
     return replace(plan.state, shards=tuple(shards))
 
 
-def _with_classes(state: State, classes: np.ndarray, positions: np.ndarray) -> State:
-    """Return a state with other classes, since the given positions were forgotten."""
-    if np.array_equal(classes, state.classes):
-        return state
-    columns = np.searchsorted(classes, state.classes)
-    known = np.isin(state.classes, classes)
-    columns[~known] = -1
-    class_counts = np.zeros(len(classes), dtype=np.int64)
-    class_counts[columns[known]] = state.class_counts[known]
-    shards = tuple(
-        shard.with_classes(columns, len(classes), positions) for shard in state.shards
-    )
-    return replace(state, classes=classes, class_counts=class_counts, shards=shards)
-
-
-def _touched(state: State, classes: np.ndarray, changed: Any) -> tuple[int, ...]:
-    """Return the shards with other rows, or all of those told of other classes."""
-    told = state.recipe.regime.knows_all_classes
-    if told and not np.array_equal(classes, state.classes):
-        return tuple(range(len(state.shards)))
-    return tuple(sorted(changed))
-
-
 def _group_by_shard(shards: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield each shard of an (n_rows, n_replicas) array, and the rows in it."""
+    """Yield each shard of an (n_rows, n_joined) array, and the rows in it."""
     flat = shards.ravel()
     order = np.argsort(flat, kind="stable")
     starts = np.flatnonzero(np.diff(flat[order], prepend=-1))

@@ -32,8 +32,9 @@ from skunlearn.sharding._changes import (
     plan_removal,
     plan_retraining,
 )
+from skunlearn.sharding._densities import is_one_class
 from skunlearn.sharding._inputs import check_batch, check_newcomers, check_same_kind
-from skunlearn.sharding._layout import Layout
+from skunlearn.sharding._layout import Settings
 from skunlearn.sharding._state import Plan, State
 from skunlearn.sharding._voting import VotingMixin
 
@@ -61,11 +62,22 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
     n_slices : int, default=1
         Number of checkpoints of each shard. More than one needs an estimator that can
         go on training: with ``partial_fit``, or ``LogisticRegression``.
-    partition : {"uniform"}, default="uniform"
-        How rows are spread. "uniform": by a keyed hash of their identity.
+    partition : {"uniform", "class", "distribution_aware"}, default="uniform"
+        How rows are spread over shards.
+
+        - "uniform": by a keyed hash of their identity (SISA).
+        - "class": every class has constituents of its own, `n_shards` of them, which
+          score it (ARCANE). `estimator` is a one-class model, anything with
+          ``score_samples`` such as :class:`~sklearn.mixture.GaussianMixture`, or a
+          classifier that learns the class against others.
+        - "distribution_aware": by `forget_proba`, ascending, each shard up to one
+          expected request (SISA, section VIII); `n_shards` is not used.
     n_replicas : int, default=1
         Number of shards that each row joins. More make constituents stronger and
         forgetting dearer.
+    n_negatives : int, default=1
+        With ``partition="class"`` and a classifier, the number of other classes that
+        each row stands against, chosen by hash.
     slice_training : {"cumulative", "sequential"}, default="cumulative"
         What is trained on at slice j: slices 1 to j, or slice j alone.
     n_epochs : int, default=1
@@ -147,11 +159,12 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
     __metadata_request__score = {"sample_weight": True}
 
     _parameter_constraints: dict[str, list[Any]] = {
-        "estimator": [HasMethods(["fit", "predict"]), None],
+        "estimator": [HasMethods(["fit"]), None],
         "n_shards": [Interval(Integral, 1, None, closed="left")],
         "n_slices": [Interval(Integral, 1, None, closed="left")],
-        "partition": [StrOptions({"uniform"})],
+        "partition": [StrOptions({"uniform", "class", "distribution_aware"})],
         "n_replicas": [Interval(Integral, 1, None, closed="left")],
+        "n_negatives": [Interval(Integral, 1, None, closed="left")],
         "slice_training": [StrOptions({"cumulative", "sequential"})],
         "n_epochs": [Interval(Integral, 1, None, closed="left")],
         "voting": [StrOptions({"soft", "hard"})],
@@ -168,6 +181,7 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         n_slices: int = 1,
         partition: str = "uniform",
         n_replicas: int = 1,
+        n_negatives: int = 1,
         slice_training: str = "cumulative",
         n_epochs: int = 1,
         voting: str = "soft",
@@ -180,6 +194,7 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         self.n_slices = n_slices
         self.partition = partition
         self.n_replicas = n_replicas
+        self.n_negatives = n_negatives
         self.slice_training = slice_training
         self.n_epochs = n_epochs
         self.voting = voting
@@ -231,18 +246,27 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
             self._check_settings(estimator)
             batch = check_batch(self, estimator, X, y, sample_weight, reset=True)
             root_seed = self._draw_root_seed()
-            layout = Layout(root_seed, self.n_shards, self.n_slices, self.n_replicas)
             recipe = make_recipe(
                 estimator,
                 root_seed=root_seed,
                 n_slices=self.n_slices,
                 cumulative=self.slice_training == "cumulative",
                 n_epochs=self.n_epochs,
+                by_class=self.partition == "class",
             )
             if sample_weight is not None:
                 check_weights(recipe, estimator)
-            newcomers = check_newcomers(layout, batch, 0, groups, forget_proba)
-            self._state = self._train(plan_fit(recipe, layout, newcomers), "fit")
+            newcomers = check_newcomers(batch, 0, root_seed, groups, forget_proba)
+            settings = Settings(
+                root_seed,
+                self.partition,
+                self.n_shards,
+                self.n_slices,
+                self.n_replicas,
+                self.n_negatives,
+                recipe.regime.learns == "one_class",
+            )
+            self._state = self._train(plan_fit(recipe, settings, newcomers), "fit")
         return self
 
     @with_callbacks
@@ -302,7 +326,7 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
             if sample_weight is not None:
                 check_weights(state.recipe, estimator)
             newcomers = check_newcomers(
-                state.layout, batch, state.rows.n_positions, groups, forget_proba
+                batch, state.rows.n_positions, state.layout.key, groups, forget_proba
             )
             self._state = self._train(plan_addition(state, newcomers), "partial_fit")
         return self
@@ -424,9 +448,14 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         return int(random_state.randint(2**64 - 1, dtype=np.uint64))
 
     def _check_settings(self, estimator: Any) -> None:
-        if not is_classifier(estimator):
+        by_class = self.partition == "class"
+        if not is_classifier(estimator) and not (by_class and is_one_class(estimator)):
+            wanted = "a classifier"
+            if by_class:
+                wanted += " or a one-class model with score_samples"
             raise UnsupportedEstimatorError(
-                f"estimator must be a classifier; got {estimator!r}."
+                f"with partition={self.partition!r} estimator must be {wanted}; got "
+                f"{estimator!r}."
             )
         if self.n_replicas > self.n_shards:
             raise ValueError(

@@ -1,5 +1,6 @@
 """Checks of the data given to fit and predict; the base judges the rest itself."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,10 @@ from sklearn.utils.validation import (
 
 from skunlearn._compat import _check_sample_weight
 from skunlearn._containers import is_frame, without_labels
+from skunlearn._identities import hash_groups, hash_positions
 from skunlearn._rows import Batch
 from skunlearn.sharding._bases import allows_nan
 from skunlearn.sharding._changes import Newcomers
-from skunlearn.sharding._layout import Layout
 from skunlearn.sharding._state import State
 
 __all__ = ["check_batch", "check_newcomers", "check_same_kind", "check_samples"]
@@ -75,15 +76,16 @@ def check_batch(
 
 
 def check_newcomers(
-    layout: Layout, batch: Batch, first_position: int, groups: Any, forget_proba: Any
+    batch: Batch, first_position: int, key: int, groups: Any, forget_proba: Any
 ) -> Newcomers:
     """Return checked rows with their identities, ready to be laid out."""
-    positions = np.arange(first_position, first_position + batch.size)
-    if groups is not None:
-        groups = _check_groups(groups, batch.size)
     proba = _check_forget_proba(forget_proba, batch.size)
-    hashes = layout.hash_rows(positions, groups)
-    return Newcomers(batch, hashes, groups is not None, proba)
+    batch = replace(batch, forget_proba=proba)
+    if groups is None:
+        positions = np.arange(first_position, first_position + batch.size)
+        return Newcomers(batch, hash_positions(positions, key), has_groups=False)
+    hashes = hash_groups(_check_groups(groups, batch.size), key)
+    return Newcomers(batch, hashes, has_groups=True)
 
 
 def check_same_kind(state: State, batch: Batch, *, has_groups: bool) -> None:

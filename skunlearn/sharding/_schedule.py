@@ -30,6 +30,11 @@ class Regime:
         Slices that each shard is cut into at fit.
     n_epochs : int
         Passes over a shard, in all.
+    learns : {"classes", "class_or_rest", "one_class"}
+        What labels an estimator is given: the classes, 1 for its own class and 0 for
+        others, or none.
+    n_rows_full : int
+        Rows that an estimator needs if it is not to be made simpler than it is.
     """
 
     start: Literal["fit", "partial_fit"]
@@ -37,11 +42,17 @@ class Regime:
     cumulative: bool
     n_slices: int
     n_epochs: int
+    learns: Literal["classes", "class_or_rest", "one_class"] = "classes"
+    n_rows_full: int = 1
 
     @property
     def knows_all_classes(self) -> bool:
         """Tell whether estimators are told of classes that their shard may lack."""
-        return self.start == "partial_fit"
+        return self.learns == "classes" and self.start == "partial_fit"
+
+    def count_labels(self, n_classes: int) -> int:
+        """Return the number of labels that an estimator may meet."""
+        return {"classes": n_classes, "class_or_rest": 2, "one_class": 1}[self.learns]
 
 
 @dataclass(frozen=True)
@@ -53,8 +64,8 @@ class Step:
     slice : int
         Index of the slice whose checkpoint the step makes.
     kind : {"fresh", "resume", "constant"}
-        Train a fresh estimator, train on from the last checkpoint, or answer with the
-        only class there is.
+        Train a fresh estimator, train on from the last checkpoint, or make do with a
+        constant answer: the only class there is, or that rows are like the only row.
     start, stop : int
         Rows of the shard to train on; for "constant" one row that shows the class.
     n_epochs : int
@@ -102,30 +113,32 @@ def make_schedule(
         How constituents are trained.
     bounds : ndarray of shape (n_slices + 1,)
         Where each slice begins and ends among the rows of the shard.
-    present : ndarray of shape (n_slices, n_classes), dtype bool
-        Which classes have rows in each slice.
+    present : ndarray of shape (n_slices, n_labels), dtype bool
+        Which labels have rows in each slice.
 
     Returns
     -------
     tuple of Step
         At most one step a slice, in order. An empty slice has none.
     """
-    edges = bounds.tolist()
     steps: list[Step] = []
     seen = np.zeros(present.shape[1], dtype=bool)
-    known: np.ndarray | None = None  # classes of the estimator trained last
-    for index, (start, stop) in enumerate(pairwise(edges)):
+    known: np.ndarray | None = None  # labels of the estimator to go on from
+    for index, (start, stop) in enumerate(pairwise(bounds.tolist())):
         if start == stop:
             continue
         seen = seen | present[index]
-        if np.count_nonzero(seen) == 1:
+        if _is_too_little(regime, seen, stop):
             steps.append(Step(index, "constant", 0, 1, 0))
             continue
         own = seen if regime.cumulative else present[index]
-        if known is None or not _can_resume(regime, known, own):
+        n_rows = stop if regime.cumulative else stop - start
+        if known is None or not _can_resume(regime, known, own, n_rows):
             n_epochs = 1 if regime.start == "fit" else count_passes(regime, index)
             steps.append(Step(index, "fresh", 0, stop, n_epochs))
-            known = np.ones_like(seen) if regime.knows_all_classes else seen
+            if stop >= regime.n_rows_full:
+                is_told = regime.start == "partial_fit"
+                known = np.ones_like(seen) if is_told else seen
             continue
         n_epochs = 1 if regime.resume == "warm_start" else count_passes(regime, index)
         first = 0 if regime.cumulative else start
@@ -133,12 +146,21 @@ def make_schedule(
     return tuple(steps)
 
 
-def _can_resume(regime: Regime, known: np.ndarray, own: np.ndarray) -> bool:
-    """Tell whether an estimator of the `known` classes can go on with the `own` ones.
+def _is_too_little(regime: Regime, seen: np.ndarray, n_rows: int) -> bool:
+    """Tell whether the rows so far are too few of a kind to train an estimator on."""
+    if regime.learns == "one_class":
+        return n_rows < 2
+    return np.count_nonzero(seen) == 1
 
-    ``partial_fit`` takes rows of classes that it knows. A warm start needs all of them
-    again, else its coefficients would have another shape.
+
+def _can_resume(
+    regime: Regime, known: np.ndarray, own: np.ndarray, n_rows: int
+) -> bool:
+    """Tell whether an estimator of the `known` labels can go on with the `own` ones.
+
+    ``partial_fit`` takes rows of labels that it knows. A warm start needs all of them
+    again, and no fewer rows than parameters ask for, else the shapes would differ.
     """
     if regime.resume == "partial_fit":
         return not np.any(own & ~known)
-    return bool(np.array_equal(own, known))
+    return n_rows >= regime.n_rows_full and bool(np.array_equal(own, known))

@@ -29,13 +29,15 @@ class Shard:
     ----------
     regime : Regime
         How constituents are trained.
+    seed_path : tuple of int
+        What tells its seeds from those of other shards.
     slots : ndarray of shape (n_rows,)
         Slots of its rows in the order of training.
     bounds : ndarray of shape (n_slices + 1,)
         Where each slice begins and ends in `slots`. Slices beyond
         ``regime.n_slices`` came by ``partial_fit``.
-    class_counts : ndarray of shape (n_slices, n_classes)
-        Rows of each class in each slice.
+    label_counts : ndarray of shape (n_slices, n_labels)
+        Rows of each label in each slice.
     states : tuple
         The estimator after each slice that is trained: the checkpoints. None where
         there was no row so far. Fewer than there are slices while training is due.
@@ -44,9 +46,10 @@ class Shard:
     """
 
     regime: Regime
+    seed_path: tuple[int, ...]
     slots: np.ndarray
     bounds: np.ndarray
-    class_counts: np.ndarray
+    label_counts: np.ndarray
     states: tuple[Any, ...] = ()
     pending: np.ndarray = field(default_factory=_nothing)
 
@@ -60,6 +63,12 @@ class Shard:
         """Tell whether every slice has its checkpoint."""
         return len(self.states) == self.n_slices
 
+    def is_as(self, other: "Shard | None") -> bool:
+        """Tell whether the other shard has the same rows and the same checkpoints."""
+        return other is not None and (
+            self.slots is other.slots and self.states is other.states
+        )
+
     @property
     def estimator(self) -> Any:
         """Return the constituent: the last checkpoint, or None if there is none."""
@@ -68,7 +77,7 @@ class Shard:
     @cached_property
     def steps(self) -> tuple[Step, ...]:
         """Return the steps that train the shard from scratch."""
-        return make_schedule(self.regime, self.bounds, self.class_counts > 0)
+        return make_schedule(self.regime, self.bounds, self.label_counts > 0)
 
     @cached_property
     def n_samples_full(self) -> int:
@@ -94,7 +103,7 @@ class Shard:
         self,
         slots: np.ndarray,
         positions: np.ndarray,
-        find_codes: Callable[[np.ndarray], np.ndarray],
+        find_labels: Callable[[np.ndarray], np.ndarray],
     ) -> "Shard":
         """Return the shard without some rows and what was trained on them.
 
@@ -102,34 +111,64 @@ class Shard:
         ----------
         slots, positions : ndarray of shape (n_gone,)
             Slots and positions of the rows, all of them in the shard.
-        find_codes : callable
-            Finds the class of rows by their slots.
+        find_labels : callable
+            Finds the label of rows by their slots.
         """
         gone = np.flatnonzero(_contains(self.slots, slots))
         slices = np.searchsorted(self.bounds, gone, side="right") - 1
-        class_counts = self.class_counts.copy()
-        np.subtract.at(class_counts, (slices, find_codes(self.slots[gone])), 1)
+        label_counts = self.label_counts.copy()
+        np.subtract.at(label_counts, (slices, find_labels(self.slots[gone])), 1)
         smaller = replace(
             self,
             slots=np.delete(self.slots, gone if len(gone) > 1 else gone[0]),
             bounds=self.bounds - np.searchsorted(gone, self.bounds),
-            class_counts=class_counts,
+            label_counts=label_counts,
             states=self.states[: slices[0]],
             pending=np.concatenate([self.pending, positions]),
         )
-        return smaller if self.n_slices == self.regime.n_slices else smaller._trimmed()
+        return smaller if self.n_slices == self.regime.n_slices else smaller.trimmed()
 
-    def _trimmed(self) -> "Shard":
+    def trimmed(self) -> "Shard":
         """Return the shard without the emptied ones of the slices that came later.
 
-        A fit on the retained rows would not have made them.
+        A fit on the retained rows would not have made them. Where an estimator cannot
+        go on training the later slices are one with the first.
         """
         filled = np.diff(self.bounds) > 0
         filled[: self.regime.n_slices] = True
         bounds = np.concatenate([self.bounds[:1], self.bounds[1:][filled]])
-        return replace(self, bounds=bounds, class_counts=self.class_counts[filled])
+        label_counts = self.label_counts[filled]
+        if self.regime.resume is None:
+            bounds, label_counts = bounds[[0, -1]], label_counts.sum(0, keepdims=True)
+        return replace(self, bounds=bounds, label_counts=label_counts)
 
-    def with_rows(self, slots: np.ndarray, class_counts: np.ndarray) -> "Shard":
+    def continuing(self, old: "Shard | None", positions: np.ndarray) -> "Shard":
+        """Return the shard with the checkpoints of an old one that are still true.
+
+        Parameters
+        ----------
+        old : Shard or None
+            The shard as it was.
+        positions : ndarray
+            Positions that were forgotten meanwhile.
+        """
+        if old is None:
+            return self
+        n_same = 0
+        for mine, others in zip(self._cut(), old._cut(), strict=False):
+            if not np.array_equal(mine, others):
+                break
+            n_same += 1
+        if n_same == self.n_slices == old.n_slices:
+            return old
+        pending = np.union1d(old.pending, positions)
+        return replace(self, states=old.states[:n_same], pending=pending)
+
+    def _cut(self) -> list[np.ndarray]:
+        """Return the slots of each slice."""
+        return np.split(self.slots, self.bounds[1:-1])
+
+    def with_rows(self, slots: np.ndarray, label_counts: np.ndarray) -> "Shard":
         """Return the shard with a new last slice.
 
         An estimator that cannot go on training has no use for one: the rows join the
@@ -139,7 +178,7 @@ class Shard:
         ----------
         slots : ndarray of shape (n_new,)
             Slots of the new rows in the order of training.
-        class_counts : ndarray of shape (n_classes,)
+        label_counts : ndarray of shape (n_classes,)
             How many of them are of each class.
         """
         end = len(self.slots) + len(slots)
@@ -148,14 +187,14 @@ class Shard:
                 self,
                 slots=np.concatenate([self.slots, slots]),
                 bounds=np.append(self.bounds[:-1], end),
-                class_counts=self.class_counts + class_counts,
+                label_counts=self.label_counts + label_counts,
                 states=(),
             )
         return replace(
             self,
             slots=np.concatenate([self.slots, slots]),
             bounds=np.append(self.bounds, end),
-            class_counts=np.vstack([self.class_counts, class_counts]),
+            label_counts=np.vstack([self.label_counts, label_counts]),
         )
 
     def with_classes(
@@ -175,9 +214,9 @@ class Shard:
             Positions that were forgotten with a class.
         """
         kept = columns >= 0
-        class_counts = np.zeros((self.n_slices, n_classes), dtype=np.int64)
-        class_counts[:, columns[kept]] = self.class_counts[:, kept]
+        label_counts = np.zeros((self.n_slices, n_classes), dtype=np.int64)
+        label_counts[:, columns[kept]] = self.label_counts[:, kept]
         if not self.regime.knows_all_classes:
-            return replace(self, class_counts=class_counts)
+            return replace(self, label_counts=label_counts)
         pending = np.union1d(self.pending, positions)
-        return replace(self, class_counts=class_counts, states=(), pending=pending)
+        return replace(self, label_counts=label_counts, states=(), pending=pending)

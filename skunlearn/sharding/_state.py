@@ -11,55 +11,16 @@ from typing import Any
 
 import numpy as np
 
+from skunlearn._identities import GroupIndex, hash_positions
 from skunlearn._records import ForgetRecord, Request
 from skunlearn._rows import Rows
 from skunlearn._threads import Turnstile
-from skunlearn.exceptions import ForgetIndexError
-from skunlearn.sharding._layout import Layout, hash_groups
+from skunlearn.sharding._layout import Layout
+from skunlearn.sharding._partitions import Traits
 from skunlearn.sharding._shards import Shard
 from skunlearn.sharding._training import Recipe, Task
 
-__all__ = ["GroupIndex", "Plan", "State"]
-
-
-@dataclass(frozen=True, eq=False)
-class GroupIndex:
-    """Which positions belong to each group, whose ids are kept as keyed hashes only.
-
-    Parameters
-    ----------
-    hashes : ndarray of uint64, shape (n_positions,)
-        Hash of the group of each position.
-    """
-
-    hashes: np.ndarray
-    order: np.ndarray = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "order", np.argsort(self.hashes, kind="stable"))
-
-    def find(self, groups: Any, key: int) -> np.ndarray:
-        """Return the positions of the given groups, forgotten ones included."""
-        ids = np.atleast_1d(np.asarray(groups))
-        if ids.ndim != 1:
-            raise ForgetIndexError(
-                f"groups must be one group id or a sequence of them; got shape "
-                f"{ids.shape}."
-            )
-        try:
-            wanted = hash_groups(ids, key)
-        except (TypeError, ValueError) as error:
-            raise ForgetIndexError(str(error)) from error
-        first = np.searchsorted(self.hashes, wanted, side="left", sorter=self.order)
-        last = np.searchsorted(self.hashes, wanted, side="right", sorter=self.order)
-        unknown = np.flatnonzero(first == last)
-        if len(unknown):
-            raise ForgetIndexError(
-                f"{len(unknown)} of {len(ids)} groups were not among those given to "
-                f"fit, the first of them {ids[unknown[0]]}."
-            )
-        parts = [self.order[a:b] for a, b in zip(first, last, strict=True)]
-        return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+__all__ = ["Plan", "State"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +37,12 @@ class State:
         The groups of rows, if there are any.
     rows : Rows
         The rows.
+    batches : tuple of int
+        Position of the first row of each batch: that of fit, those of partial_fit.
     classes : ndarray of shape (n_classes,)
         Classes of the retained rows.
+    class_hashes : ndarray of uint64, shape (n_classes,)
+        Hash of each class.
     class_counts : ndarray of shape (n_classes,)
         Retained rows of each class.
     shards : tuple of Shard
@@ -92,7 +57,9 @@ class State:
     layout: Layout
     groups: GroupIndex | None
     rows: Rows
+    batches: tuple[int, ...]
     classes: np.ndarray
+    class_hashes: np.ndarray
     class_counts: np.ndarray
     shards: tuple[Shard, ...]
     records: tuple[ForgetRecord, ...] = ()
@@ -108,19 +75,89 @@ class State:
         """Return the forgotten positions whose shards are still to be trained."""
         return np.unique(np.concatenate([shard.pending for shard in self.shards]))
 
+    @property
+    def labels_told(self) -> np.ndarray | None:
+        """Return all the labels of estimators that are told of them, else None."""
+        regime = self.recipe.regime
+        if regime.start == "fit":
+            return None
+        return self.classes if regime.learns == "classes" else np.arange(2)
+
+    @property
+    def n_classes(self) -> int:
+        """Return the number of classes."""
+        return len(self.classes)
+
     def find_codes(self, slots: np.ndarray) -> np.ndarray:
         """Return the class of each slot, as an index into `classes`."""
         return np.searchsorted(self.classes, self.rows.held.y[slots])
 
+    def find_labels(self, shard: int, slots: np.ndarray) -> np.ndarray:
+        """Return the label that each slot has in a shard."""
+        learns = self.recipe.regime.learns
+        if learns == "one_class":
+            return np.zeros(len(slots), dtype=np.int64)
+        codes = self.find_codes(slots)
+        if learns == "classes":
+            return codes
+        return (codes == self.layout.partition.find_class(shard)).astype(np.int64)
+
+    def count_labels(self, shard: int, slots: np.ndarray) -> np.ndarray:
+        """Return how many of the slots have each label in a shard."""
+        n_labels = self.recipe.regime.count_labels(self.n_classes)
+        return np.bincount(self.find_labels(shard, slots), minlength=n_labels)
+
+    def count_negatives(self) -> Iterator[tuple[int, int, int]]:
+        """Yield each shard of one class against others: how many, of how many."""
+        n_parts = len(self.shards) // self.n_classes
+        own = np.array([shard.label_counts[:, 1].sum() for shard in self.shards])
+        in_part = own.reshape(-1, n_parts).sum(axis=0)
+        for i, shard in enumerate(self.shards):
+            n_rest = in_part[i % n_parts] - own[i]
+            yield i, int(shard.label_counts[:, 0].sum()), int(n_rest)
+
+    def find_counting(self) -> np.ndarray:
+        """Return the retained positions that have weight. It takes a pass over all."""
+        positions = np.flatnonzero(self.rows.retained)
+        weight = self.rows.held.sample_weight
+        if weight is not None:
+            positions = positions[weight[self.rows.slot_of[positions]] > 0]
+        return positions
+
+    def describe(self, positions: np.ndarray) -> Traits:
+        """Return what decides where the rows at the given positions belong."""
+        slots = self.rows.slot_of[positions]
+        proba = self.rows.held.forget_proba
+        if self.groups is None:
+            hashes = hash_positions(positions, self.layout.key)
+        else:
+            hashes = self.groups.hashes[positions]
+        return Traits(
+            hashes,
+            self.find_codes(slots),
+            self.class_hashes,
+            None if proba is None else proba[slots],
+        )
+
+    def make_shards(self, slots: list[np.ndarray], bounds: list[np.ndarray]) -> Any:
+        """Return untrained shards of the given slots, cut into slices at the bounds."""
+        regime, partition = self.recipe.regime, self.layout.partition
+        return tuple(
+            Shard(
+                regime=regime,
+                seed_path=partition.make_seed_path(i, self.class_hashes),
+                slots=mine,
+                bounds=edges,
+                label_counts=np.stack(
+                    [self.count_labels(i, part) for part in np.split(mine, edges[1:-1])]
+                ),
+            )
+            for i, (mine, edges) in enumerate(zip(slots, bounds, strict=True))
+        )
+
     def with_record(self, request: Request, plan: "Plan", start: float) -> "State":
         """Return the state with one more record."""
         return replace(self, records=(*self.records, plan.make_record(request, start)))
-
-    def find_shards(self, positions: np.ndarray) -> np.ndarray:
-        """Return the shards of each position, of shape (n, n_replicas)."""
-        if self.groups is None:
-            return self.layout.find_shards(self.layout.hash_rows(positions))
-        return self.layout.find_shards(self.groups.hashes[positions])
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,18 +211,23 @@ class Plan:
 
     def make_tasks(self) -> Iterator[Task]:
         """Yield the training that is due, each task with a copy of its rows."""
-        state = self.state
-        knows_all = state.recipe.regime.knows_all_classes
         for i in self.due:
-            shard = state.shards[i]
-            steps = shard.steps_due
-            start = min(step.start for step in steps)
-            stop = max(step.stop for step in steps)
-            yield Task(
-                shard=i,
-                steps=steps,
-                rows=state.rows.take(shard.slots[start:stop]),
-                offset=start,
-                state=shard.estimator,
-                classes=state.classes if knows_all else None,
-            )
+            yield self._make_task(i)
+
+    def _make_task(self, index: int) -> Task:
+        state, shard = self.state, self.state.shards[index]
+        steps = shard.steps_due
+        start = min(step.start for step in steps)
+        slots = shard.slots[start : max(step.stop for step in steps)]
+        rows = state.rows.take(slots)
+        if state.recipe.regime.learns == "class_or_rest":
+            rows = replace(rows, y=state.find_labels(index, slots))
+        return Task(
+            shard=index,
+            seed_path=shard.seed_path,
+            steps=steps,
+            rows=rows,
+            offset=start,
+            state=shard.estimator,
+            classes=state.labels_told,
+        )

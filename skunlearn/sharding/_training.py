@@ -17,10 +17,11 @@ from sklearn.dummy import DummyClassifier
 from sklearn.utils.parallel import Parallel, delayed
 
 from skunlearn._containers import slice_rows
+from skunlearn._identities import derive_seed
 from skunlearn._memory import own_arrays
 from skunlearn._rows import Batch
 from skunlearn._threads import single_threaded
-from skunlearn.sharding._layout import derive_seed
+from skunlearn.sharding._densities import replace_model
 from skunlearn.sharding._schedule import Regime, Step
 
 __all__ = ["Recipe", "Task", "train_shard", "train_shards"]
@@ -44,8 +45,9 @@ class Recipe:
         The parameters of `prototype` that hold a random state.
     weight_name : str or None
         The argument of fit that takes sample weights.
-    neighbors_name : str or None
-        The parameter for a number of neighbours, of which there may be fewer rows.
+    row_limits : tuple of (str, int)
+        Parameters that must not exceed the number of rows less the given one: of
+        neighbours, or components.
     shared : tuple
         Frozen parts of `prototype`, which copies have in common.
     """
@@ -55,7 +57,7 @@ class Recipe:
     root_seed: int
     seed_names: tuple[str, ...]
     weight_name: str | None
-    neighbors_name: str | None
+    row_limits: tuple[tuple[str, int], ...]
     shared: tuple[Any, ...]
 
     def start(self) -> Any:
@@ -70,11 +72,12 @@ class Recipe:
         """Return a copy with its own random and optimiser state."""
         return copy.deepcopy(estimator, {id(part): part for part in self.shared})
 
-    def limit_neighbors(self, estimator: Any, n_rows: int) -> None:
-        """Let an estimator do with as many neighbours as there are rows."""
-        name = self.neighbors_name
-        if name is not None and estimator.get_params()[name] > n_rows:
-            estimator.set_params(**{name: n_rows})
+    def limit_to_rows(self, estimator: Any, n_rows: int) -> None:
+        """Let an estimator do with as many neighbours or components as there can be."""
+        for name, spare in self.row_limits:
+            limit = max(n_rows - spare, 1)
+            if estimator.get_params()[name] > limit:
+                estimator.set_params(**{name: limit})
 
     def seed(self, estimator: Any, *path: int) -> None:
         """Seed an estimator for the given shard, slice and pass."""
@@ -101,6 +104,8 @@ class Task:
     ----------
     shard : int
         Index of the shard.
+    seed_path : tuple of int
+        What tells its seeds from those of other shards.
     steps : tuple of Step
         What to do, in order.
     rows : Batch
@@ -110,10 +115,11 @@ class Task:
     state : estimator or None
         Checkpoint to go on from, if the first step does.
     classes : ndarray or None
-        All classes, for estimators that are to be told of them.
+        All labels, for estimators that are to be told of them.
     """
 
     shard: int
+    seed_path: tuple[int, ...]
     steps: tuple[Step, ...]
     rows: Batch
     offset: int
@@ -180,6 +186,9 @@ def train_shard(recipe: Recipe, task: Task) -> tuple[int, dict[int, Any]]:
 
 def _make_step(recipe: Recipe, task: Task, step: Step, state: Any) -> Any:
     rows = task.cut(step)
+    is_one_class = recipe.regime.learns == "one_class"
+    if step.kind == "constant" and is_one_class:
+        return replace_model(recipe.prototype).fit(rows.X)
     if step.kind == "constant":
         return DummyClassifier(strategy="prior").fit(rows.X, rows.y)
     fresh = step.kind == "fresh"
@@ -188,16 +197,17 @@ def _make_step(recipe: Recipe, task: Task, step: Step, state: Any) -> Any:
     arguments: dict[str, Any] = {}
     if recipe.weight_name is not None and rows.sample_weight is not None:
         arguments[recipe.weight_name] = rows.sample_weight
+    labels = () if is_one_class else (rows.y,)
     if method == "partial_fit":
-        if fresh:
+        if fresh and not is_one_class:
             arguments["classes"] = task.classes
         for epoch in range(step.n_epochs):
-            recipe.seed(estimator, task.shard, step.slice, epoch)
-            estimator.partial_fit(rows.X, rows.y, **arguments)
+            recipe.seed(estimator, *task.seed_path, step.slice, epoch)
+            estimator.partial_fit(rows.X, *labels, **arguments)
         return estimator
     if method == "warm_start":
         estimator.set_params(warm_start=True)
-    recipe.limit_neighbors(estimator, rows.size)
-    recipe.seed(estimator, task.shard, step.slice, 0)
-    estimator.fit(rows.X, rows.y, **arguments)
+    recipe.limit_to_rows(estimator, rows.size)
+    recipe.seed(estimator, *task.seed_path, step.slice, 0)
+    estimator.fit(rows.X, *labels, **arguments)
     return estimator

@@ -5,24 +5,38 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from sklearn.base import is_classifier
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skunlearn._containers import is_frame
 from skunlearn._threads import single_threaded
 from skunlearn.sharding._aggregation import ScoreKind, aggregate, find_score_kind
+from skunlearn.sharding._by_class import (
+    answer_committees,
+    correct_prior,
+    find_class_score_kind,
+    score_shards,
+)
+from skunlearn.sharding._densities import is_log_density
 from skunlearn.sharding._inputs import check_samples
 from skunlearn.sharding._state import State
 
 __all__ = ["VotingMixin"]
 
 
-def _estimator_has(method: str) -> Callable[[Any], bool]:
-    """Make a check that the wrapped estimator has a method."""
+def _has(method: str) -> Callable[[Any], bool]:
+    """Make a check that there is a method, because the constituents have what it takes.
+
+    One-class models have densities, which make probabilities, or other scores.
+    """
 
     def check(self: "VotingMixin") -> bool:
-        getattr(self._get_base(), method)  # its own AttributeError becomes ours
-        return True
+        base = self._get_base()
+        if is_classifier(base):
+            getattr(base, method)  # its own AttributeError becomes ours
+            return True
+        return method == "decision_function" or is_log_density(base)
 
     return check
 
@@ -59,7 +73,7 @@ class VotingMixin:
     def _get_base(self) -> Any:
         raise NotImplementedError
 
-    @available_if(_estimator_has("predict_proba"))
+    @available_if(_has("predict_proba"))
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of each class.
 
@@ -77,7 +91,7 @@ class VotingMixin:
         """
         return self._answer(X).scores
 
-    @available_if(_estimator_has("predict_proba"))
+    @available_if(_has("predict_proba"))
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Return the logarithm of the probability of each class.
 
@@ -94,7 +108,7 @@ class VotingMixin:
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
-    @available_if(_estimator_has("decision_function"))
+    @available_if(_has("decision_function"))
     def decision_function(self, X: Any) -> np.ndarray:
         """Return a confidence in each class, in keeping with `predict`.
 
@@ -141,14 +155,31 @@ class VotingMixin:
         check_is_fitted(self)
         state = self._state  # once: another thread may be at a forget
         base = state.recipe.prototype
-        kind = find_score_kind(base)
         keep_frame = is_frame(state.rows.held.X)
         X = check_samples(self, base, X, reset=False, keep_frame=keep_frame)
+        kind = find_score_kind(base)
+        with single_threaded:
+            if state.recipe.regime.learns == "classes":
+                scores = self._ask_all(state, X, kind)
+            else:
+                scores, kind = self._ask_committees(state, X)
+        return Answer(scores, kind, state.classes)
+
+    def _ask_all(self, state: State, X: Any, kind: ScoreKind) -> np.ndarray:
+        """Let all constituents vote on all classes."""
         voters = [s.estimator for s in state.shards if s.estimator is not None]
         if not voters:
             counts = state.class_counts
-            scores = np.tile(counts / counts.sum(), (X.shape[0], 1))
-            return Answer(scores, kind, state.classes)
-        with single_threaded:
-            scores = aggregate(voters, X, state.classes, kind, self.voting, self.n_jobs)
-        return Answer(scores, kind, state.classes)
+            return np.tile(counts / counts.sum(), (X.shape[0], 1))
+        return aggregate(voters, X, state.classes, kind, self.voting, self.n_jobs)
+
+    def _ask_committees(self, state: State, X: Any) -> tuple[np.ndarray, ScoreKind]:
+        """Let each constituent score its own class."""
+        kind = find_class_score_kind(state.recipe.prototype, state.recipe.regime.learns)
+        scores = score_shards([s.estimator for s in state.shards], X, kind, self.n_jobs)
+        if kind == "predict_proba":
+            for i, n_against, n_rest in state.count_negatives():
+                scores[i] = correct_prior(scores[i], n_against, n_rest)
+        n_classes = len(state.classes)
+        committees = scores.reshape(n_classes, -1, X.shape[0]).transpose(1, 2, 0)
+        return answer_committees(committees, kind, state.class_counts, self.voting)

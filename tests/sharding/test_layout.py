@@ -1,75 +1,47 @@
 """The layout: a pure function of each row's identity, evenly spread."""
 
-import uuid
-from datetime import date, datetime
-
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from skunlearn.sharding._layout import (
-    Layout,
-    _mix,
-    _mix_int,
-    derive_seed,
-    hash_groups,
-    hash_positions,
-)
+from skunlearn._identities import hash_positions, mix
+from skunlearn.sharding._cuts import Cuts
+from skunlearn.sharding._layout import Settings
+from skunlearn.sharding._partitions import Traits
 
 keys = st.integers(0, 2**64 - 1)
+SETTINGS = {
+    "key": 3,
+    "partition": "uniform",
+    "n_shards": 1,
+    "n_slices": 1,
+    "n_replicas": 1,
+    "n_negatives": 1,
+    "is_one_class": False,
+}
 
 
-@given(keys, st.integers(0, 2**64 - 1))
-def test_one_integer_is_mixed_as_many_are(key, value):
-    """The scalar and the vector form of the permutation agree."""
-    assert int(_mix(np.array([value], dtype=np.uint64))[0]) == _mix_int(value)
+def make_traits(positions, *, proba=None, n_classes=1, key=3):
+    """Return what is known of rows at the given positions."""
+    positions = np.asarray(positions)
+    hashes = hash_positions(positions, key)
+    class_hashes = mix(np.arange(n_classes, dtype=np.uint64))
+    return Traits(hashes, positions % n_classes, class_hashes, proba)
 
 
-@given(keys)
-def test_positions_never_collide(key):
-    """The hash permutes integers."""
-    hashes = hash_positions(np.arange(10_000), key)
-    assert len(np.unique(hashes)) == 10_000
-
-
-@given(keys, st.integers(-(2**63), 2**63 - 1))
-def test_an_integer_group_is_the_position_of_that_number(key, value):
-    """So a fit on retained rows can name their positions as groups."""
-    expected = hash_positions(np.array([value]), key)
-    for ids in ([value], np.array([value], dtype=object), pd.Series([value])):
-        assert hash_groups(ids, key) == expected
-
-
-def test_hashes_of_group_ids_are_by_value():
-    """Equal ids have equal hashes, others (and other keys) have others."""
-    same = [
-        ([1], [1.0], [True], np.array([1], dtype=np.uint8)),
-        (["1"], np.array(["1"]), pd.Series(["1"])),
-        ([b"1"],),
-        ([1.5], [np.float32(1.5)]),
-        ([2**70], [2**70]),
-        ([uuid.UUID(int=1)],),
-        ([date(2026, 1, 1)],),
-        ([datetime(2026, 1, 1)], pd.to_datetime(pd.Series(["2026-01-01"]))),
-        ([float("inf")],),
-    ]
-    hashes = []
-    for ids in same:
-        values = {int(hash_groups(one, 5)[0]) for one in ids}
-        assert len(values) == 1
-        hashes += values
-    assert len(set(hashes)) == len(same)
-    assert hash_groups(["1"], 5) != hash_groups(["1"], 6)
+def make_layout(traits, **settings):
+    """Return the layout that some rows fix."""
+    return Settings(**{**SETTINGS, **settings}).fix(traits)
 
 
 @pytest.mark.parametrize("n_replicas", [1, 2, 5, 8])
 def test_shards_are_distinct_and_even(n_replicas):
     """Each row joins that many shards, all equally likely."""
-    layout = Layout(key=3, n_shards=8, n_slices=1, n_replicas=n_replicas)
-    shards = layout.find_shards(hash_positions(np.arange(40_000), 3))
+    traits = make_traits(np.arange(40_000))
+    layout = make_layout(traits, n_shards=8, n_replicas=n_replicas)
+    shards = layout.partition.find_shards(traits)
     ordered = np.sort(shards, axis=1)
     assert (np.diff(ordered, axis=1) > 0).all()
     assert chisquare(np.bincount(shards.ravel(), minlength=8)).pvalue > 1e-3
@@ -82,9 +54,10 @@ def test_shards_are_distinct_and_even(n_replicas):
 
 def test_slices_are_even_and_independent_of_shards():
     """All cells of shards and slices are equally likely."""
-    layout = Layout(key=3, n_shards=5, n_slices=4, n_replicas=1)
-    hashes = hash_positions(np.arange(40_000), 3)
-    cells = layout.find_shards(hashes)[:, 0] * 4 + layout.find_slices(hashes)
+    traits = make_traits(np.arange(40_000))
+    layout = make_layout(traits, n_shards=5, n_slices=4)
+    shards = layout.partition.find_shards(traits)[:, 0]
+    cells = shards * 4 + layout.find_slices(traits)
     assert chisquare(np.bincount(cells, minlength=20)).pvalue > 1e-3
 
 
@@ -94,63 +67,140 @@ def test_slices_are_even_and_independent_of_shards():
     n_slices=st.integers(1, 5),
     rows=st.lists(st.integers(0, 500), unique=True, min_size=1),
     with_proba=st.booleans(),
+    partition=st.sampled_from(["uniform", "class"]),
+    is_one_class=st.booleans(),
 )
-def test_places_are_complete_and_ordered(key, n_shards, n_slices, rows, with_proba):
+def test_places_are_complete_and_ordered(
+    key, n_shards, n_slices, rows, with_proba, partition, is_one_class
+):
     """Every row is in its shards and slice, by probability and then hash."""
-    n_replicas = min(2, n_shards)
-    layout = Layout(key, n_shards, n_slices, n_replicas)
-    hashes = hash_positions(np.array(rows), key)
     proba = np.array([row % 3 / 3 for row in rows]) if with_proba else None
-    places = layout.place(hashes, proba)
-    shards, slices = layout.find_shards(hashes), layout.find_slices(hashes, proba)
+    traits = make_traits(rows, proba=proba, n_classes=3, key=key)
+    layout = make_layout(
+        traits,
+        key=key,
+        partition=partition,
+        n_shards=n_shards,
+        n_slices=n_slices,
+        n_replicas=min(2, n_shards),
+        is_one_class=is_one_class,
+    )
+    places = layout.place(traits)
+    shards, slices = layout.partition.find_shards(traits), layout.find_slices(traits)
     assert sorted(places.order.tolist()) == list(range(len(rows)))
-    for shard in range(n_shards):
+    for shard in range(layout.partition.count_shards(3)):
         members = places.order[places.members[shard]]
         expected = sorted(
             np.flatnonzero((shards == shard).any(axis=1)),
-            key=lambda i: (slices[i], 0 if proba is None else proba[i], hashes[i]),
+            key=lambda i: (slices[i], proba is not None and proba[i], traits.hashes[i]),
         )
         assert members.tolist() == expected
         sizes = np.bincount(slices[members], minlength=n_slices)
         assert np.diff(places.bounds[shard]).tolist() == sizes.tolist()
 
 
-def test_a_row_keeps_its_place_when_others_go():
+PARTITIONS = [
+    {"n_replicas": 2},
+    {"partition": "class", "is_one_class": True},
+    {"partition": "class", "n_negatives": 2, "n_replicas": 2},
+    {"partition": "distribution_aware"},
+]
+
+
+@pytest.mark.parametrize("settings", PARTITIONS)
+def test_a_row_keeps_its_place_when_others_go(settings):
     """The reason for it all."""
-    layout = Layout(key=3, n_shards=5, n_slices=3, n_replicas=2)
-    hashes = hash_positions(np.arange(1000), 3)
+    proba = np.random.default_rng(1).random(1000).round(2)
+    traits = make_traits(np.arange(1000), proba=proba, n_classes=5)
+    layout = make_layout(traits, n_shards=5, n_slices=3, **settings)
     keep = np.random.default_rng(0).random(1000) < 0.5
-    some = layout.find_shards(hashes[keep])
-    np.testing.assert_array_equal(some, layout.find_shards(hashes)[keep])
-    some = layout.find_slices(hashes[keep])
-    np.testing.assert_array_equal(some, layout.find_slices(hashes)[keep])
+    some = make_traits(np.flatnonzero(keep), proba=proba[keep], n_classes=5)
+    for find in (layout.partition.find_shards, layout.find_slices):
+        np.testing.assert_array_equal(find(some), find(traits)[keep])
 
 
 def test_slices_by_forget_proba():
     """Cut at the quantiles; ties are spread by hash; a group stays together."""
-    layout = Layout(key=3, n_shards=1, n_slices=4, n_replicas=1)
-    hashes = hash_positions(np.arange(4000), 3)
+
+    def cut(proba, ids=None):
+        positions = np.arange(4000) if ids is None else ids
+        traits = make_traits(positions, proba=proba)
+        return make_layout(traits, n_slices=4).find_slices(traits)
+
     proba = np.random.default_rng(0).random(4000)
-    slices = layout.find_slices(hashes, proba)
+    slices = cut(proba)
     assert np.bincount(slices).tolist() == [1000] * 4
     assert (np.diff(slices[np.argsort(proba)]) >= 0).all()
-    ties = layout.find_slices(hashes, np.where(np.arange(4000) < 3000, 0.0, 0.5))
+    ties = cut(np.where(np.arange(4000) < 3000, 0.0, 0.5))
     assert (ties[3000:] == 3).all()
     assert chisquare(np.bincount(ties[:3000])).pvalue > 1e-3
-    constant = layout.find_slices(hashes, np.full(4000, 0.3))
-    assert chisquare(np.bincount(constant)).pvalue > 1e-3
-    grouped = layout.find_slices(hash_positions(np.arange(4000) // 10, 3), proba)
+    assert chisquare(np.bincount(cut(np.full(4000, 0.3)))).pvalue > 1e-3
+    grouped = cut(proba, np.arange(4000) // 10)
     assert all(len(set(rows)) == 1 for rows in grouped.reshape(400, 10))
 
 
-def test_seeds_differ_by_every_step_of_the_path():
-    """And are what random_state takes."""
-    seeds = {
-        derive_seed(root, shard, index, epoch)
-        for root in (0, 1)
-        for shard in range(20)
-        for index in range(20)
-        for epoch in range(5)
-    }
-    assert len(seeds) == 2 * 20 * 20 * 5
-    assert all(0 <= seed < 2**31 for seed in seeds)
+@given(
+    values=st.lists(st.integers(0, 5), min_size=1),
+    n_parts=st.integers(1, 6),
+)
+def test_cuts_do_not_depend_on_hashes(values, n_parts):
+    """They are where the quantiles are, to the row that a hash may fall by."""
+    values = np.array(values, dtype=float)
+    cuts = Cuts.at_quantiles(values, n_parts)
+    hashes = hash_positions(np.arange(len(values)), 1)
+    parts = cuts.find(values, hashes)
+    order = np.lexsort((hashes, values))
+    assert (np.diff(parts[order]) >= 0).all()
+    for i, value in enumerate(cuts.values):
+        assert (values < value).sum() <= len(values) * (i + 1) / n_parts
+        assert (values <= value).sum() >= len(values) * (i + 1) / n_parts
+
+
+@pytest.mark.parametrize("n_negatives", [1, 2, 4, 9])
+def test_negatives_are_distinct_and_even(n_negatives):
+    """A row joins its own class and others, all equally likely."""
+    traits = make_traits(np.arange(40_000), n_classes=5)
+    layout = make_layout(traits, partition="class", n_shards=2, n_negatives=n_negatives)
+    classes = layout.partition.find_shards(traits) // 2
+    assert classes.shape[1] == 1 + min(n_negatives, 4)
+    assert (classes[:, 0] == traits.codes).all()
+    assert (np.diff(np.sort(classes, axis=1), axis=1) > 0).all()
+    counts = np.zeros((5, 5))
+    np.add.at(counts, (traits.codes[:, None], classes[:, 1:]), 1)
+    assert (counts.diagonal() == 0).all()
+    assert chisquare(counts[~np.eye(5, dtype=bool)]).pvalue > 1e-3
+
+
+def test_negatives_change_sides_only_where_they_must():
+    """A class that disappears leaves its negatives to the next in their order."""
+    traits = make_traits(np.arange(5000), n_classes=5)
+    layout = make_layout(traits, partition="class", n_negatives=2)
+    before = layout.partition.find_shards(traits)
+    stay = traits.codes < 4
+    rest = Traits(
+        traits.hashes[stay], traits.codes[stay], traits.class_hashes[:4], None
+    )
+    after = layout.partition.find_shards(rest)
+    for old, new in zip(before[stay], after, strict=True):
+        assert set(old) - {4} <= set(new)
+
+
+@given(
+    proba=st.lists(st.sampled_from([0.0, 0.001, 0.1, 0.25, 0.5, 0.7, 1.0]), min_size=1),
+    size_of_group=st.integers(1, 3),
+)
+def test_distribution_aware_shards(proba, size_of_group):
+    """Ascending, each of them up to one expected request, and no smaller than due."""
+    groups = np.arange(len(proba)) // size_of_group
+    proba = np.array(proba)[groups]
+    traits = make_traits(groups, proba=proba)
+    layout = make_layout(traits, partition="distribution_aware")
+    shards = layout.partition.find_shards(traits)[:, 0]
+    assert (np.diff(shards[np.lexsort((traits.hashes, proba))]) >= 0).all()
+    first = np.unique(groups, return_index=True)[1]
+    expected = np.bincount(shards[first], weights=proba[first])
+    assert len(expected) == layout.partition.count_shards(1)
+    assert expected.max() <= 1 + 1e-6
+    for shard in range(len(expected) - 1):
+        following = proba[shards == shard + 1].min()
+        assert expected[shard] + following > 1 - 1e-6

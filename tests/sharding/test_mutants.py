@@ -8,7 +8,7 @@ import support
 from support import assert_same_classifier, fit_anew, make_case, make_data
 
 from skunlearn import ShardedUnlearningClassifier
-from skunlearn.sharding import _changes, _classifier
+from skunlearn.sharding import _changes, _classifier, _shards
 
 X, Y = make_data()
 
@@ -45,13 +45,13 @@ def drop_rows_without_retraining(monkeypatch):
 
 def resume_from_a_checkpoint_that_saw_the_rows(monkeypatch):
     """Training goes on from the last checkpoint, whatever it has seen."""
-    without_rows = _changes.Shard.without_rows
+    without_rows = _shards.Shard.without_rows
 
     def mutant(self, *rows):
         shard = without_rows(self, *rows)
         return replace(shard, states=self.states[: max(len(self.states) - 1, 0)])
 
-    monkeypatch.setattr(_changes.Shard, "without_rows", mutant)
+    monkeypatch.setattr(_shards.Shard, "without_rows", mutant)
 
 
 def seed_by_the_number_of_rows(monkeypatch):

@@ -82,7 +82,8 @@ def make_frame(make):
 
 def make_pandas(texts, values, kinds):
     """Return a pandas frame whose index says who the rows are."""
-    index = [GROUP if i == 7 else f"u{i}" for i in range(60)]
+    index = [GROUP if i == 7 else f"user-{i}" for i in range(60)]
+    index[8:10] = ["user-eight", "user-nine"]
     columns = {"text": texts, "value": values, "kind": pd.Categorical(kinds)}
     return pd.DataFrame(columns, index=index)
 
@@ -120,7 +121,7 @@ def test_data_frames(make):
     classifier.forget(7)
     assert find_markers(classifier, *markers, GROUP) == [False] * 4
     classifier.forget([8, 9])  # which now may stand in the place of row 7
-    assert find_markers(classifier, "u8", "u9") == [False] * 2
+    assert find_markers(classifier, "user-eight", "user-nine") == [False] * 2
     kept = (
         frame[classifier.retained_indices_]
         if make is make_polars

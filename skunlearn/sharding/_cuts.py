@@ -1,0 +1,53 @@
+"""Thresholds in the order of (value, hash), fixed once and applied to any rows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["Cuts"]
+
+
+@dataclass(frozen=True, eq=False)
+class Cuts:
+    """Where the next part begins, in the order of values and then of hashes.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_cuts,)
+        Values, ascending.
+    hashes : ndarray of uint64, shape (n_cuts,)
+        Hashes, ascending where values are equal.
+    """
+
+    values: np.ndarray
+    hashes: np.ndarray
+
+    @classmethod
+    def at_quantiles(cls, values: np.ndarray, n_parts: int) -> "Cuts":
+        """Cut into equal parts; among equal values in shares of the space of hashes.
+
+        The cuts depend on the values and how many there are, not on hashes.
+        """
+        levels, counts = np.unique(values, return_counts=True)
+        above = np.cumsum(counts)
+        targets = len(values) * np.arange(1, n_parts) / n_parts
+        level = np.searchsorted(above, targets, side="right")
+        share = (targets - (above - counts)[level]) / counts[level]
+        return cls(levels[level], (share * 2.0**64).astype(np.uint64))
+
+    def find(self, values: np.ndarray | None, hashes: np.ndarray) -> np.ndarray:
+        """Return the number of the part that each row falls in.
+
+        Without values all are taken to be equal.
+        """
+        if values is None:
+            return np.searchsorted(self.hashes, hashes, side="right")
+        parts = np.searchsorted(self.values, values, side="left")
+        parts_above = np.searchsorted(self.values, values, side="right")
+        tied = np.flatnonzero(parts < parts_above)
+        if len(tied):
+            for value in np.unique(values[tied]):
+                rows = tied[values[tied] == value]
+                cuts = self.hashes[self.values == value]
+                parts[rows] += np.searchsorted(cuts, hashes[rows], side="right")
+        return parts

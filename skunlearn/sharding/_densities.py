@@ -1,0 +1,65 @@
+"""One-class models: what is asked of them, and what stands in for them."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, clone, is_outlier_detector
+from sklearn.pipeline import Pipeline
+
+__all__ = ["PointDensity", "is_log_density", "is_one_class", "replace_model"]
+
+
+def is_one_class(estimator: Any) -> bool:
+    """Tell whether an estimator scores how well a row goes with those it saw."""
+    return hasattr(estimator, "score_samples")
+
+
+def is_log_density(estimator: Any) -> bool:
+    """Tell whether ``score_samples`` is the logarithm of a density.
+
+    Scores of outlier detectors are on a scale of their own.
+    """
+    if isinstance(estimator, Pipeline):
+        return is_log_density(estimator.steps[-1][1])
+    return not is_outlier_detector(estimator)
+
+
+def replace_model(estimator: Any) -> Any:
+    """Return an unfitted estimator with a PointDensity in place of its last step."""
+    if isinstance(estimator, Pipeline):
+        name, last = estimator.steps[-1]
+        return clone(estimator).set_params(**{name: replace_model(last)})
+    return PointDensity()
+
+
+class PointDensity(BaseEstimator):
+    """Spherical Gaussian of variance 1 around the mean: for too few rows for a model.
+
+    Attributes
+    ----------
+    mean_ : ndarray of shape (n_features,)
+        The mean of the rows.
+    """
+
+    def fit(self, X: Any, y: Any = None) -> "PointDensity":
+        """Take the mean of the rows.
+
+        Parameters
+        ----------
+        X : {array, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+        y : None
+            Not used.
+
+        Returns
+        -------
+        PointDensity
+            The fitted density.
+        """
+        self.mean_ = np.asarray(X.mean(axis=0), dtype=np.float64).ravel()
+        return self
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Return the logarithm of the density at each row."""
+        distances = (np.asarray(X - self.mean_) ** 2).sum(axis=1)
+        return -0.5 * (distances + len(self.mean_) * np.log(2 * np.pi))
