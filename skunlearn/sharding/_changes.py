@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from skunlearn._casting import trim_text
 from skunlearn._rows import Batch, Rows
 from skunlearn.exceptions import NothingRetainedError
 from skunlearn.sharding._layout import Layout, Places
@@ -70,7 +71,7 @@ class Newcomers:
 def plan_fit(recipe: Recipe, layout: Layout, newcomers: Newcomers) -> Plan:
     """Plan to learn rows from scratch."""
     rows, places, labels = newcomers.arrange(layout)
-    classes = np.unique(labels)
+    classes = trim_text(np.unique(labels))
     codes = np.searchsorted(classes, labels)  # half the memory of return_inverse
     n_classes = len(classes)
     shards = []
@@ -84,7 +85,7 @@ def plan_fit(recipe: Recipe, layout: Layout, newcomers: Newcomers) -> Plan:
         recipe=recipe,
         layout=layout,
         groups=GroupIndex(newcomers.hashes) if newcomers.has_groups else None,
-        rows=rows,
+        rows=rows.with_own_values(),
         classes=classes,
         class_counts=np.bincount(codes),
         shards=tuple(shards),
@@ -95,7 +96,7 @@ def plan_fit(recipe: Recipe, layout: Layout, newcomers: Newcomers) -> Plan:
 def plan_addition(state: State, newcomers: Newcomers) -> Plan:
     """Plan to learn more rows: a new last slice in each shard that they fall in."""
     rows, places, labels = newcomers.arrange(replace(state.layout, n_slices=1))
-    classes = np.union1d(state.classes, labels)
+    classes = trim_text(np.union1d(state.classes, labels))
     codes = np.searchsorted(classes, labels)
     changed = {
         i: (places.members[i] + state.rows.n_positions, codes[places.members[i]])
@@ -147,7 +148,7 @@ def plan_removal(state: State, positions: np.ndarray) -> Plan:
             slots[which], positions[which], state.find_codes
         )
     reduced = replace(state, class_counts=class_counts, shards=tuple(shards))
-    classes = state.classes[class_counts > 0]
+    classes = trim_text(state.classes[class_counts > 0])
     reduced = _with_classes(reduced, classes, positions)
     return Plan(reduced, _touched(state, classes, changed))
 

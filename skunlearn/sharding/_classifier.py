@@ -40,8 +40,8 @@ from skunlearn.sharding._changes import (
 from skunlearn.sharding._inputs import (
     check_batch,
     check_newcomers,
-    check_same_kind,
     check_samples,
+    match_batch,
 )
 from skunlearn.sharding._layout import Layout
 from skunlearn.sharding._state import Plan, State
@@ -316,7 +316,7 @@ class ShardedUnlearningClassifier(BaseUnlearningClassifier):
             state = self._state
             estimator = self._get_estimator()
             batch = check_batch(self, estimator, X, y, sample_weight, reset=False)
-            check_same_kind(state, batch, has_groups=groups is not None)
+            batch = match_batch(state, batch, has_groups=groups is not None)
             if sample_weight is not None:
                 check_weights(state.recipe, estimator)
             newcomers = check_newcomers(
