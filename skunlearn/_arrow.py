@@ -13,9 +13,8 @@ def is_self_contained(dtype: Any) -> bool:
     """Tell whether rows that are taken from a column have nothing of the others."""
     types = sys.modules["pyarrow"].types
     dtype = getattr(dtype, "storage_type", dtype)  # of an extension
-    if "_view" in str(dtype) or types.is_dictionary(dtype):
-        return False
-    if types.is_union(dtype) or types.is_run_end_encoded(dtype):
+    is_encoded = types.is_dictionary(dtype) or types.is_run_end_encoded(dtype)
+    if is_encoded or types.is_union(dtype) or "_view" in str(dtype):
         return False
     fields = (dtype.field(i).type for i in range(dtype.num_fields))
     return all(map(is_self_contained, fields))

@@ -123,6 +123,12 @@ def _cast_column(column: Any, held: Any) -> Any:
     new, old = (c.clear().to_numpy().dtype for c in (column, held))
     if is_numeric_cast(new, old):
         cast = column.cast(held.dtype, strict=False)
-        if cast.null_count() == column.null_count():
+        if _count_misfits(cast) == _count_misfits(column):
             return cast
     raise refuse_dtype(name, column.dtype, held.dtype)
+
+
+def _count_misfits(column: Any) -> int:
+    """Return how many values are null or infinite, as those a cast has no place for."""
+    n_infinite = column.is_infinite().sum() if column.dtype.is_float() else 0
+    return column.null_count() + n_infinite
