@@ -7,7 +7,6 @@ oldest version that skunlearn supports.
 from typing import Any
 
 from sklearn.base import _fit_context
-from sklearn.utils import _safe_indexing
 from sklearn.utils._metadata_requests import _routing_enabled
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils._user_interface import _message_with_time
@@ -36,6 +35,5 @@ __all__ = [
     "_fit_context",
     "_message_with_time",
     "_routing_enabled",
-    "_safe_indexing",
     "with_callbacks",
 ]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from skunlearn._containers import is_frame, join_rows, take_rows
+from skunlearn._containers import is_frame, join_rows, take_rows, with_own_values
 
 __all__ = ["Batch", "Rows"]
 
@@ -34,7 +34,10 @@ class Batch:
         return len(self.y)
 
     def take(self, indices: np.ndarray) -> "Batch":
-        """Return a copy of the rows at the given indices."""
+        """Return a copy of the rows at the given indices.
+
+        That of a frame may still carry values of other rows.
+        """
         weight, proba = self.sample_weight, self.forget_proba
         return Batch(
             take_rows(self.X, indices),
@@ -44,7 +47,7 @@ class Batch:
         )
 
     def join(self, other: "Batch") -> "Batch":
-        """Return these rows followed by those of `other`."""
+        """Return these rows followed by those of `other`, which has their dtypes."""
         return Batch(
             join_rows(self.X, other.X),
             np.concatenate([self.y, other.y]),
@@ -84,7 +87,10 @@ class Rows:
 
     @classmethod
     def in_order(cls, batch: Batch, order: np.ndarray) -> "Rows":
-        """Copy the rows of `batch`, the one at position ``order[i]`` to slot ``i``."""
+        """Copy the rows of `batch`, the one at position ``order[i]`` to slot ``i``.
+
+        Categories stay as they are declared: `append` needs their order.
+        """
         slot_of = np.empty_like(order)
         slot_of[order] = np.arange(len(order))
         return cls(batch.take(order), slot_of, np.ones(len(order), dtype=bool))
@@ -95,8 +101,14 @@ class Rows:
         return len(self.slot_of)
 
     def take(self, slots: np.ndarray) -> Batch:
-        """Return a copy of the rows at the given slots."""
-        return self.held.take(slots)
+        """Return a copy of the rows at the given slots, and nothing of the others."""
+        part = self.held.take(slots)
+        return replace(part, X=with_own_values(part.X))
+
+    def with_own_values(self) -> "Rows":
+        """Return these rows without values that none of them has."""
+        X = with_own_values(self.held.X)
+        return replace(self, held=replace(self.held, X=X))
 
     def append(self, other: "Rows") -> "Rows":
         """Return these rows followed by those of `other`, positions counting on."""
@@ -119,7 +131,7 @@ class Rows:
             retained[positions] = False
             source = np.arange(self.n_positions)
             source[self.slot_of[~retained]] = self.slot_of[retained.argmax()]
-            X = take_rows(held.X, source)
+            X = with_own_values(take_rows(held.X, source))
         elif sparse.issparse(held.X):
             is_writable = held.X.data.flags.writeable and held.X.indices.flags.writeable
             X = held.X if is_writable else held.X.copy()
@@ -154,8 +166,13 @@ def _make_writable(array: np.ndarray) -> np.ndarray:
 
 
 def _scrub_sparse(X: Any, slots: np.ndarray) -> None:
-    """Overwrite the values and the column indices of some rows of a CSR matrix."""
-    for slot in slots:
-        stored = slice(X.indptr[slot], X.indptr[slot + 1])
-        X.data[stored] = 0
-        X.indices[stored] = 0
+    """Overwrite the values and the column indices of some rows of a CSR matrix.
+
+    How many a row had stays: without a pass over all rows, none can be cut out.
+    """
+    starts = X.indptr[slots].astype(np.int64)
+    lengths = X.indptr[slots + 1] - starts
+    ends = lengths.cumsum()
+    stored = np.arange(lengths.sum()) + np.repeat(starts - ends + lengths, lengths)
+    X.data[stored] = 0
+    X.indices[stored] = 0

@@ -7,6 +7,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import make_classification
+from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import (
     ExtraTreesClassifier,
     HistGradientBoostingClassifier,
@@ -134,6 +135,12 @@ def fit_anew(classifier, X, y, *, identities=None, **metadata):
     metadata = {name: np.asarray(value)[keep] for name, value in metadata.items()}
     rows = X.iloc[keep] if hasattr(X, "iloc") else X[keep]
     return clone(classifier).fit(rows, y[keep], groups=groups[keep], **metadata)
+
+
+def fit_two_shards(X, y, base=None):
+    """Return a classifier fitted on rows of any kind."""
+    base = DummyClassifier() if base is None else base
+    return ShardedUnlearningClassifier(base, n_shards=2, random_state=0).fit(X, y)
 
 
 def retrain_naively(classifier, X, y):

@@ -14,7 +14,8 @@ PACKAGE = Path(skunlearn.__file__).parent
 # Each layer may import those above its own line, and modules of its own line only
 # where they stand further left.
 LAYERS = [
-    ["exceptions", "_compat", "_interrupts"],
+    ["exceptions", "_arrow", "_casting", "_compat", "_interrupts"],
+    ["_pandas", "_polars"],
     ["_containers", "_memory", "_progress", "_records", "_threads", "_validation"],
     ["_identities", "_rows"],
     [

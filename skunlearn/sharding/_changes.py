@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from skunlearn._casting import trim_text
 from skunlearn._identities import GroupIndex, hash_groups
 from skunlearn._rows import Batch, Rows
 from skunlearn.exceptions import NothingRetainedError
@@ -82,7 +83,7 @@ def plan_fit(recipe: Recipe, layout: Layout | Settings, newcomers: Newcomers) ->
 
     Settings are fixed to a layout by these rows; a layout stays as it is.
     """
-    classes = newcomers.classes
+    classes = trim_text(newcomers.classes)
     class_hashes = hash_groups(classes, layout.key)
     traits = newcomers.describe(classes, class_hashes)
     layout = layout.fix(traits)
@@ -91,7 +92,7 @@ def plan_fit(recipe: Recipe, layout: Layout | Settings, newcomers: Newcomers) ->
         recipe=recipe,
         layout=layout,
         groups=GroupIndex(newcomers.hashes) if newcomers.has_groups else None,
-        rows=newcomers.sort(places),
+        rows=newcomers.sort(places).with_own_values(),
         batches=(0,),
         classes=classes,
         class_hashes=class_hashes,
@@ -104,7 +105,7 @@ def plan_fit(recipe: Recipe, layout: Layout | Settings, newcomers: Newcomers) ->
 
 def plan_addition(state: State, newcomers: Newcomers) -> Plan:
     """Plan to learn more rows: a new last slice in each shard that they fall in."""
-    classes = np.union1d(state.classes, newcomers.classes)
+    classes = trim_text(np.union1d(state.classes, newcomers.classes))
     class_hashes = hash_groups(classes, state.layout.key)
     traits = newcomers.describe(classes, class_hashes)
     places = state.layout.place_in_one_slice(traits)
@@ -166,10 +167,9 @@ def plan_removal(state: State, positions: np.ndarray) -> Plan:
     reduced = replace(state, class_counts=class_counts, shards=tuple(shards))
     if class_counts.all():
         return Plan(reduced, tuple(sorted(changed)))
-    left = class_counts > 0
-    reduced = with_classes(
-        reduced, state.classes[left], state.class_hashes[left], positions
-    )
+    is_left = class_counts > 0
+    classes = trim_text(state.classes[is_left])
+    reduced = with_classes(reduced, classes, state.class_hashes[is_left], positions)
     return Plan(reduced, find_touched(state, reduced))
 
 

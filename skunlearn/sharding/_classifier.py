@@ -33,7 +33,7 @@ from skunlearn.sharding._changes import (
     plan_retraining,
 )
 from skunlearn.sharding._densities import is_one_class
-from skunlearn.sharding._inputs import check_batch, check_newcomers, check_same_kind
+from skunlearn.sharding._inputs import check_batch, check_newcomers, match_batch
 from skunlearn.sharding._layout import Settings
 from skunlearn.sharding._state import Plan, State
 from skunlearn.sharding._voting import VotingMixin
@@ -322,7 +322,7 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
             state = self._state
             estimator = self._get_estimator()
             batch = check_batch(self, estimator, X, y, sample_weight, reset=False)
-            check_same_kind(state, batch, has_groups=groups is not None)
+            batch = match_batch(state, batch, has_groups=groups is not None)
             if sample_weight is not None:
                 check_weights(state.recipe, estimator)
             newcomers = check_newcomers(

@@ -13,15 +13,16 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from skunlearn._casting import cast_labels
 from skunlearn._compat import _check_sample_weight
-from skunlearn._containers import is_frame, without_labels
+from skunlearn._containers import cast_rows, is_frame, without_labels
 from skunlearn._identities import hash_groups, hash_positions
 from skunlearn._rows import Batch
 from skunlearn.sharding._bases import allows_nan
 from skunlearn.sharding._changes import Newcomers
 from skunlearn.sharding._state import State
 
-__all__ = ["check_batch", "check_newcomers", "check_same_kind", "check_samples"]
+__all__ = ["check_batch", "check_newcomers", "check_samples", "match_batch"]
 
 
 def check_samples(
@@ -30,8 +31,12 @@ def check_samples(
     """Return `X` as an array, a CSR matrix or, if it may stay one, a data frame."""
     if keep_frame and is_frame(X):
         validate_data(classifier, X, reset=reset, skip_check_array=True)
-        if X.shape[0] == 0:
-            raise ValueError("Found a data frame with 0 sample(s); at least 1 is due.")
+        for count, what in zip(X.shape, ("sample", "feature"), strict=True):
+            if count == 0:
+                raise ValueError(
+                    f"Found a data frame with 0 {what}(s) (shape={X.shape}) while a "
+                    "minimum of 1 is required."
+                )
         return X
     return validate_data(
         classifier,
@@ -88,36 +93,40 @@ def check_newcomers(
     return Newcomers(batch, hashes, has_groups=True)
 
 
-def check_same_kind(state: State, batch: Batch, *, has_groups: bool) -> None:
-    """Raise ValueError if new rows do not go with those that there are."""
+def match_batch(state: State, batch: Batch, *, has_groups: bool) -> Batch:
+    """Return new rows in the dtypes of those held.
+
+    Raises
+    ------
+    ValueError
+        If the new rows do not go with those that there are.
+    """
     held = state.rows.held
-    if is_frame(batch.X) != is_frame(held.X) or issparse(batch.X) != issparse(held.X):
+    forms = [_name_form(X) for X in (batch.X, held.X)]
+    if forms[0] != forms[1]:
         raise ValueError(
-            f"X is of type {type(batch.X).__name__}, but earlier rows came as "
-            f"{type(held.X).__name__}. Give both in the same form."
-        )
-    if not is_frame(held.X) and not np.can_cast(
-        batch.X.dtype, held.X.dtype, "same_kind"
-    ):
-        raise ValueError(
-            f"X has dtype {batch.X.dtype}, but earlier rows are of {held.X.dtype}. "
-            "Convert it."
+            f"X is a {forms[0]}, but earlier rows came as {forms[1]}. Give both in the "
+            "same form."
         )
     if (batch.sample_weight is None) != (held.sample_weight is None):
         raise ValueError(
             "sample_weight must be given for all rows or for none: fit was "
             f"{'not ' if held.sample_weight is None else ''}given any."
         )
-    if (batch.y.dtype.kind in "OUS") != (held.y.dtype.kind in "OUS"):
-        raise ValueError(
-            f"y has labels of dtype {batch.y.dtype}, but earlier labels are of "
-            f"{held.y.dtype}."
-        )
     if has_groups != (state.groups is not None):
         raise ValueError(
             "groups must be given for all rows or for none: fit was "
             f"{'' if state.groups is not None else 'not '}given any."
         )
+    X, y = cast_rows(batch.X, held.X), cast_labels(batch.y, held.y)
+    return Batch(X, y, batch.sample_weight)
+
+
+def _name_form(X: Any) -> str:
+    """Tell what kind of container holds rows."""
+    if issparse(X):
+        return "sparse matrix"
+    return f"{type(X).__module__.partition('.')[0]}.{type(X).__name__}"
 
 
 def _check_groups(groups: Any, n_samples: int) -> np.ndarray:

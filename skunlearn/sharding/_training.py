@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator
 from sklearn.dummy import DummyClassifier
 from sklearn.utils.parallel import Parallel, delayed
 
+from skunlearn._casting import trim_text
 from skunlearn._containers import slice_rows
 from skunlearn._identities import derive_seed
 from skunlearn._memory import own_arrays
@@ -132,7 +133,7 @@ class Task:
         weight = self.rows.sample_weight
         return Batch(
             slice_rows(self.rows.X, start, stop),
-            self.rows.y[start:stop],
+            trim_text(self.rows.y[start:stop]),
             None if weight is None else weight[start:stop],
         )
 
