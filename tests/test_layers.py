@@ -25,6 +25,10 @@ LAYERS = [
     ["_base"],
     ["sharding._classifier"],
     ["sharding"],
+    ["costs._chances", "costs._checks"],
+    ["costs._curves", "costs._expected", "costs._requests"],
+    ["costs._recommend"],
+    ["costs"],
     [""],
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
