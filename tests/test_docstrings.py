@@ -10,10 +10,11 @@ from numpydoc.validate import validate
 import skunlearn
 import skunlearn.costs
 import skunlearn.exceptions
+import skunlearn.metrics
 
 CONFIG = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())
 IGNORED = set(CONFIG["tool"]["numpydoc_validation"]["checks"]) - {"all"}
-MODULES = (skunlearn, skunlearn.costs, skunlearn.exceptions)
+MODULES = (skunlearn, skunlearn.costs, skunlearn.exceptions, skunlearn.metrics)
 NEED_EXAMPLES = [
     value
     for module in MODULES

@@ -21,6 +21,7 @@ LAYERS = [
     ["sharding._aggregation", "sharding._shards", "sharding._training"],
     ["sharding._bases", "sharding._state"],
     ["sharding._changes"],
+    ["sharding._expected"],
     ["sharding._inputs"],
     ["_base"],
     ["sharding._classifier"],
@@ -28,7 +29,8 @@ LAYERS = [
     ["costs._chances", "costs._checks"],
     ["costs._curves", "costs._expected", "costs._requests"],
     ["costs._recommend"],
-    ["costs"],
+    ["costs", "metrics._costs"],
+    ["metrics"],
     [""],
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
