@@ -1,11 +1,11 @@
 """The measured time of forgetting, as a function of the number of rows in a shard."""
 
 import time
-from dataclasses import dataclass
-from statistics import median
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.isotonic import isotonic_regression
 from sklearn.utils import check_random_state, shuffle
 
@@ -18,8 +18,8 @@ _N_SIZES = 6
 _SPAN = 60  # the largest sample has so many times the rows of the smallest
 _SMALLEST = 50
 _STEEPEST = 3.0
-_ENOUGH = 0.2  # seconds of measurements at one size
-_MOST_REPEATS = 15
+_LONG_TURN = 0.1  # seconds
+_MOST_IN_TURN = 5
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def measure_curve(
     """Measure what training a shard from its first slice takes, at a few sizes.
 
     A classifier of a single shard forgets its first row, so that all that a forget does
-    is in the measurement. What takes little time is measured more often.
+    is in the measurement. The sizes take turns.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def measure_curve(
     y : array-like of shape (n_samples,)
         Their labels.
     n_repeats : int
-        Rows to forget at each size, at least; the median counts.
+        Turns of each size; the median counts.
     random_state : int, RandomState instance or None
         Determines which rows are used.
 
@@ -99,26 +99,50 @@ def measure_curve(
     seed = check_random_state(random_state).randint(2**31)
     smallest = max(_SMALLEST, n // _SPAN)
     sizes = np.unique(np.geomspace(smallest, n, _N_SIZES).round().astype(int))
-    n_repeats = min(n_repeats, smallest // 3)  # each forgets a row
-    left, seconds = [], []
+    probes = [
+        _Probe(clone(classifier).fit(*shuffle(X, y, n_samples=size, random_state=seed)))
+        for size in sizes
+    ]
+    n_turns = min(n_repeats, smallest // (2 * _MOST_IN_TURN))  # each takes rows away
     with single_threaded:
-        for size in sizes:
-            classifier.fit(*shuffle(X, y, n_samples=size, random_state=seed))
-            _time_forget(classifier)  # warms up
-            times: list[float] = []
-            while len(times) < n_repeats or (
-                sum(times) < _ENOUGH and len(times) < _MOST_REPEATS
-            ):
-                times.append(_time_forget(classifier))
-            seconds.append(median(times))
-            left.append(size - 1 - (len(times) + 1) / 2)  # rows, at half of the times
-    return CostCurve(tuple(left), tuple(seconds))
+        for probe in probes:
+            probe.time_forget()  # warms up
+        for _ in range(n_turns):  # so that a busy moment does not fall on one size
+            for probe in probes:
+                probe.take_turn()
+    points = [np.median(probe.points, axis=0).tolist() for probe in probes]
+    return CostCurve(*map(tuple, zip(*points, strict=True)))
 
 
-def _time_forget(classifier: ShardedUnlearningClassifier) -> float:
-    """Return the seconds to forget the row that the shard is trained on first."""
-    state = classifier._state
-    first = np.flatnonzero(state.rows.slot_of == state.shards[0].slots[0])
-    start = time.perf_counter()
-    classifier.forget(first)
-    return time.perf_counter() - start
+@dataclass
+class _Probe:
+    """A classifier of one shard that forgets row after row, and what that took.
+
+    Parameters
+    ----------
+    classifier : ShardedUnlearningClassifier
+        The fitted classifier.
+    points : list of (int, float)
+        Rows that were trained on and the seconds that it took.
+    """
+
+    classifier: ShardedUnlearningClassifier
+    points: list[tuple[int, float]] = field(default_factory=list)
+
+    def take_turn(self) -> None:
+        """Forget a row, or a few if that takes little time."""
+        spent = 0.0
+        for _ in range(_MOST_IN_TURN):
+            self.points.append(self.time_forget())
+            spent += self.points[-1][1]
+            if spent > _LONG_TURN:
+                break
+
+    def time_forget(self) -> tuple[int, float]:
+        """Forget the row that the shard is trained on first."""
+        state = self.classifier._state
+        slots = state.shards[0].slots
+        first = np.flatnonzero(state.rows.slot_of == slots[0])
+        start = time.perf_counter()
+        self.classifier.forget(first)
+        return len(slots) - 1, time.perf_counter() - start

@@ -189,7 +189,7 @@ def recommend_shards(
     slice_training : {"cumulative", "sequential"}, default="cumulative"
         What is trained on at slice j.
     n_repeats : int, default=3
-        Times that each size is measured, at least; the median counts.
+        Turns in which each size is measured; the median counts.
     random_state : int, RandomState instance or None, default=None
         Determines which rows of the sample are used.
 

@@ -271,12 +271,13 @@ def test_answers_at_once_for_any_number_of_rows():
         "class_counts": np.arange(1, 101),
         "selection": 0.3,
     }
-    seconds = []
     for sequence in (False, True):
-        start = time.perf_counter()
-        expected_retrained_samples(10**9, 10**6, sequence=sequence, **settings)
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 0.01
+        seconds = []
+        for _ in range(5):
+            start = time.perf_counter()
+            expected_retrained_samples(10**9, 10**6, sequence=sequence, **settings)
+            seconds.append(time.perf_counter() - start)
+        assert min(seconds) < 0.01
     n = 10**9
     one = expected_retrained_samples(n, n_shards=1000, selection=0.5)
     assert one == pytest.approx(n / 2 * 0.5 / 1000 + 0.5, rel=1e-6)

@@ -50,12 +50,11 @@ def test_mean_of_previews(base, layout):
     assert_exact(classifier)
 
 
-@pytest.mark.parametrize("layout", ["default", "cumulative", "sequential", "all"])
-@pytest.mark.parametrize("base", ["bayes", "tree", "sgd"])
+@pytest.mark.parametrize(
+    ("base", "layout"), [case for case in CASES if case[0] in ("bayes", "tree", "sgd")]
+)
 def test_classes_of_one_row(base, layout):
     """Where the last row of a class goes, all chains that knew it are due."""
-    if base == "tree" and layout != "default":
-        pytest.skip("trees have no slices")
     labels = np.where(np.arange(60) < 50, Y, "other")
     labels[50:53] = ["elm", "fir", "oak"]
     assert_exact(make_case(base, layout).fit(X, labels))
