@@ -24,7 +24,7 @@ __all__ = [
     "time_call",
 ]
 
-_COLUMNS = "  {:<46}  {:<21}  {:<26}  {:>11}  {:<7}  {}"
+_COLUMNS = "  {:<46}  {:<21}  {:<26}  {:>11}  {:<9}  {}"
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,8 @@ class Row:
     @property
     def target(self) -> str:
         """Return the target in words, or nothing."""
+        if self.at_most is not None and self.at_least is not None:
+            return f"{self.at_least:g}-{self.at_most:g}"
         if self.at_most is not None:
             return f"<= {self.at_most:g}"
         return "" if self.at_least is None else f">= {self.at_least:g}"

@@ -8,21 +8,31 @@ import pytest
 from numpydoc.validate import validate
 
 import skunlearn
+import skunlearn.costs
 import skunlearn.exceptions
+import skunlearn.metrics
 
 CONFIG = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())
 IGNORED = set(CONFIG["tool"]["numpydoc_validation"]["checks"]) - {"all"}
-NEED_EXAMPLES = [skunlearn.ShardedUnlearningClassifier, skunlearn.ForgetRecord]
+MODULES = (skunlearn, skunlearn.costs, skunlearn.exceptions, skunlearn.metrics)
+NEED_EXAMPLES = [
+    value
+    for module in MODULES
+    if module is not skunlearn.exceptions
+    for value in map(vars(module).get, module.__all__)
+    if callable(value)
+]
 
 
 def find_public():
-    """Yield the dotted name of every public class, method and property."""
-    for module in (skunlearn, skunlearn.exceptions):
+    """Yield the dotted name of every public class, function, method and property."""
+    for module in MODULES:
         for name in module.__all__:
             value = getattr(module, name)
+            if callable(value):
+                yield f"{module.__name__}.{name}"
             if not inspect.isclass(value):
                 continue
-            yield f"{module.__name__}.{name}"
             for attribute, member in vars(value).items():
                 if not attribute.startswith("_") and (
                     inspect.isfunction(member)
@@ -44,8 +54,8 @@ def test_numpydoc(name):
 
 
 @pytest.mark.parametrize("value", NEED_EXAMPLES, ids=lambda value: value.__name__)
-def test_classes_have_examples(value):
-    """A class shows how it is used."""
+def test_examples(value):
+    """A class or function shows how it is used."""
     assert ">>> " in value.__doc__
 
 

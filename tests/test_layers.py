@@ -30,10 +30,16 @@ LAYERS = [
     ["sharding._bases", "sharding._state"],
     ["sharding._classes"],
     ["sharding._changes"],
+    ["sharding._expected"],
     ["sharding._inputs"],
     ["_base", "sharding._voting"],
     ["sharding._classifier"],
     ["sharding"],
+    ["costs._chances", "costs._checks"],
+    ["costs._curves", "costs._expected", "costs._requests"],
+    ["costs._recommend"],
+    ["costs", "metrics._costs"],
+    ["metrics"],
     [""],
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

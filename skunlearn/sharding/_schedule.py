@@ -7,11 +7,11 @@ step trains, how often, and whether it starts afresh; ``forget`` repeats the tai
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-__all__ = ["Regime", "Step", "count_passes", "make_schedule"]
+__all__ = ["Regime", "Step", "count_passes", "make_schedule", "total_passes"]
 
 
 @dataclass(frozen=True)
@@ -94,12 +94,18 @@ def count_passes(regime: Regime, index: int) -> int:
     """
     if not regime.cumulative:
         return regime.n_epochs
-    denominator = regime.n_slices + 1
+    before = total_passes(index, regime.n_slices, regime.n_epochs)
+    after = total_passes(index + 1, regime.n_slices, regime.n_epochs)
+    return max(1, after - before)
 
-    def total(steps: int) -> int:
-        return (4 * steps * regime.n_epochs + denominator) // (2 * denominator)
 
-    return max(1, total(index + 1) - total(index))
+def total_passes(n_steps: Any, n_slices: Any, n_epochs: Any) -> Any:
+    """Return the passes that the first steps over cumulative slices share, rounded.
+
+    The arguments are integers, or arrays of them.
+    """
+    denominator = n_slices + 1
+    return (4 * n_steps * n_epochs + denominator) // (2 * denominator)
 
 
 def make_schedule(

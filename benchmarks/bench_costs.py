@@ -1,0 +1,109 @@
+"""Predicted and measured seconds of forgetting one row, for several numbers of shards.
+
+``python benchmarks/bench_costs.py`` prints one table; ``--quick`` is a smoke run. The
+prediction is that of ``recommend_shards``, from a sample of half of the census.
+"""
+
+import os
+
+os.environ.update(  # before numpy is imported
+    {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
+)
+
+import argparse
+from collections.abc import Iterator
+from statistics import median
+from typing import Any
+
+from _data import load_census
+from _timing import (
+    Comparison,
+    Row,
+    Scale,
+    describe_machine,
+    format_header,
+    format_seconds,
+    time_call,
+)
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skunlearn import ShardedUnlearningClassifier
+from skunlearn.costs import recommend_shards, simulate_requests
+
+_SHARDS = (1, 5, 20)
+_BASES = {
+    "logistic regression": make_pipeline(
+        StandardScaler(), LogisticRegression(max_iter=1000)
+    ),
+    "random forest, 50 trees": RandomForestClassifier(50),
+    "histogram gradient boosting": HistGradientBoostingClassifier(),
+}
+
+
+def bench_predictions(name: str, base: Any, scale: Scale) -> Iterator[Row]:
+    """Forget single rows: predicted time over measured time, in turns."""
+    X, _, y, _ = load_census()
+    X, y = X[: scale.size(len(X))].copy(), y[: scale.size(len(y))]
+    classifiers = {S: _shard(base, S).fit(X, y) for S in _SHARDS}
+    stream = iter(simulate_requests(len(y), 1_000, random_state=0))
+    turns: dict[int, list[tuple[float, float]]] = {S: [] for S in _SHARDS}
+    for _ in range(scale.repeats(7) + 1):
+        predicted = _predict(base, X, y)
+        for S, classifier in classifiers.items():
+            measured = median(
+                time_call(lambda c=classifier: c.forget(next(stream))) for _ in range(3)
+            )
+            turns[S].append((predicted[S], measured))
+    for S in _SHARDS:
+        times = Comparison.of_turns(turns[S])
+        ours, other = times.medians
+        yield Row(
+            f"{name}, S = {S}",
+            f"predicted {format_seconds(ours)}",
+            f"measured {format_seconds(other)}",
+            times.ratio,
+            at_most=1.25,
+            at_least=0.75,
+        )
+
+
+def _predict(base: Any, X: Any, y: Any) -> dict[int, float]:
+    """Return the predicted seconds for each number of shards."""
+    half = len(y) // 2
+    best = recommend_shards(
+        len(y),
+        request_rate=1,
+        max_cost=3600,
+        estimator=base,
+        X=X[:half],
+        y=y[:half],
+        n_shards=_SHARDS,
+        n_repeats=2,
+        random_state=0,
+    )
+    return {one.n_shards: one.seconds for one in (best, *best.alternatives)}
+
+
+def _shard(base: Any, n_shards: int) -> ShardedUnlearningClassifier:
+    return ShardedUnlearningClassifier(base, n_shards=n_shards, random_state=0)
+
+
+def main() -> None:
+    """Print the table, line by line as it comes."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="a tenth of the rows")
+    scale = Scale(parser.parse_args().quick)
+    print(describe_machine())
+    print("Seconds to forget one row of the census, predicted from half of the rows.")
+    print("The result is predicted over measured time, which is to be within 25 %.")
+    print(format_header())
+    for name, base in _BASES.items():
+        for row in bench_predictions(name, base, scale):
+            print(row, flush=True)
+
+
+if __name__ == "__main__":
+    main()

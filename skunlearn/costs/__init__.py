@@ -1,0 +1,17 @@
+"""What forgetting will cost: closed forms, streams of requests, and budgets."""
+
+from skunlearn.costs._expected import expected_retrained_samples
+from skunlearn.costs._recommend import (
+    ShardRecommendation,
+    ShardSettings,
+    recommend_shards,
+)
+from skunlearn.costs._requests import simulate_requests
+
+__all__ = [
+    "ShardRecommendation",
+    "ShardSettings",
+    "expected_retrained_samples",
+    "recommend_shards",
+    "simulate_requests",
+]

@@ -1,0 +1,346 @@
+"""How many rows a stream of forget requests is expected to pass to training."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skunlearn.costs._chances import log_miss
+from skunlearn.costs._checks import (
+    check_choice,
+    check_counts,
+    check_fraction,
+    check_shares,
+)
+from skunlearn.sharding._schedule import total_passes
+
+__all__ = ["count_full", "expected_retrained_samples"]
+
+
+def expected_retrained_samples(
+    n_samples: Any,
+    n_requests: Any = 1,
+    *,
+    n_shards: Any = 1,
+    n_slices: Any = 1,
+    n_replicas: Any = 1,
+    n_epochs: Any = 1,
+    slice_training: str = "cumulative",
+    partition: str = "uniform",
+    class_counts: Any = None,
+    n_negatives: Any = 0,
+    selection: Any = None,
+    slice_proba: Any = None,
+    sequence: bool = False,
+) -> Any:
+    """Return the expected number of rows that forgetting passes to training.
+
+    Distinct rows are requested at random, each as likely as any other. A row counts
+    once for every pass over it, as in ``ForgetRecord.n_samples_retrained``. Nothing is
+    trained, and nothing grows with `n_samples`. All numbers may be arrays, which are
+    broadcast. See the :ref:`user guide <costs>` for the formulas.
+
+    Parameters
+    ----------
+    n_samples : int or array-like of int
+        Rows before the first request.
+    n_requests : int or array-like of int, default=1
+        Rows to forget.
+    n_shards : int or array-like of int, default=1
+        Shards; with ``partition="class"`` those of each class.
+    n_slices : int or array-like of int, default=1
+        Slices of each shard. With ``partition="class"`` they are the blocks of ARCANE.
+    n_replicas : int or array-like of int, default=1
+        Shards that each row joins.
+    n_epochs : int or array-like of int, default=1
+        Passes over each shard. Cumulative slices share them, at least one each.
+    slice_training : {"cumulative", "sequential"}, default="cumulative"
+        What is trained on at slice j: slices 1 to j, or slice j alone.
+    partition : {"uniform", "class"}, default="uniform"
+        Whether all rows are spread over the same shards, or those of each class over
+        shards of their own.
+    class_counts : array-like of shape (n_classes,), default=None
+        Rows of each class, or their shares: `n_samples` is divided in proportion. Due
+        if `partition` is "class".
+    n_negatives : int or array-like of int, default=0
+        Other classes whose models each row joins as a negative. 0 is for one-class
+        models, which have no negatives.
+    selection : float or array-like of float in (0, 1], default=None
+        Share of the rows that is selected for training. The number of selected rows is
+        fixed: while there are others, one that is forgotten is replaced. None is 1.
+    slice_proba : array-like of shape (n_slices,), default=None
+        Share of the requests that fall in each slice, where rows are ordered by their
+        probability to be forgotten. None: requests fall evenly.
+    sequence : bool, default=False
+        Whether the rows are forgotten one after another rather than in one batch.
+
+    Returns
+    -------
+    float or ndarray
+        The expected number of rows, in the broadcast shape.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range, or a parameter is missing that another needs.
+
+    See Also
+    --------
+    skunlearn.ShardedUnlearningClassifier.preview_forget : The cost of one certain
+        request.
+    recommend_shards : The settings that meet a budget.
+
+    Notes
+    -----
+    Rows are spread by hash, so shards and slices have random sizes. Slices and shards
+    are taken to have rows of several classes, and no class to disappear.
+
+    Examples
+    --------
+    >>> from skunlearn.costs import expected_retrained_samples
+    >>> expected_retrained_samples(10_000, n_shards=[1, 5, 20])
+    array([9999.  , 1999.8 ,  499.95])
+
+    Twenty rows, in one batch and one after another:
+
+    >>> batch = expected_retrained_samples(10_000, 20, n_shards=20)
+    >>> stream = expected_retrained_samples(10_000, 20, n_shards=20, sequence=True)
+    >>> round(batch), round(stream)
+    (6402, 9990)
+
+    Three classes, the rows of each with a model of their own:
+
+    >>> round(expected_retrained_samples(
+    ...     900, partition="class", class_counts=[600, 200, 100]
+    ... ))
+    455
+    """
+    check_choice("slice_training", slice_training, ("cumulative", "sequential"))
+    check_choice("partition", partition, ("uniform", "class"))
+    counts = check_counts(
+        1,
+        n_samples=n_samples,
+        n_shards=n_shards,
+        n_slices=n_slices,
+        n_replicas=n_replicas,
+        n_epochs=n_epochs,
+    )
+    counts += check_counts(0, n_requests=n_requests, n_negatives=n_negatives)
+    fraction = check_fraction("selection", 1.0 if selection is None else selection)
+    *arrays, fraction = np.broadcast_arrays(*counts, fraction)
+    shape = fraction.shape
+    # From here on the last axis is that of slices, the one before that of classes.
+    N, S, R, r, e, K, negatives = (array[..., None, None] for array in arrays)
+    _check_limits(N, K, S, r)
+    steps = _make_steps(R, e, slice_training == "cumulative", slice_proba, N, K)
+    classes = _count_classes(partition, class_counts, negatives)
+    units = _make_units(N, classes, negatives, fraction[..., None, None])
+    count = _count_sequence if sequence else _count_batch
+    rows = r * count(N.astype(float), K.astype(float), r / S, steps, units)
+    total = np.broadcast_to(rows.sum(axis=(-2, -1)), shape)
+    return total.copy() if shape else float(total)
+
+
+def count_full(
+    n_samples: Any, n_slices: Any, n_epochs: Any, n_replicas: Any, slice_training: str
+) -> Any:
+    """Return the rows that training all shards passes to training.
+
+    The arguments are numbers or arrays that broadcast.
+    """
+    N, R, e, r = (
+        np.asarray(value)[..., None]
+        for value in (n_samples, n_slices, n_epochs, n_replicas)
+    )
+    steps = _make_steps(R, e, slice_training == "cumulative", None, N, 0 * N)
+    return (r * N * steps.rows * steps.passes).sum(axis=-1)
+
+
+class _Steps(NamedTuple):
+    """The training steps of a shard, along the last axis.
+
+    ``rows`` is the share of the shard's rows that a step trains on, ``requests`` that
+    of its requests which fall among them, ``hits`` that of those which make the step
+    due, and ``passes`` how often the step goes over its rows.
+    """
+
+    rows: np.ndarray
+    requests: np.ndarray
+    hits: np.ndarray
+    passes: np.ndarray
+
+    @property
+    def density(self) -> np.ndarray:
+        """Return how often a row of each step is requested, beside the mean row."""
+        return self.requests / np.where(self.rows > 0, self.rows, 1)
+
+
+@dataclass(frozen=True)
+class _Units:
+    """Models that share no rows but negatives, along the axis before the last.
+
+    Parameters
+    ----------
+    own, others : ndarray
+        Selected rows of a unit's own class, and of all others.
+    negative : ndarray
+        Probability that a row of another class is a negative in the unit.
+    fraction : ndarray
+        Share of the rows that is selected.
+    """
+
+    own: np.ndarray
+    others: np.ndarray
+    negative: np.ndarray
+    fraction: np.ndarray
+
+    @property
+    def size(self) -> np.ndarray:
+        """Return the expected rows of each unit."""
+        return self.own + self.negative * self.others
+
+    @property
+    def n_pairs(self) -> np.ndarray:
+        """Return the expected ordered pairs of rows that meet in each unit."""
+        own, others, g = self.own, self.others, self.negative
+        pairs = own * (own - 1) + 2 * g * own * others + g**2 * others * (others - 1)
+        return np.maximum(pairs, 0)
+
+
+def _count_batch(
+    N: np.ndarray, K: np.ndarray, joins: Any, steps: _Steps, units: _Units
+) -> np.ndarray:
+    """Return the expected rows trained, by unit and step, for K rows in one batch.
+
+    A step is due for a retained row unless all requests, drawn from the other rows,
+    miss its shard up to the step. A selected row that is forgotten is replaced, which
+    makes the step due for the row in its place.
+    """
+    is_all = units.fraction == 1
+    retained = np.maximum(N * steps.rows - K * steps.requests, 0) / N
+    everything = units.size / units.fraction * retained
+    trained = np.where(
+        is_all, everything, np.minimum(units.size * steps.rows, everything)
+    )
+    hit = np.minimum(joins * steps.hits, 1)
+    itself = np.minimum(units.own, 1)
+    other_kind = np.where(is_all & (itself == 0), units.others - 1, units.others)
+    members = (
+        (units.own - itself, hit),
+        (np.maximum(other_kind, 0), units.negative * hit),
+        (np.where(is_all, 0, itself), steps.density),
+    )
+    drawn_from = N - is_all
+    missed = log_miss(drawn_from, members, np.minimum(K, drawn_from))
+    return steps.passes * trained * -np.expm1(missed)
+
+
+def _count_sequence(
+    N: np.ndarray, K: np.ndarray, joins: Any, steps: _Steps, units: _Units
+) -> np.ndarray:
+    """Return the expected rows trained, by unit and step, for K rows one by one.
+
+    While selected rows are replaced, request t hits each of them with the chance
+    1 / (N - t). From when all rows left are selected, pairs of a forgotten and a
+    retained row in the same unit are counted.
+    """
+    hit = joins * steps.hits
+    until = np.minimum(K, N * (1 - units.fraction))
+    early = units.n_pairs * hit * steps.rows + units.size * steps.requests
+    early = early * -np.log1p(-until / (N + 0.5))
+    N, K = N - until, K - until
+    left = N / (N + until) / units.fraction
+    units = _Units(units.own * left, units.others * left, units.negative, left)
+    pairs = units.n_pairs / np.maximum(N * (N - 1), 1)
+    rows = np.maximum(N * steps.rows * K - steps.requests * K * (K + 1) / 2, 0)
+    return steps.passes * (early + pairs * hit * rows)
+
+
+def _make_steps(
+    R: np.ndarray,
+    e: np.ndarray,
+    cumulative: bool,
+    slice_proba: Any,
+    N: np.ndarray,
+    K: np.ndarray,
+) -> _Steps:
+    """Return what the steps of a shard of R slices and e epochs are."""
+    step = np.arange(R.max(initial=1))
+    exists = step < R
+    ends = np.minimum(step + 1, R) / R
+    if slice_proba is None:
+        hits = ends
+        own = exists / R
+    else:
+        own = _check_slice_proba(slice_proba, R, N, K)
+        hits = np.minimum(np.cumsum(own, axis=-1), 1)
+    if cumulative:
+        shared = total_passes(step + 1, R, e) - total_passes(step, R, e)
+        return _Steps(ends, hits, hits, np.maximum(shared, 1) * exists)
+    return _Steps(exists / R, own, hits, e * exists)
+
+
+def _make_units(
+    N: np.ndarray, classes: np.ndarray, negatives: np.ndarray, fraction: np.ndarray
+) -> _Units:
+    """Return the units for the given shares of classes."""
+    # Exactly a quota for the kinds of rows that there are, as fit would cut it.
+    own = np.where(fraction < 1, np.ceil(fraction * N * classes - 1e-9), N * classes)
+    others = own.sum(axis=-2, keepdims=True) - own
+    n_others = max(classes.shape[-2] - 1, 1)
+    return _Units(own, others, negatives / n_others, fraction)
+
+
+def _count_classes(
+    partition: str, class_counts: Any, negatives: np.ndarray
+) -> np.ndarray:
+    """Return the share of each class as an array of shape (n_classes, 1)."""
+    if partition == "uniform":
+        if negatives.any():
+            raise ValueError(
+                'n_negatives is for partition="class": with "uniform" all constituents '
+                "see rows of all classes. Leave it out."
+            )
+        return np.ones((1, 1))
+    if class_counts is None:
+        raise ValueError(
+            'partition="class" needs class_counts: the number of rows of each class, '
+            "or its share of all rows."
+        )
+    shares = check_shares("class_counts", class_counts)[:, None]
+    if negatives.max(initial=0) > len(shares) - 1:
+        raise ValueError(
+            f"n_negatives={negatives.max()} other classes for each row need more than "
+            f"the {len(shares)} classes of class_counts."
+        )
+    return shares
+
+
+def _check_limits(N: np.ndarray, K: np.ndarray, S: np.ndarray, r: np.ndarray) -> None:
+    if (K > N).any():
+        raise ValueError(
+            "n_requests counts distinct rows, so it must not be above n_samples; got "
+            f"n_requests={K.max()} and n_samples={N.min()}."
+        )
+    if (r > S).any():
+        raise ValueError(
+            f"n_replicas={r.max()} shards for each row need at least as many shards; "
+            f"got n_shards={S.min()}."
+        )
+
+
+def _check_slice_proba(
+    slice_proba: Any, R: np.ndarray, N: np.ndarray, K: np.ndarray
+) -> np.ndarray:
+    proba = check_shares("slice_proba", slice_proba)
+    if np.any(len(proba) != R):
+        raise ValueError(
+            "slice_proba must hold one share of the requests for each slice; got "
+            f"{len(proba)} of them for n_slices={R.max()}."
+        )
+    if np.any(K * proba > N / R * (1 + 1e-9)):
+        raise ValueError(
+            f"slice_proba sends {K.max() * proba.max():g} requests to a slice of "
+            f"{(N / R).min():g} rows. Ask for fewer requests or spread them."
+        )
+    return proba

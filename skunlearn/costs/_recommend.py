@@ -1,0 +1,383 @@
+"""Which numbers of shards and slices meet a budget."""
+
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_consistent_length
+
+from skunlearn.costs._checks import check_choice, check_counts
+from skunlearn.costs._curves import CostCurve, measure_curve
+from skunlearn.costs._expected import count_full, expected_retrained_samples
+from skunlearn.sharding import ShardedUnlearningClassifier
+from skunlearn.sharding._bases import make_recipe
+
+__all__ = ["ShardRecommendation", "ShardSettings", "recommend_shards"]
+
+_FEWEST_ROWS = 100  # in a shard, where nobody says which numbers of shards to try
+_MOST_SHARDS = 1000
+_LONG_TABLE = 8
+
+
+@dataclass(frozen=True)
+class ShardSettings:
+    """Settings of a sharded classifier and what forgetting with them costs.
+
+    Parameters
+    ----------
+    n_shards, n_slices : int
+        The settings.
+    n_samples_retrained : float
+        Rows that the requests of a period pass to training, expected.
+    share : float
+        The same as a share of a full retrain of this classifier.
+    seconds : float or None
+        Seconds that the requests of a period take, expected. None if no estimator was
+        measured.
+    fit_seconds : float or None
+        Seconds that fitting all shards takes.
+    meets_budget : bool
+        Whether the cost is within the budget.
+
+    Examples
+    --------
+    >>> from skunlearn.costs import ShardSettings
+    >>> settings = ShardSettings(8, 1, 125.0, 0.125, None, None, True)
+    >>> settings.params
+    {'n_shards': 8, 'n_slices': 1}
+    """
+
+    n_shards: int
+    n_slices: int
+    n_samples_retrained: float
+    share: float
+    seconds: float | None
+    fit_seconds: float | None
+    meets_budget: bool
+
+    @property
+    def params(self) -> dict[str, int]:
+        """Return the settings as parameters for ``set_params``."""
+        return {"n_shards": self.n_shards, "n_slices": self.n_slices}
+
+
+@dataclass(frozen=True)
+class ShardRecommendation(ShardSettings):
+    """The settings with fewest shards that meet a budget; ``print`` shows a table.
+
+    Where none meet it, they are the cheapest, and ``meets_budget`` is False.
+
+    Parameters
+    ----------
+    n_shards, n_slices : int
+        The settings.
+    n_samples_retrained : float
+        Rows that the requests of a period pass to training, expected.
+    share : float
+        The same as a share of a full retrain of this classifier.
+    seconds : float or None
+        Seconds that the requests of a period take, expected. None if no estimator was
+        measured.
+    fit_seconds : float or None
+        Seconds that fitting all shards takes.
+    meets_budget : bool
+        Whether the cost is within the budget.
+    max_cost : float
+        The budget, in seconds if an estimator was measured, else in rows.
+    alternatives : tuple of ShardSettings
+        Other settings, by number of shards.
+
+    Examples
+    --------
+    >>> from skunlearn.costs import recommend_shards
+    >>> recommendation = recommend_shards(10_000, request_rate=1, max_cost=500)
+    >>> recommendation.n_shards, recommendation.meets_budget
+    (20, True)
+    """
+
+    max_cost: float
+    alternatives: tuple[ShardSettings, ...]
+
+    def __str__(self) -> str:
+        """Return a table of the recommended settings and the alternatives."""
+        unit = "rows" if self.seconds is None else "seconds"
+        budget = f"{self.max_cost:,g} {unit}"
+        first = f"The fewest shards within {budget} are {self.n_shards}."
+        if not self.meets_budget:
+            first = f"No settings meet {budget}; the cheapest have these shards: "
+            first += f"{self.n_shards}."
+        mine = ShardSettings(**{name: vars(self)[name] for name in _FIELDS})
+        table = sorted(
+            (mine, *self.alternatives), key=lambda one: (one.n_shards, one.n_slices)
+        )
+        lines = [_format_line(settings, settings is mine) for settings in table]
+        return "\n".join([first, _HEADER, *lines])
+
+
+_FIELDS = tuple(ShardSettings.__dataclass_fields__)
+_HEADER = "  shards slices    rows again    share    seconds     to fit"
+
+
+def _format_line(settings: ShardSettings, is_chosen: bool) -> str:
+    seconds = (
+        "" if value is None else f"{value:.4g}"
+        for value in (settings.seconds, settings.fit_seconds)
+    )
+    line = (
+        f"{'>' if is_chosen else ' '} {settings.n_shards:6} {settings.n_slices:6} "
+        f"{settings.n_samples_retrained:13,.0f} {settings.share:8.2%} "
+    )
+    return (line + " ".join(f"{text:>10}" for text in seconds)).rstrip()
+
+
+def recommend_shards(
+    n_samples: int,
+    request_rate: float,
+    max_cost: float,
+    *,
+    estimator: Any = None,
+    X: Any = None,
+    y: Any = None,
+    batch: bool = True,
+    n_shards: Any = None,
+    n_slices: Any = 1,
+    n_replicas: int = 1,
+    n_epochs: int = 1,
+    slice_training: str = "cumulative",
+    n_repeats: int = 3,
+    random_state: Any = None,
+) -> ShardRecommendation:
+    """Find the fewest shards with which the cost of forgetting stays in a budget.
+
+    Fewer shards mean stronger constituents, so of all settings that meet the budget
+    those with the fewest shards are recommended, and of these the ones with the fewest
+    slices.
+
+    With an estimator and a sample of rows the budget is in seconds, and the cost of
+    training is measured: a single shard is trained at a few sizes. That matters for
+    bases whose training does not grow in step with the rows.
+
+    Parameters
+    ----------
+    n_samples : int
+        Rows that the classifier is to be fitted to.
+    request_rate : float
+        Random rows that have to be forgotten in a period, such as a day, on average.
+    max_cost : float
+        What their forgetting may cost in that period: in seconds with `estimator`, else
+        in rows passed to training.
+    estimator : classifier, default=None
+        The base that is to be wrapped.
+    X : {array-like, sparse matrix, data frame}, default=None
+        A sample of rows: a tenth of them will do, all of them are best.
+    y : array-like, default=None
+        The labels of the sample.
+    batch : bool, default=True
+        Whether the requests of a period are answered in one batch rather than one by
+        one.
+    n_shards : int or sequence of int, default=None
+        Numbers of shards to choose from. None: all up to 1,000, as long as shards have
+        100 rows or more.
+    n_slices : int or sequence of int, default=1
+        Numbers of slices to choose from. More than one are left out if `estimator`
+        cannot go on training.
+    n_replicas : int, default=1
+        Shards that each row joins.
+    n_epochs : int, default=1
+        Passes of ``partial_fit`` over each shard.
+    slice_training : {"cumulative", "sequential"}, default="cumulative"
+        What is trained on at slice j.
+    n_repeats : int, default=3
+        Turns in which each size is measured; the median counts.
+    random_state : int, RandomState instance or None, default=None
+        Determines which rows of the sample are used.
+
+    Returns
+    -------
+    ShardRecommendation
+        The settings with their cost, and alternatives. If no settings meet the budget
+        it has the cheapest, and its ``meets_budget`` is False.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range, or `estimator`, `X` and `y` do not come
+        together.
+
+    See Also
+    --------
+    expected_retrained_samples : The closed forms behind it.
+    skunlearn.metrics.retraining_cost_scorer : The cost beside accuracy in a grid
+        search.
+
+    Notes
+    -----
+    Seconds are those of one job, on this machine as busy as it is. For shards larger
+    than the sample they are extrapolated: a base that trains otherwise on many rows
+    than on few, as histogram gradient boosting does above 10,000, needs a sample of
+    that size.
+
+    Examples
+    --------
+    >>> from skunlearn.costs import recommend_shards
+    >>> print(recommend_shards(100_000, request_rate=10, max_cost=20_000))
+    The fewest shards within 20,000 rows are 46.
+      shards slices    rows again    share    seconds     to fit
+          23      1        35,883   35.88%
+    >     46      1        19,729   19.73%
+          92      1        10,352   10.35%
+         184      1         5,303    5.30%
+    """
+    check_counts(1, n_samples=n_samples, n_repeats=n_repeats, n_replicas=n_replicas)
+    check_choice("slice_training", slice_training, ("cumulative", "sequential"))
+    _check_positive("request_rate", request_rate)
+    _check_positive("max_cost", max_cost)
+    settings = {
+        "n_replicas": n_replicas,
+        "n_epochs": n_epochs,
+        "slice_training": slice_training,
+    }
+    shards = _find_candidates("n_shards", n_shards, n_samples, n_replicas)
+    slices = _find_candidates("n_slices", n_slices, n_samples, n_replicas)
+    curves = None
+    if estimator is not None or X is not None or y is not None:
+        if estimator is None or X is None or y is None:
+            raise ValueError(
+                "estimator, X and y go together: give all three for a cost in seconds, "
+                "or none for a cost in rows."
+            )
+        check_consistent_length(X, y)
+        slices = _leave_out_slices(estimator, slices, n_epochs)
+        curves = [
+            _measure(estimator, X, y, R, settings, n_repeats, random_state)
+            for R in slices
+        ]
+    table = _make_table(
+        n_samples, request_rate, max_cost, batch, shards, slices, settings, curves
+    )
+    return _choose(table, max_cost, list_all=n_shards is not None)
+
+
+def _check_positive(name: str, value: Any) -> None:
+    if not isinstance(value, Real) or not 0 < float(value) < np.inf:
+        raise ValueError(f"{name} must be a number above 0; got {value!r}.")
+
+
+def _make_table(
+    n_samples: int,
+    request_rate: float,
+    max_cost: float,
+    batch: bool,
+    shards: np.ndarray,
+    slices: np.ndarray,
+    settings: dict[str, Any],
+    curves: list[CostCurve] | None,
+) -> list[ShardSettings]:
+    """Return the cost of all settings, by numbers of slices and shards."""
+    S, R = shards[None, :], slices[:, None]
+    few = int(np.floor(request_rate))
+    # A rate between two whole numbers is sometimes the one and sometimes the other.
+    mix = np.array([few + 1 - request_rate, request_rate - few])[:, None, None]
+    requests = np.minimum([few, few + 1], n_samples)[:, None, None]
+    costs = expected_retrained_samples(
+        n_samples, requests, n_shards=S, n_slices=R, sequence=not batch, **settings
+    )
+    rows = (mix * costs).sum(axis=0)
+    share = rows / count_full(n_samples, R, **settings)
+    seconds = fit_seconds = None
+    if curves is not None:
+        per_shard = n_samples * settings["n_replicas"] / shards
+        fit_seconds = shards * np.array([curve.predict(per_shard) for curve in curves])
+        seconds = share * fit_seconds
+    return [
+        ShardSettings(
+            n_shards=int(shards[j]),
+            n_slices=int(slices[i]),
+            n_samples_retrained=float(rows[i, j]),
+            share=float(share[i, j]),
+            seconds=None if seconds is None else float(seconds[i, j]),
+            fit_seconds=None if fit_seconds is None else float(fit_seconds[i, j]),
+            meets_budget=bool((rows if seconds is None else seconds)[i, j] <= max_cost),
+        )
+        for i, j in np.ndindex(rows.shape)
+    ]
+
+
+def _choose(
+    table: list[ShardSettings], max_cost: float, *, list_all: bool
+) -> ShardRecommendation:
+    """Return the first settings within the budget, or the cheapest, and others."""
+    table = sorted(table, key=lambda one: (one.n_shards, one.n_slices))
+    within = [one for one in table if one.meets_budget]
+    best = within[0] if within else min(table, key=_get_cost)
+    others = [one for one in table if one is not best]
+    if not list_all or len(others) > _LONG_TABLE:
+        others = _find_neighbours(table, best)
+    return ShardRecommendation(
+        **vars(best), max_cost=float(max_cost), alternatives=tuple(others)
+    )
+
+
+def _get_cost(settings: ShardSettings) -> float:
+    if settings.seconds is None:
+        return settings.n_samples_retrained
+    return settings.seconds
+
+
+def _find_neighbours(
+    table: list[ShardSettings], best: ShardSettings
+) -> list[ShardSettings]:
+    """Return the cheapest settings near half as many shards, and two and four times."""
+    found = []
+    for factor in (0.5, 1, 2, 4):
+        wanted = int(best.n_shards * factor)
+        alike = [one for one in table if one.n_shards == wanted and one is not best]
+        found += sorted(alike, key=_get_cost)[:1]
+    return found
+
+
+def _find_candidates(
+    name: str, value: Any, n_samples: int, n_replicas: int
+) -> np.ndarray:
+    """Return the distinct values to choose from, ascending."""
+    if value is None:
+        most = min(_MOST_SHARDS, int(n_samples) * n_replicas // _FEWEST_ROWS)
+        return np.arange(n_replicas, max(most, n_replicas) + 1)
+    candidates = np.unique(check_counts(1, **{name: value}))
+    if not len(candidates):
+        raise ValueError(f"{name} must name at least one value; got {value!r}.")
+    return candidates
+
+
+def _leave_out_slices(estimator: Any, slices: np.ndarray, n_epochs: int) -> np.ndarray:
+    """Return the numbers of slices that an estimator can have."""
+    if slices[0] > 1 or slices[-1] == 1:
+        return slices  # nothing to leave out, or an error from fit that says why
+    recipe = make_recipe(
+        estimator, root_seed=0, n_slices=1, cumulative=True, n_epochs=n_epochs
+    )
+    return slices if recipe.regime.resume is not None else slices[:1]
+
+
+def _measure(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    n_slices: int,
+    settings: dict[str, Any],
+    n_repeats: int,
+    random_state: Any,
+) -> CostCurve:
+    """Return the cost curve of a shard with some number of slices."""
+    classifier = ShardedUnlearningClassifier(
+        estimator,
+        n_shards=1,
+        n_slices=int(n_slices),
+        n_epochs=settings["n_epochs"],
+        slice_training=settings["slice_training"],
+        random_state=0,
+    )
+    return measure_curve(
+        classifier, X, y, n_repeats=n_repeats, random_state=random_state
+    )

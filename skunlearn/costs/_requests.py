@@ -1,0 +1,134 @@
+"""Streams of forget requests to try settings on."""
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils.random import sample_without_replacement
+
+from skunlearn.costs._checks import check_counts
+
+__all__ = ["simulate_requests"]
+
+
+def simulate_requests(
+    n_samples: int,
+    n_requests: int,
+    *,
+    forget_proba: Any = None,
+    groups: Any = None,
+    batch_size: int | None = 1,
+    random_state: Any = None,
+) -> list[np.ndarray]:
+    """Draw a stream of forget requests at random, none of them twice.
+
+    Parameters
+    ----------
+    n_samples : int
+        Rows that there are.
+    n_requests : int
+        Requests to draw: rows or, with `groups`, groups whose rows are all forgotten.
+    forget_proba : array-like of shape (n_samples,), default=None
+        How likely each row is to be requested, in proportion to the others. A group
+        counts with the highest probability among its rows. None: all are equally
+        likely.
+    groups : array-like of shape (n_samples,), default=None
+        The data subject of each row.
+    batch_size : int or None, default=1
+        Requests that are answered together; the last batch may have fewer. None puts
+        all into one batch.
+    random_state : int, RandomState instance or None, default=None
+        Determines the stream.
+
+    Returns
+    -------
+    list of ndarray of int
+        The positions of each batch, in the order of requests: what ``forget`` takes,
+        one after another. No position occurs twice in the stream.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer rows or groups that may be requested than requests, or an
+        array is of another length.
+
+    Examples
+    --------
+    >>> from skunlearn.costs import simulate_requests
+    >>> simulate_requests(1000, 5, batch_size=2, random_state=0)
+    [array([684, 629]), array([559, 835]), array([192])]
+
+    By group, two of three:
+
+    >>> groups = ["ann", "bob", "ann", "eve", "bob"]
+    >>> simulate_requests(5, 2, groups=groups, random_state=0)
+    [array([3]), array([1, 4])]
+    """
+    check_counts(1, n_samples=n_samples, n_requests=n_requests)
+    if batch_size is not None:
+        check_counts(1, batch_size=batch_size)
+    rng = check_random_state(random_state)
+    weights = _check_weights(forget_proba, n_samples)
+    if groups is None:
+        chosen = _draw(n_samples, n_requests, weights, "rows", rng)
+        requests = [chosen[i : i + 1] for i in range(n_requests)]
+    else:
+        members, weights = _gather(groups, n_samples, weights)
+        chosen = _draw(len(members), n_requests, weights, "groups", rng)
+        requests = [members[i] for i in chosen]
+    size = n_requests if batch_size is None else int(batch_size)
+    edges = [*range(0, n_requests, size), n_requests]
+    return [np.concatenate(requests[start:stop]) for start, stop in pairwise(edges)]
+
+
+def _draw(
+    n: int, n_drawn: int, weights: np.ndarray | None, kind: str, rng: Any
+) -> np.ndarray:
+    """Draw distinct numbers below `n`, one after another."""
+    n_possible = n if weights is None else np.count_nonzero(weights)
+    if n_drawn > n_possible:
+        raise ValueError(
+            f"n_requests={n_drawn} is more than the {n_possible} {kind} that may be "
+            "requested."
+        )
+    if weights is None:
+        drawn = sample_without_replacement(n, n_drawn, random_state=rng)
+        return np.asarray(rng.permutation(drawn), dtype=np.int64)
+    # The smallest of exponential waiting times come as draws one by one would.
+    possible = np.flatnonzero(weights)
+    waiting = rng.exponential(size=len(possible)) / weights[possible]
+    return possible[np.argsort(waiting, kind="stable")[:n_drawn]]
+
+
+def _gather(
+    groups: Any, n_samples: int, weights: np.ndarray | None
+) -> tuple[list[np.ndarray], np.ndarray | None]:
+    """Return the positions of each group, and the weight of each."""
+    ids = np.asarray(groups)
+    if ids.shape != (n_samples,):
+        raise ValueError(
+            f"groups must hold one group id for each of the {n_samples} rows; got "
+            f"shape {ids.shape}."
+        )
+    _, codes = np.unique(ids, return_inverse=True)
+    order = np.argsort(codes, kind="stable")
+    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+    members = np.split(order, starts[1:])
+    if weights is not None:
+        weights = np.maximum.reduceat(weights[order], starts)
+    return members, weights
+
+
+def _check_weights(forget_proba: Any, n_samples: int) -> np.ndarray | None:
+    if forget_proba is None:
+        return None
+    weights = check_array(
+        forget_proba, ensure_2d=False, dtype=np.float64, input_name="forget_proba"
+    )
+    if weights.shape != (n_samples,) or weights.min() < 0:
+        raise ValueError(
+            f"forget_proba must hold one number for each of the {n_samples} rows, none "
+            f"below 0; got shape {weights.shape} and a minimum of {weights.min():g}."
+        )
+    return weights

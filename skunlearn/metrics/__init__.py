@@ -1,0 +1,5 @@
+"""Measures of forgetting."""
+
+from skunlearn.metrics._costs import retraining_cost_scorer
+
+__all__ = ["retraining_cost_scorer"]

@@ -1,0 +1,79 @@
+"""What forgetting costs, as a score for a search over settings."""
+
+from typing import Any
+
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from skunlearn.exceptions import UnsupportedEstimatorError
+from skunlearn.sharding import ShardedUnlearningClassifier
+from skunlearn.sharding._expected import expect_one_request
+
+__all__ = ["retraining_cost_scorer"]
+
+
+def retraining_cost_scorer(estimator: Any, X: Any = None, y: Any = None) -> float:
+    """Score a classifier by what forgetting one of its rows is expected to cost.
+
+    It is a scorer for `GridSearchCV` and its like, beside one of accuracy.
+
+    Parameters
+    ----------
+    estimator : ShardedUnlearningClassifier or Pipeline
+        A fitted classifier, or a pipeline that ends in one.
+    X, y : object, default=None
+        Ignored: the cost is that of the rows that the classifier retains.
+
+    Returns
+    -------
+    float
+        The negative share of a full retrain that forgetting one retained row costs: the
+        mean over all of them, exactly as ``preview_forget`` would tell, in rows passed
+        to training. Greater is better; 0 would be free, and -1 is a full retrain.
+
+    Raises
+    ------
+    UnsupportedEstimatorError
+        If the estimator is of another kind.
+
+    See Also
+    --------
+    skunlearn.costs.expected_retrained_samples : The expected cost of any requests,
+        before anything is fitted.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from skunlearn import ShardedUnlearningClassifier
+    >>> from skunlearn.metrics import retraining_cost_scorer
+    >>> X, y = load_iris(return_X_y=True)
+    >>> search = GridSearchCV(
+    ...     ShardedUnlearningClassifier(GaussianNB(), random_state=0),
+    ...     {"n_shards": [1, 2, 4]},
+    ...     scoring={"accuracy": "accuracy", "cost": retraining_cost_scorer},
+    ...     refit="accuracy",
+    ... ).fit(X, y)
+    >>> search.cv_results_["mean_test_cost"].round(2)
+    array([-0.99, -0.5 , -0.24])
+    """
+    classifier = _find_classifier(estimator)
+    check_is_fitted(classifier)
+    state = classifier._state
+    n_samples_full = state.n_samples_full
+    if n_samples_full == 0:
+        return 0.0  # a single class, which needs no training
+    return -expect_one_request(state) / n_samples_full
+
+
+def _find_classifier(estimator: Any) -> ShardedUnlearningClassifier:
+    last = estimator
+    while isinstance(last, Pipeline):
+        last = last.steps[-1][1]
+    if not isinstance(last, ShardedUnlearningClassifier):
+        raise UnsupportedEstimatorError(
+            "retraining_cost_scorer scores a ShardedUnlearningClassifier or a pipeline "
+            f"that ends in one; got {estimator!r}."
+        )
+    return last

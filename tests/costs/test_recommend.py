@@ -1,0 +1,222 @@
+"""Recommended settings meet the budget with as few shards as possible."""
+
+import dataclasses
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
+from sklearn.tree import DecisionTreeClassifier
+from support import make_data
+
+from skunlearn import ShardedUnlearningClassifier
+from skunlearn.costs import expected_retrained_samples, recommend_shards
+from skunlearn.costs._curves import CostCurve, measure_curve
+from skunlearn.exceptions import UnsupportedEstimatorError
+
+X, Y = make_data(400)
+
+
+class Clock:
+    """Tells a time that training alone moves on."""
+
+    now = 0.0
+
+
+class Timed(ClassifierMixin, BaseEstimator):
+    """Pretends to train: its time is a constant and a power of the rows."""
+
+    def __init__(self, constant=0.0, power=1.0):
+        self.constant = constant
+        self.power = power
+
+    def fit(self, X, y):
+        """Take the time."""
+        self.classes_ = np.unique(y)
+        Clock.now += self.constant + (len(y) / 1000) ** self.power
+        return self
+
+    def predict(self, X):
+        """Answer anything."""
+        return np.repeat(self.classes_[:1], len(X))
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Let curves be measured by the pretended time."""
+    fake = SimpleNamespace(perf_counter=lambda: Clock.now)
+    monkeypatch.setattr("skunlearn.costs._curves.time", fake)
+
+
+@pytest.mark.parametrize("batch", [True, False])
+@pytest.mark.parametrize("n_slices", [1, [1, 2, 8]])
+def test_fewest_shards_within_the_budget(batch, n_slices):
+    """One shard less would cost too much, whatever the slices."""
+    settings = {"n_slices": n_slices, "n_epochs": 10, "batch": batch}
+    best = recommend_shards(50_000, 3, 100_000, **settings)
+    assert best.meets_budget
+    assert best.n_samples_retrained <= 100_000
+    fewer = expected_retrained_samples(
+        50_000,
+        3,
+        n_shards=best.n_shards - 1,
+        n_slices=n_slices,
+        n_epochs=10,
+        sequence=not batch,
+    )
+    assert np.min(fewer) > 100_000
+    again = expected_retrained_samples(
+        50_000, 3, n_epochs=10, sequence=not batch, **best.params
+    )
+    assert best.n_samples_retrained == pytest.approx(again)
+    assert best.share == pytest.approx(
+        again / (sum(passes_of(best.n_slices, 10)) * 50_000)
+    )
+
+
+def passes_of(n_slices, n_epochs):
+    """Return the passes of each cumulative step, times the share of its rows."""
+    ends = (4 * np.arange(n_slices + 1) * n_epochs + n_slices + 1) // (2 * n_slices + 2)
+    return np.maximum(np.diff(ends), 1) * np.arange(1, n_slices + 1) / n_slices
+
+
+def test_no_settings_meet_the_budget():
+    """The cheapest are returned, and say so."""
+    best = recommend_shards(50_000, 1, 2)
+    assert not best.meets_budget
+    assert best.n_shards == 500  # of 100 rows each
+    assert str(best).startswith("No settings meet 2 rows; the cheapest")
+
+
+def test_table():
+    """Alternatives are listed beside the settings, which are marked."""
+    best = recommend_shards(1000, 1, 300, n_shards=(1, 4, 7, 12))
+    assert best.params == {"n_shards": 4, "n_slices": 1}
+    assert [one.n_shards for one in best.alternatives] == [1, 7, 12]
+    assert [one.meets_budget for one in best.alternatives] == [False, True, True]
+    lines = str(best).splitlines()
+    assert lines[0] == "The fewest shards within 300 rows are 4."
+    assert [line[:8].split() for line in lines[2:]] == [
+        ["1"],
+        [">", "4"],
+        ["7"],
+        ["12"],
+    ]
+    assert json.dumps(dataclasses.asdict(best))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        best.n_shards = 1
+
+
+def test_rate_of_part_of_a_request():
+    """Half a request a day costs half as much; between numbers, in between."""
+    cost = {
+        rate: recommend_shards(1000, rate, 1, n_shards=5).n_samples_retrained
+        for rate in (0.5, 1, 1.25, 2)
+    }
+    assert cost[0.5] == pytest.approx(cost[1] / 2)
+    assert cost[1.25] == pytest.approx(0.75 * cost[1] + 0.25 * cost[2])
+
+
+@pytest.mark.usefixtures("clock")
+def test_base_that_costs_the_same_on_a_shard():
+    """More shards do not help it, and make its fit dearer."""
+    arguments = {"X": X, "y": Y, "n_shards": [1, 5, 20], "random_state": 0}
+    flat = recommend_shards(
+        400, 1, 5, estimator=Timed(constant=10, power=1), **arguments
+    )
+    assert not flat.meets_budget
+    seconds = [one.seconds for one in (*flat.alternatives[:2], flat)]
+    np.testing.assert_allclose(seconds, [10.4, 10.08, 10.02], rtol=0.01)
+    fits = [one.fit_seconds for one in (*flat.alternatives[:2], flat)]
+    np.testing.assert_allclose(fits, [10.4, 50.4, 200.4], rtol=0.01)
+    linear = recommend_shards(400, 1, 0.09, estimator=Timed(), **arguments)
+    assert linear.n_shards == 5
+    assert linear.seconds == pytest.approx(0.08, rel=0.01)
+    assert "0.0798" in str(linear)
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize("power", [0.5, 1, 2])
+def test_extrapolation(power):
+    """Beyond the sample the curve goes on as the power that it is."""
+    classifier = ShardedUnlearningClassifier(Timed(power=power), n_shards=1)
+    curve = measure_curve(classifier, X, Y, n_repeats=2, random_state=0)
+    assert 40 < curve.sizes[0] < 50
+    assert 390 < curve.sizes[-1] < 400
+    for n in (20, 100, 400, 4000):
+        assert curve.predict(n) == pytest.approx((n / 1000) ** power, rel=0.15)
+
+
+def test_noise_does_not_bend_the_curve_down():
+    """More rows never take less time."""
+    curve = CostCurve((10, 100, 1000), (1.0, 3.0, 2.0))
+    seconds = curve.predict(np.geomspace(1, 1e5, 50))
+    assert (np.diff(seconds) >= 0).all()
+    assert CostCurve((10,), (2.0,)).predict(40) == pytest.approx(8)
+
+
+@pytest.mark.usefixtures("clock")
+def test_real_forget_takes_what_is_predicted():
+    """For a stream of requests, by the pretended time."""
+    base = Timed(constant=0.1, power=1.2)
+    table = recommend_shards(
+        400, 3, 1, estimator=base, X=X, y=Y, n_shards=[2, 7], random_state=0
+    )
+    predicted = {one.n_shards: one.seconds for one in (table, *table.alternatives)}
+    rng = np.random.default_rng(0)
+    for n_shards in (2, 7):
+        spent = []
+        for seed in range(60):
+            classifier = ShardedUnlearningClassifier(
+                base, n_shards=n_shards, random_state=seed
+            ).fit(X, Y)
+            before = Clock.now
+            classifier.forget(rng.choice(400, 3, replace=False))
+            spent.append(Clock.now - before)
+        assert np.mean(spent) == pytest.approx(predicted[n_shards], rel=0.06)
+
+
+def test_slices_where_the_base_can_resume():
+    """They are left out for a base that cannot."""
+    arguments = {"X": X, "y": Y, "n_shards": [2, 4], "n_slices": [1, 3]}
+    tree = recommend_shards(
+        400, 1, 1e-9, estimator=DecisionTreeClassifier(), n_repeats=1, **arguments
+    )
+    assert {one.n_slices for one in (tree, *tree.alternatives)} == {1}
+    for base in (GaussianNB(), LogisticRegression()):
+        both = recommend_shards(400, 1, 1e-9, estimator=base, n_repeats=1, **arguments)
+        assert {one.n_slices for one in (both, *both.alternatives)} == {1, 3}
+    with pytest.raises(UnsupportedEstimatorError, match="n_slices=3"):
+        recommend_shards(
+            400, 1, 1, estimator=DecisionTreeClassifier(), X=X, y=Y, n_slices=3
+        )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"n_samples": 0}, "n_samples must be a whole number"),
+        ({"request_rate": 0}, "request_rate must be a number above 0"),
+        ({"max_cost": "cheap"}, "max_cost must be a number above 0"),
+        ({"max_cost": np.nan}, "max_cost must be a number above 0"),
+        ({"n_shards": []}, "n_shards must name at least one"),
+        ({"n_shards": [0]}, "n_shards must be a whole number"),
+        ({"n_slices": 1.5}, "n_slices must be a whole number"),
+        ({"n_replicas": 0}, "n_replicas must be a whole number"),
+        ({"n_replicas": 3, "n_shards": 2}, "at least as many shards"),
+        ({"slice_training": "greedy"}, "slice_training must be one of"),
+        ({"estimator": GaussianNB()}, "estimator, X and y go together"),
+        ({"X": X, "y": Y}, "estimator, X and y go together"),
+        ({"estimator": GaussianNB(), "X": X, "y": Y[:3]}, "inconsistent numbers"),
+        ({"estimator": GaussianNB(), "X": X[:9], "y": Y[:9]}, "at least 50 rows"),
+    ],
+)
+def test_bad_input(arguments, match):
+    """Messages name the parameter."""
+    with pytest.raises(ValueError, match=match):
+        recommend_shards(
+            **{"n_samples": 100, "request_rate": 1, "max_cost": 9, **arguments}
+        )
