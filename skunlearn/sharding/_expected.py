@@ -1,6 +1,6 @@
 """What forgetting one random row of a fitted classifier costs: the exact mean."""
 
-from typing import Any
+from functools import partial
 
 import numpy as np
 
@@ -18,27 +18,42 @@ def expect_one_request(state: State) -> float:
     cost the same unless they are the last of their class somewhere, so that only those
     few are looked at one by one.
     """
-    n_retained = np.count_nonzero(state.rows.retained)
-    last = np.flatnonzero(state.class_counts == 1)
     if state.class_counts.sum() == 1:
         return 0.0  # nothing would be left, which is refused
-    if not state.recipe.regime.knows_all_classes:
-        last = last[:0]  # the other shards need not know that a class disappears
-    total = sum((_sum_over_rows(shard, state, last) for shard in state.shards), 0.0)
-    for code in last:
-        total += _preview_last_of_class(state, code)
-    return total / n_retained
+    last = _find_last_of_class(state)
+    total = sum(
+        plan_removal(state, last[i : i + 1]).n_samples for i in range(len(last))
+    )
+    last_slots = state.rows.slot_of[last]
+    for i in range(len(state.shards)):
+        total += _sum_over_rows(state, i, last_slots)
+    return total / np.count_nonzero(state.rows.retained)
 
 
-def _sum_over_rows(shard: Shard, state: State, left_out: np.ndarray) -> float:
-    """Return the sum of what each row of a shard costs there, but for some classes."""
-    counts = shard.class_counts.copy()
-    counts[:, left_out] = 0
-    several = np.where(shard.class_counts > 1, counts, 0).sum(axis=1)
+def _find_last_of_class(state: State) -> np.ndarray:
+    """Return the positions of rows whose class would disappear with them."""
+    only = np.flatnonzero(state.class_counts == 1)
+    if len(only) == 0:
+        return only
+    positions = state.find_counting()
+    codes = state.find_codes(state.rows.slot_of[positions])
+    return positions[np.isin(codes, only)]
+
+
+def _sum_over_rows(state: State, index: int, left_out: np.ndarray) -> float:
+    """Return the sum of what each row of a shard costs there, but for some slots."""
+    shard, find_labels = state.shards[index], partial(state.find_labels, index)
+    counts = shard.label_counts.copy()
+    places = np.flatnonzero(np.isin(shard.slots, left_out))
+    slices = np.searchsorted(shard.bounds, places, side="right") - 1
+    np.subtract.at(counts, (slices, find_labels(shard.slots[places])), 1)
+    several = np.where(shard.label_counts > 1, counts, 0).sum(axis=1)
     total = float(several @ _cost_by_slice(shard))
-    for index, code in zip(*np.nonzero(counts == 1), strict=True):
-        row = _find_row(shard, state, index, code)
-        smaller = shard.without_rows(*row, state.find_codes)
+    is_single = (counts == 1) & (shard.label_counts == 1)
+    for slice_, label in zip(*np.nonzero(is_single), strict=True):
+        slots = shard.slots[shard.bounds[slice_] : shard.bounds[slice_ + 1]]
+        slots = slots[find_labels(slots) == label]
+        smaller = shard.without_rows(slots, slots, find_labels)
         total += sum(step.n_samples for step in smaller.steps_due)
     return total
 
@@ -57,21 +72,3 @@ def _cost_by_slice(shard: Shard) -> np.ndarray:
         contains = (shard.bounds[:-1] >= step.start) & (shard.bounds[1:] <= step.stop)
         costs += from_here * (step.n_samples - step.n_epochs * contains)
     return costs
-
-
-def _preview_last_of_class(state: State, code: Any) -> int:
-    """Return the cost of the only row of a class."""
-    for shard in state.shards:
-        for index in np.flatnonzero(shard.class_counts[:, code]):
-            _, positions = _find_row(shard, state, index, code)
-            return plan_removal(state, positions).n_samples
-    raise AssertionError("a class has a row")
-
-
-def _find_row(
-    shard: Shard, state: State, index: Any, code: Any
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return slot and position of the only row of a class in a slice."""
-    slots = shard.slots[shard.bounds[index] : shard.bounds[index + 1]]
-    slots = slots[state.find_codes(slots) == code]
-    return slots, np.flatnonzero(state.rows.slot_of == slots[0])
