@@ -18,6 +18,8 @@ LAYERS = [
     ["_containers", "_progress", "_records", "_threads", "_validation"],
     ["_rows"],
     ["sharding._layout", "sharding._linear", "sharding._nets", "sharding._schedule"],
+    ["sharding._parts"],
+    ["sharding._capabilities", "sharding._seeds", "sharding._weights"],
     ["sharding._aggregation", "sharding._shards", "sharding._training"],
     ["sharding._bases", "sharding._state"],
     ["sharding._changes"],

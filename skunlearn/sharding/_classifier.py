@@ -29,7 +29,8 @@ from skunlearn._rows import Rows
 from skunlearn._threads import single_threaded
 from skunlearn.exceptions import ForgetIndexError, UnsupportedEstimatorError
 from skunlearn.sharding._aggregation import ScoreKind, aggregate, find_score_kind
-from skunlearn.sharding._bases import allows_nan, check_weights, make_recipe
+from skunlearn.sharding._bases import check_weights, make_recipe
+from skunlearn.sharding._capabilities import allows_nan
 from skunlearn.sharding._changes import (
     complete,
     plan_addition,

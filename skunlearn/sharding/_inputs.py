@@ -15,7 +15,7 @@ from sklearn.utils.validation import (
 from skunlearn._compat import _check_sample_weight
 from skunlearn._containers import is_frame, without_labels
 from skunlearn._rows import Batch
-from skunlearn.sharding._bases import allows_nan
+from skunlearn.sharding._capabilities import allows_nan
 from skunlearn.sharding._changes import Newcomers
 from skunlearn.sharding._layout import Layout
 from skunlearn.sharding._state import State
