@@ -28,7 +28,12 @@ from skunlearn._records import ForgetRecord, Request
 from skunlearn._rows import Rows
 from skunlearn._threads import single_threaded
 from skunlearn.exceptions import ForgetIndexError, UnsupportedEstimatorError
-from skunlearn.sharding._aggregation import ScoreKind, aggregate, find_score_kind
+from skunlearn.sharding._aggregation import (
+    ScoreKind,
+    aggregate,
+    find_judges,
+    find_score_kind,
+)
 from skunlearn.sharding._bases import check_weights, make_recipe
 from skunlearn.sharding._capabilities import allows_nan
 from skunlearn.sharding._changes import (
@@ -51,10 +56,11 @@ __all__ = ["ShardedUnlearningClassifier"]
 
 
 def _estimator_has(method: str) -> Callable[[Any], bool]:
-    """Make a check that the wrapped estimator has a method."""
+    """Make a check that the wrapped estimator or, once fitted, all copies have it."""
 
     def check(self: "ShardedUnlearningClassifier") -> bool:
-        getattr(self._get_estimator(), method)  # its own AttributeError becomes ours
+        for judge in self._find_judges():
+            getattr(judge, method)  # its own AttributeError becomes ours
         return True
 
     return check
@@ -167,7 +173,7 @@ class ShardedUnlearningClassifier(BaseUnlearningClassifier):
     __metadata_request__score = {"sample_weight": True}
 
     _parameter_constraints: dict[str, list[Any]] = {
-        "estimator": [HasMethods(["fit", "predict"]), None],
+        "estimator": [HasMethods(["fit"]), None],
         "n_shards": [Interval(Integral, 1, None, closed="left")],
         "n_slices": [Interval(Integral, 1, None, closed="left")],
         "partition": [StrOptions({"uniform"})],
@@ -500,18 +506,23 @@ class ShardedUnlearningClassifier(BaseUnlearningClassifier):
         """Return a score of each class, the highest being the answer, and its kind."""
         check_is_fitted(self)
         state = self._state  # once: another thread may be at a forget
-        kind = find_score_kind(state.recipe.prototype)
+        voters = [s.estimator for s in state.shards if s.estimator is not None]
+        kind = find_score_kind(find_judges(voters, state.recipe.prototype))
         keep_frame = is_frame(state.rows.held.X)
         X = check_samples(
             self, self._get_estimator(), X, reset=False, keep_frame=keep_frame
         )
-        voters = [s.estimator for s in state.shards if s.estimator is not None]
         if not voters:
             counts = state.class_counts
             return np.tile(counts / counts.sum(), (X.shape[0], 1)), kind
         with single_threaded:
             scores = aggregate(voters, X, state.classes, kind, self.voting, self.n_jobs)
         return scores, kind
+
+    def _find_judges(self) -> list[Any]:
+        if not self.__sklearn_is_fitted__():
+            return [self._get_estimator()]
+        return find_judges(self.estimators_, self._state.recipe.prototype)
 
     def _train(self, plan: Plan, method: str) -> State:
         """Train what a plan leaves to train, and report on the way."""
