@@ -141,8 +141,9 @@ def _explain_slices(estimator: Any, n_slices: int) -> str:
 
 def _explain_epochs(estimator: Any, n_epochs: int) -> str:
     name, obstacle = type(estimator).__name__, find_obstacle(estimator)
-    lacks = "has not" if obstacle is None else f"refuses with {obstacle}"
-    return (
-        f"n_epochs={n_epochs} counts calls of partial_fit, which {name} {lacks}. "
-        "Use n_epochs=1."
+    why = (
+        f"with which {name} cannot go on training"
+        if obstacle is None
+        else f"which {name} refuses with {obstacle}"
     )
+    return f"n_epochs={n_epochs} counts calls of partial_fit, {why}. Use n_epochs=1."

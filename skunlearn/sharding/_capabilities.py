@@ -4,6 +4,7 @@ from typing import Any
 
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsOneClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import (
@@ -65,7 +66,8 @@ def find_resume(estimator: Any) -> Any:
     without ``partial_fit``, and liblinear ignores the parameter.
     """
     if hasattr(estimator, "partial_fit"):
-        return None if find_obstacle(estimator) else "partial_fit"
+        lacks_pairs = isinstance(estimator, OneVsOneClassifier)  # as a slice may
+        return None if lacks_pairs or find_obstacle(estimator) else "partial_fit"
     if (
         isinstance(estimator, LogisticRegression)
         and "warm_start" in estimator.get_params()  # LogisticRegressionCV has it not
