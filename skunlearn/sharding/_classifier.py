@@ -99,7 +99,8 @@ class ShardedUnlearningClassifier(BaseUnlearningClassifier):
         gets its share of them, at least one.
     voting : {"soft", "hard"}, default="soft"
         "soft": the mean of probabilities, or of decision values where `estimator` has
-        no probabilities. "hard": the majority; ties go to the higher mean.
+        no probabilities. "hard": the majority of what constituents predict; ties go to
+        the higher mean.
     n_jobs : int, default=None
         Number of jobs that train shards, and of threads that predict. The result does
         not depend on it. None is 1 unless in a :obj:`joblib.parallel_config` context.
