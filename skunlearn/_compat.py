@@ -7,6 +7,7 @@ oldest version that skunlearn supports.
 from typing import Any
 
 from sklearn.base import _fit_context
+from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils._metadata_requests import _routing_enabled
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils._user_interface import _message_with_time
@@ -27,6 +28,7 @@ except ImportError:  # scikit-learn < 1.9
 
 __all__ = [
     "HAS_CALLBACKS",
+    "BaseSearchCV",
     "CallbackSupportMixin",
     "HasMethods",
     "Interval",

@@ -25,6 +25,8 @@ LAYERS = [
         "sharding._nets",
         "sharding._schedule",
     ],
+    ["sharding._parts"],
+    ["sharding._capabilities", "sharding._seeds", "sharding._weights"],
     ["sharding._aggregation", "sharding._partitions", "sharding._shards"],
     ["sharding._by_class", "sharding._layout", "sharding._training"],
     ["sharding._bases", "sharding._state"],

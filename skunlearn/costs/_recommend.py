@@ -11,7 +11,7 @@ from skunlearn.costs._checks import check_choice, check_counts
 from skunlearn.costs._curves import CostCurve, measure_curve
 from skunlearn.costs._expected import count_full, expected_retrained_samples
 from skunlearn.sharding import ShardedUnlearningClassifier
-from skunlearn.sharding._bases import make_recipe
+from skunlearn.sharding._capabilities import find_resume
 
 __all__ = ["ShardRecommendation", "ShardSettings", "recommend_shards"]
 
@@ -248,7 +248,7 @@ def recommend_shards(
                 "or none for a cost in rows."
             )
         check_consistent_length(X, y)
-        slices = _leave_out_slices(estimator, slices, n_epochs)
+        slices = _leave_out_slices(estimator, slices)
         curves = [
             _measure(estimator, X, y, R, settings, n_repeats, random_state)
             for R in slices
@@ -350,14 +350,11 @@ def _find_candidates(
     return candidates
 
 
-def _leave_out_slices(estimator: Any, slices: np.ndarray, n_epochs: int) -> np.ndarray:
+def _leave_out_slices(estimator: Any, slices: np.ndarray) -> np.ndarray:
     """Return the numbers of slices that an estimator can have."""
     if slices[0] > 1 or slices[-1] == 1:
         return slices  # nothing to leave out, or an error from fit that says why
-    recipe = make_recipe(
-        estimator, root_seed=0, n_slices=1, cumulative=True, n_epochs=n_epochs
-    )
-    return slices if recipe.regime.resume is not None else slices[:1]
+    return slices if find_resume(estimator) is not None else slices[:1]
 
 
 def _measure(

@@ -5,33 +5,62 @@ values or, failing that, the indicator of what it predicts. They are aligned to 
 classes first: a shard may lack some.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 from joblib import effective_n_jobs
-from sklearn.tree import BaseDecisionTree
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import (
+    BaggingClassifier,
+    RandomForestClassifier,
+)
+from sklearn.tree import BaseDecisionTree, DecisionTreeClassifier
 from sklearn.utils.parallel import Parallel, delayed
 
 from skunlearn.sharding._linear import LogisticStack
+from skunlearn.sharding._nets import NetClassifier
 
 __all__ = [
     "ScoreKind",
     "aggregate",
     "compute_scores",
+    "find_judges",
     "find_score_kind",
     "rank_votes",
 ]
 
 ScoreKind = Literal["predict_proba", "decision_function", "predict"]
 
+# The methods of classes whose predict is the argmax of their predict_proba.
+_HIGHEST = [
+    (kind.predict, kind.predict_proba)
+    for kind in (
+        BaggingClassifier,
+        DecisionTreeClassifier,
+        NetClassifier,
+        RandomForestClassifier,
+    )
+]
 
-def find_score_kind(estimator: Any) -> ScoreKind:
-    """Return what an estimator's vote is made of."""
-    if hasattr(estimator, "predict_proba"):
+
+def find_judges(estimators: list[Any], prototype: Any) -> list[Any]:
+    """Return those by which to tell what an answer can be made of.
+
+    They are the constituents, of which searches may make different kinds, but for the
+    constant ones and those that are missing. If there are no others, what they are
+    copies of is all that there is to judge by.
+    """
+    judges = [e for e in estimators if not isinstance(e, (DummyClassifier, type(None)))]
+    return judges or [prototype]
+
+
+def find_score_kind(judges: list[Any]) -> ScoreKind:
+    """Return what the votes of all of them can be made of."""
+    if all(hasattr(judge, "predict_proba") for judge in judges):
         return "predict_proba"
-    if hasattr(estimator, "decision_function"):
+    if all(hasattr(judge, "decision_function") for judge in judges):
         return "decision_function"
     return "predict"
 
@@ -43,6 +72,7 @@ def aggregate(
     kind: ScoreKind,
     voting: str,
     n_jobs: int | None,
+    weights: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return a score of each class, the highest being the answer.
 
@@ -57,19 +87,24 @@ def aggregate(
     kind : {"predict_proba", "decision_function", "predict"}
         What scores are made of.
     voting : {"soft", "hard"}
-        "soft": the mean of the scores. "hard": votes, with ties broken by the mean.
+        "soft": the mean of the scores. "hard": what each predicts, with ties broken by
+        the mean of the scores.
         Of probabilities the mean counts as one vote more, and the sum is made 1.
     n_jobs : int or None
         Number of threads.
+    weights : ndarray of shape (n_estimators,) or None
+        What each vote counts; None is 1.
 
     Returns
     -------
     ndarray of shape (n_samples, n_classes)
         The scores.
     """
+    if weights is None:
+        weights = np.ones(len(estimators))
     if voting == "soft":
-        return _mean_scores(estimators, X, classes, kind, n_jobs)
-    votes, mean = _count_votes(estimators, X, classes, kind, n_jobs)
+        return _mean_scores(estimators, X, classes, kind, n_jobs, weights)
+    votes, mean = _count_votes(estimators, X, classes, kind, n_jobs, weights)
     return rank_votes(votes, mean, kind)
 
 
@@ -87,16 +122,18 @@ def _mean_scores(
     classes: np.ndarray,
     kind: ScoreKind,
     n_jobs: int | None,
+    weights: np.ndarray,
 ) -> np.ndarray:
     if kind == "predict_proba":
         stack = LogisticStack.from_estimators(estimators, X, classes)
         if stack is not None:
-            return stack.mean_proba(X, n_jobs)
-    scores = _each_scores(estimators, X, classes, kind, n_jobs)
-    total = next(scores).astype(np.float64)
-    for other in scores:
-        total += other
-    return total / len(estimators)
+            return stack.mean_proba(X, weights, n_jobs)
+    compute = partial(compute_scores, classes=classes, kind=kind)
+    scores = _ask_each(estimators, X, compute, n_jobs)
+    total = np.zeros((X.shape[0], len(classes)))
+    for weight, mine in zip(weights, scores, strict=True):
+        total += mine if weight == 1 else weight * mine
+    return total / weights.sum()
 
 
 def _count_votes(
@@ -105,33 +142,54 @@ def _count_votes(
     classes: np.ndarray,
     kind: ScoreKind,
     n_jobs: int | None,
+    weights: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     votes = np.zeros((X.shape[0], len(classes)))
     total = np.zeros_like(votes)
     rows = np.arange(X.shape[0])
-    for scores in _each_scores(estimators, X, classes, kind, n_jobs):
-        votes[rows, scores.argmax(axis=1)] += 1
-        total += scores
-    return votes, total / len(estimators)
+    compute = partial(_compute_ballot, classes=classes, kind=kind)
+    ballots = _ask_each(estimators, X, compute, n_jobs)
+    for weight, (codes, scores) in zip(weights, ballots, strict=True):
+        votes[rows, codes] += weight
+        total += weight * scores
+    return votes, total / weights.sum()
 
 
-def _each_scores(
+def _ask_each(
     estimators: list[Any],
     X: Any,
-    classes: np.ndarray,
-    kind: ScoreKind,
+    compute: Callable[[Any, Any], Any],
     n_jobs: int | None,
-) -> Iterator[np.ndarray]:
-    """Yield the scores of each constituent, in order, so that sums are reproducible."""
+) -> Iterator[Any]:
+    """Yield what is computed of each, in order, so that sums are reproducible."""
     if isinstance(X, np.ndarray) and all(
         isinstance(estimator, BaseDecisionTree) for estimator in estimators
     ):
         X = X.astype(np.float32, copy=False)  # else every tree does it for itself
-    compute = partial(compute_scores, X=X, classes=classes, kind=kind)
     if effective_n_jobs(n_jobs) == 1:
-        return map(compute, estimators)
+        return (compute(estimator, X) for estimator in estimators)
     threads = Parallel(n_jobs=n_jobs, require="sharedmem", return_as="generator")
-    return threads(delayed(compute)(estimator) for estimator in estimators)
+    return threads(delayed(compute)(estimator, X) for estimator in estimators)
+
+
+def _compute_ballot(
+    estimator: Any, X: Any, classes: np.ndarray, kind: ScoreKind
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the classes that one constituent predicts, as codes, and its scores."""
+    scores = compute_scores(estimator, X, classes, kind)
+    if kind == "predict" or _predicts_highest(estimator):
+        return scores.argmax(axis=1), scores
+    return np.searchsorted(classes, estimator.predict(X)), scores
+
+
+def _predicts_highest(estimator: Any) -> bool:
+    """Tell whether `predict` is known to be the class of highest probability.
+
+    It is not where there is a threshold, or where a sum of votes, decision values or
+    logarithms is compared, which differ where probabilities are rounded to the same.
+    """
+    methods = type(estimator).predict, getattr(type(estimator), "predict_proba", None)
+    return methods in _HIGHEST
 
 
 def compute_scores(

@@ -26,11 +26,11 @@ ClassScoreKind = Literal[
 ]
 
 
-def find_class_score_kind(estimator: Any, learns: str) -> ClassScoreKind:
-    """Return what an estimator's score of its own class is made of."""
+def find_class_score_kind(judges: list[Any], learns: str) -> ClassScoreKind:
+    """Return what the constituents' scores of their own classes can be made of."""
     if learns == "class_or_rest":
-        return find_score_kind(estimator)
-    return "log_density" if is_log_density(estimator) else "score"
+        return find_score_kind(judges)
+    return "log_density" if all(map(is_log_density, judges)) else "score"
 
 
 def score_shards(

@@ -24,7 +24,8 @@ from skunlearn._progress import Progress
 from skunlearn._records import ForgetRecord, Request
 from skunlearn._rows import Rows
 from skunlearn.exceptions import ForgetIndexError, UnsupportedEstimatorError
-from skunlearn.sharding._bases import allows_nan, check_weights, make_recipe
+from skunlearn.sharding._bases import check_weights, make_recipe
+from skunlearn.sharding._capabilities import allows_nan
 from skunlearn.sharding._changes import (
     complete,
     plan_addition,
@@ -35,6 +36,7 @@ from skunlearn.sharding._changes import (
 from skunlearn.sharding._densities import is_one_class
 from skunlearn.sharding._inputs import check_batch, check_newcomers, match_batch
 from skunlearn.sharding._layout import Settings
+from skunlearn.sharding._partitions import DistributionAware
 from skunlearn.sharding._state import Plan, State
 from skunlearn.sharding._voting import VotingMixin
 
@@ -85,7 +87,8 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         gets its share of them, at least one.
     voting : {"soft", "hard"}, default="soft"
         "soft": the mean of probabilities, or of decision values where `estimator` has
-        no probabilities. "hard": the majority; ties go to the higher mean.
+        no probabilities. "hard": the majority of what constituents predict; ties go to
+        the higher mean.
     n_jobs : int, default=None
         Number of jobs that train shards, and of threads that predict. The result does
         not depend on it. None is 1 unless in a :obj:`joblib.parallel_config` context.
@@ -243,7 +246,7 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         """
         with all_or_nothing(self, "fit"):
             estimator = self._get_estimator()
-            self._check_settings(estimator)
+            self._check_settings(estimator, forget_proba)
             batch = check_batch(self, estimator, X, y, sample_weight, reset=True)
             root_seed = self._draw_root_seed()
             recipe = make_recipe(
@@ -322,6 +325,8 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
             state = self._state
             estimator = self._get_estimator()
             batch = check_batch(self, estimator, X, y, sample_weight, reset=False)
+            if isinstance(state.layout.partition, DistributionAware):
+                self._check_distribution(forget_proba)
             batch = match_batch(state, batch, has_groups=groups is not None)
             if sample_weight is not None:
                 check_weights(state.recipe, estimator)
@@ -447,7 +452,19 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         random_state = check_random_state(self.random_state)
         return int(random_state.randint(2**64 - 1, dtype=np.uint64))
 
-    def _check_settings(self, estimator: Any) -> None:
+    def _check_distribution(self, forget_proba: Any) -> None:
+        if forget_proba is None:
+            raise ValueError(
+                "partition='distribution_aware' spreads rows by how likely they are to "
+                "be forgotten: give forget_proba, one probability for each row."
+            )
+        if self.n_replicas > 1:
+            raise ValueError(
+                "partition='distribution_aware' puts each row into one shard; got "
+                f"n_replicas={self.n_replicas}."
+            )
+
+    def _check_settings(self, estimator: Any, forget_proba: Any) -> None:
         by_class = self.partition == "class"
         if not is_classifier(estimator) and not (by_class and is_one_class(estimator)):
             wanted = "a classifier"
@@ -457,7 +474,9 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
                 f"with partition={self.partition!r} estimator must be {wanted}; got "
                 f"{estimator!r}."
             )
-        if self.n_replicas > self.n_shards:
+        if self.partition == "distribution_aware":
+            self._check_distribution(forget_proba)
+        elif self.n_replicas > self.n_shards:
             raise ValueError(
                 f"n_replicas={self.n_replicas} shards for each row need at least as "
                 f"many shards; got n_shards={self.n_shards}."

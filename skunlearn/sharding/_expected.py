@@ -21,12 +21,11 @@ def expect_one_request(state: State) -> float:
     if state.class_counts.sum() == 1:
         return 0.0  # nothing would be left, which is refused
     last = _find_last_of_class(state)
-    total = sum(
-        plan_removal(state, last[i : i + 1]).n_samples for i in range(len(last))
-    )
-    last_slots = state.rows.slot_of[last]
+    total = 0.0
+    for position in last:
+        total += plan_removal(state, np.array([position])).n_samples
     for i in range(len(state.shards)):
-        total += _sum_over_rows(state, i, last_slots)
+        total += _sum_over_rows(state, i, state.rows.slot_of[last])
     return total / np.count_nonzero(state.rows.retained)
 
 

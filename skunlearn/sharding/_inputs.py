@@ -18,7 +18,7 @@ from skunlearn._compat import _check_sample_weight
 from skunlearn._containers import cast_rows, is_frame, without_labels
 from skunlearn._identities import hash_groups, hash_positions
 from skunlearn._rows import Batch
-from skunlearn.sharding._bases import allows_nan
+from skunlearn.sharding._capabilities import allows_nan
 from skunlearn.sharding._changes import Newcomers
 from skunlearn.sharding._state import State
 

@@ -54,13 +54,15 @@ class LogisticStack:
             len(estimators),
         )
 
-    def mean_proba(self, X: Any, n_jobs: int | None = None) -> np.ndarray:
-        """Return the mean of the regressions' probabilities."""
+    def mean_proba(
+        self, X: Any, weights: np.ndarray, n_jobs: int | None = None
+    ) -> np.ndarray:
+        """Return the weighted mean of the regressions' probabilities."""
         n_samples = X.shape[0]
         proba = np.empty((n_samples, max(self.n_outputs, 2)))
         # Chunks must not depend on n_jobs: products of other shapes round otherwise.
         chunks = gen_batches(n_samples, self.chunk_size)
-        fill = partial(self._fill_proba, X, proba)
+        fill = partial(self._fill_proba, X, weights / weights.sum(), proba)
         n_threads = effective_n_jobs(n_jobs)
         if n_threads == 1:
             list(map(fill, chunks))
@@ -69,16 +71,17 @@ class LogisticStack:
                 list(threads.map(fill, chunks))
         return proba
 
-    def _fill_proba(self, X: Any, proba: np.ndarray, rows: slice) -> None:
+    def _fill_proba(
+        self, X: Any, shares: np.ndarray, proba: np.ndarray, rows: slice
+    ) -> None:
         values = X[rows] @ self.coef
         values += self.intercept
         if self.n_outputs == 1:
-            share = np.full(self.n_estimators, 1 / self.n_estimators)
-            np.matmul(_sigmoid(values), share, out=proba[rows, 1])
+            np.matmul(_sigmoid(values), shares, out=proba[rows, 1])
             np.subtract(1.0, proba[rows, 1], out=proba[rows, 0])
         else:
             values = values.reshape(-1, self.n_estimators, self.n_outputs)
-            proba[rows] = softmax(values, axis=2).mean(axis=1)
+            proba[rows] = np.einsum("ijk,j->ik", softmax(values, axis=2), shares)
 
     @property
     def chunk_size(self) -> int:

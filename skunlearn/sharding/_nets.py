@@ -19,19 +19,22 @@ from sklearn.pipeline import Pipeline
 from skunlearn._containers import is_frame
 from skunlearn.exceptions import UnlearningQualityWarning, UnsupportedEstimatorError
 
-__all__ = ["NetClassifier", "check_net", "find_net"]
+__all__ = ["NetClassifier", "check_net", "find_net", "is_net"]
 
 _global_generators = threading.Lock()
 
 
+def is_net(part: Any) -> bool:
+    """Tell whether a part of an estimator is a skorch net."""
+    skorch = sys.modules.get("skorch")
+    return skorch is not None and isinstance(part, skorch.NeuralNet)
+
+
 def find_net(estimator: Any) -> Any:
     """Return the skorch net that `estimator` is or ends in, or None."""
-    skorch = sys.modules.get("skorch")
-    if skorch is None:
-        return None
     if isinstance(estimator, Pipeline):
         return find_net(estimator.steps[-1][1])
-    return estimator if isinstance(estimator, skorch.NeuralNet) else None
+    return estimator if is_net(estimator) else None
 
 
 def check_net(net: Any) -> None:

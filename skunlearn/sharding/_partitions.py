@@ -6,7 +6,7 @@ classes that they have.
 """
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -55,6 +55,8 @@ class Traits:
 class Partition(Protocol):
     """How rows are spread over shards."""
 
+    weighs_by_size: ClassVar[bool]
+
     def count_shards(self, n_classes: int) -> int:
         """Return the number of shards where there are so many classes."""
 
@@ -82,6 +84,7 @@ class Uniform:
 
     n_shards: int
     n_replicas: int
+    weighs_by_size: ClassVar[bool] = False
 
     def count_shards(self, n_classes: int) -> int:
         """Return the number of shards."""
@@ -122,6 +125,7 @@ class ByClass:
     """
 
     parts: Uniform
+    weighs_by_size: ClassVar[bool] = False
 
     def count_shards(self, n_classes: int) -> int:
         """Return the number of shards where there are so many classes."""
@@ -198,6 +202,7 @@ class DistributionAware:
     """
 
     cuts: Cuts
+    weighs_by_size: ClassVar[bool] = True
 
     @classmethod
     def from_rows(cls, hashes: np.ndarray, forget_proba: np.ndarray) -> Any:

@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 from joblib import effective_n_jobs
 from joblib.parallel import get_active_backend
-from sklearn.base import BaseEstimator
 from sklearn.dummy import DummyClassifier
 from sklearn.utils.parallel import Parallel, delayed
 
 from skunlearn._casting import trim_text
 from skunlearn._containers import slice_rows
-from skunlearn._identities import derive_seed
 from skunlearn._memory import own_arrays
 from skunlearn._rows import Batch
 from skunlearn._threads import single_threaded
 from skunlearn.sharding._densities import replace_model
+from skunlearn.sharding._parts import Path
 from skunlearn.sharding._schedule import Regime, Step
+from skunlearn.sharding._seeds import plant_seeds
 
 __all__ = ["Recipe", "Task", "train_shard", "train_shards"]
 
@@ -42,8 +42,8 @@ class Recipe:
         How it is trained.
     root_seed : int
         Seed from which those of every shard, slice and pass derive.
-    seed_names : tuple of str
-        The parameters of `prototype` that hold a random state.
+    seed_paths : tuple of tuple
+        Where randomness is inside `prototype`.
     weight_name : str or None
         The argument of fit that takes sample weights.
     row_limits : tuple of (str, int)
@@ -56,7 +56,7 @@ class Recipe:
     prototype: Any
     regime: Regime
     root_seed: int
-    seed_names: tuple[str, ...]
+    seed_paths: tuple[Path, ...]
     weight_name: str | None
     row_limits: tuple[tuple[str, int], ...]
     shared: tuple[Any, ...]
@@ -80,21 +80,9 @@ class Recipe:
             if estimator.get_params()[name] > limit:
                 estimator.set_params(**{name: limit})
 
-    def seed(self, estimator: Any, *path: int) -> None:
+    def seed(self, estimator: Any, *where: int) -> None:
         """Seed an estimator for the given shard, slice and pass."""
-        seeds = {
-            name: derive_seed(self.root_seed, *path, i)
-            for i, name in enumerate(self.seed_names)
-        }
-        if list(seeds) == ["random_state"] and _has_plain_parameters(estimator):
-            estimator.random_state = seeds["random_state"]
-        elif seeds:
-            estimator.set_params(**seeds)
-
-
-def _has_plain_parameters(estimator: Any) -> bool:
-    """Tell whether set_params would do no more than set an attribute, but slowly."""
-    return type(estimator).set_params is BaseEstimator.set_params
+        plant_seeds(estimator, self.seed_paths, self.root_seed, *where)
 
 
 @dataclass(frozen=True, eq=False)

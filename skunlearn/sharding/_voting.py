@@ -11,7 +11,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from skunlearn._containers import is_frame
 from skunlearn._threads import single_threaded
-from skunlearn.sharding._aggregation import ScoreKind, aggregate, find_score_kind
+from skunlearn.sharding._aggregation import (
+    ScoreKind,
+    aggregate,
+    find_judges,
+    find_score_kind,
+)
 from skunlearn.sharding._by_class import (
     answer_committees,
     correct_prior,
@@ -33,10 +38,11 @@ def _has(method: str) -> Callable[[Any], bool]:
 
     def check(self: "VotingMixin") -> bool:
         base = self._get_base()
-        if is_classifier(base):
-            getattr(base, method)  # its own AttributeError becomes ours
-            return True
-        return method == "decision_function" or is_log_density(base)
+        if not is_classifier(base):
+            return method == "decision_function" or is_log_density(base)
+        for judge in find_judges(self._get_voters(), base):
+            getattr(judge, method)  # its own AttributeError becomes ours
+        return True
 
     return check
 
@@ -72,6 +78,11 @@ class VotingMixin:
 
     def _get_base(self) -> Any:
         raise NotImplementedError
+
+    def _get_voters(self) -> list[Any]:
+        """Return the constituents that there are; before fit, none."""
+        state = getattr(self, "_state", None)
+        return [] if state is None else [s.estimator for s in state.shards]
 
     @available_if(_has("predict_proba"))
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -157,26 +168,35 @@ class VotingMixin:
         base = state.recipe.prototype
         keep_frame = is_frame(state.rows.held.X)
         X = check_samples(self, base, X, reset=False, keep_frame=keep_frame)
-        kind = find_score_kind(base)
         with single_threaded:
             if state.recipe.regime.learns == "classes":
-                scores = self._ask_all(state, X, kind)
+                scores, kind = self._ask_all(state, X)
             else:
                 scores, kind = self._ask_committees(state, X)
         return Answer(scores, kind, state.classes)
 
-    def _ask_all(self, state: State, X: Any, kind: ScoreKind) -> np.ndarray:
+    def _ask_all(self, state: State, X: Any) -> tuple[np.ndarray, ScoreKind]:
         """Let all constituents vote on all classes."""
-        voters = [s.estimator for s in state.shards if s.estimator is not None]
+        shards = [shard for shard in state.shards if shard.estimator is not None]
+        voters = [shard.estimator for shard in shards]
+        kind = find_score_kind(find_judges(voters, state.recipe.prototype))
         if not voters:
             counts = state.class_counts
-            return np.tile(counts / counts.sum(), (X.shape[0], 1))
-        return aggregate(voters, X, state.classes, kind, self.voting, self.n_jobs)
+            return np.tile(counts / counts.sum(), (X.shape[0], 1)), kind
+        weights = None
+        if state.layout.partition.weighs_by_size:
+            weights = np.array([len(shard.slots) for shard in shards], dtype=float)
+        scores = aggregate(
+            voters, X, state.classes, kind, self.voting, self.n_jobs, weights
+        )
+        return scores, kind
 
     def _ask_committees(self, state: State, X: Any) -> tuple[np.ndarray, ScoreKind]:
         """Let each constituent score its own class."""
-        kind = find_class_score_kind(state.recipe.prototype, state.recipe.regime.learns)
-        scores = score_shards([s.estimator for s in state.shards], X, kind, self.n_jobs)
+        voters = [shard.estimator for shard in state.shards]
+        judges = find_judges(voters, state.recipe.prototype)
+        kind = find_class_score_kind(judges, state.recipe.regime.learns)
+        scores = score_shards(voters, X, kind, self.n_jobs)
         if kind == "predict_proba":
             for i, n_against, n_rest in state.count_negatives():
                 scores[i] = correct_prior(scores[i], n_against, n_rest)

@@ -4,9 +4,20 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import BaggingClassifier, StackingClassifier
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.model_selection import (
+    FixedThresholdClassifier,
+    GridSearchCV,
+    TunedThresholdClassifierCV,
+)
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.svm import SVC, LinearSVC
+from sklearn.tree import DecisionTreeClassifier
 from support import BASES, make_data
 
 from skunlearn import ShardedUnlearningClassifier
@@ -163,3 +174,62 @@ def test_decision_values_of_pairs(n_classes):
     classifier.fit(data, labels)
     expected = classifier.estimators_[0].predict(data)
     np.testing.assert_array_equal(classifier.predict(data), expected)
+
+
+class Stubborn(LogisticRegression):
+    """Predicts the last class always, whatever is more probable."""
+
+    def predict(self, X):
+        """Answer."""
+        return np.full(X.shape[0], self.classes_[-1])
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize(
+    "base",
+    [
+        FixedThresholdClassifier(LogisticRegression(), threshold=0.9),
+        TunedThresholdClassifierCV(LogisticRegression(), scoring="recall"),
+        CalibratedClassifierCV(DecisionTreeClassifier(max_depth=2)),
+        make_pipeline(Stubborn()),
+        KNeighborsClassifier(2),
+        GaussianNB(),
+        BaggingClassifier(LogisticRegression(), n_estimators=2),
+        SVC(),
+        SVC(break_ties=False, decision_function_shape="ovo"),
+        *(BASES[name] for name in ("tree", "forest", "boosting", "mlp")),
+    ],
+)
+def test_a_vote_is_what_a_constituent_predicts(base, n_jobs):
+    """Not the class of its highest probability."""
+    classifier = fit(base, Y == "ash", voting="hard", n_shards=5, n_jobs=n_jobs)
+    votes = np.mean([model.predict(X) for model in classifier.estimators_], axis=0)
+    np.testing.assert_array_equal(classifier.predict(X), votes > 0.5)
+
+
+@pytest.mark.parametrize("voting", ["soft", "hard"])
+def test_constituents_of_different_kinds(voting):
+    """Where a search chose differently, votes are made of what all have."""
+    base = GridSearchCV(
+        Pipeline([("last", GaussianNB())]),
+        {"last": [LinearSVC(), LogisticRegression(), GaussianNB()]},
+        cv=3,
+    )
+    classifier = fit(base, voting=voting)
+    kinds = {type(model.best_estimator_[-1]) for model in classifier.estimators_}
+    assert LinearSVC in kinds
+    assert len(kinds) > 1
+    assert not hasattr(classifier, "predict_proba")
+    assert classifier.score(X, Y) > 0.6
+
+
+def test_a_base_that_can_tell_only_once_fitted():
+    """A stack without a final estimator has no methods before fit."""
+    base = StackingClassifier([("tree", DecisionTreeClassifier(max_depth=2))], cv=3)
+    assert not hasattr(base, "predict")
+    classifier = fit(base)
+    expected = np.mean([m.predict_proba(X) for m in classifier.estimators_], axis=0)
+    np.testing.assert_allclose(classifier.predict_proba(X), expected)
+    assert not hasattr(clone(classifier), "predict_proba")
+    constant = fit(base, np.full(200, "ash"))
+    assert set(constant.predict(X)) == {"ash"}

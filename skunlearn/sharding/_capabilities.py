@@ -1,0 +1,118 @@
+"""What estimators can do, as far as scikit-learn's tags do not tell."""
+
+from typing import Any
+
+from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.mixture import BayesianGaussianMixture, GaussianMixture
+from sklearn.multiclass import OneVsOneClassifier
+from sklearn.neighbors import KNeighborsClassifier, LocalOutlierFactor
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.preprocessing import (
+    MaxAbsScaler,
+    MinMaxScaler,
+    PowerTransformer,
+    QuantileTransformer,
+    RobustScaler,
+    StandardScaler,
+)
+from sklearn.utils import get_tags
+
+from skunlearn.sharding._parts import iterate_inner, iterate_parts
+
+__all__ = [
+    "allows_nan",
+    "find_obstacle",
+    "find_resume",
+    "find_row_limits",
+    "find_rows_needed",
+]
+
+_PASS_NAN_ON = (
+    MaxAbsScaler,
+    MinMaxScaler,
+    PowerTransformer,
+    QuantileTransformer,
+    RobustScaler,
+    StandardScaler,
+)
+
+
+def allows_nan(estimator: Any) -> bool:
+    """Tell whether an estimator may take missing values in an array.
+
+    Scalers pass missing values on; any other step of a pipeline that takes them may be
+    there to remove them, and is believed to. Of the estimators inside another one is
+    enough: where not all of them take missing values, they themselves will say so.
+    """
+    if isinstance(estimator, (ColumnTransformer, FeatureUnion)):
+        return True
+    if isinstance(estimator, Pipeline):
+        return _pipeline_allows_nan(estimator)
+    if get_tags(estimator).input_tags.allow_nan:
+        return True
+    return any(allows_nan(inner) for inner in iterate_inner(estimator))
+
+
+def _pipeline_allows_nan(pipeline: Pipeline) -> bool:
+    for _, step in pipeline.steps:
+        if step in (None, "passthrough"):
+            continue
+        if not allows_nan(step):
+            return False
+        if not isinstance(step, _PASS_NAN_ON):
+            return True
+    return True
+
+
+def find_resume(estimator: Any) -> Any:
+    """Find how an estimator goes on training.
+
+    Most estimators with ``warm_start`` add trees to those that have seen the forgotten
+    rows; of scikit-learn's only mixtures and logistic regression go on from what they
+    have without ``partial_fit``, and liblinear ignores the parameter.
+    """
+    if hasattr(estimator, "partial_fit"):
+        lacks_pairs = isinstance(estimator, OneVsOneClassifier)  # as a slice may
+        return None if lacks_pairs or find_obstacle(estimator) else "partial_fit"
+    if isinstance(estimator, (GaussianMixture, BayesianGaussianMixture)):
+        return "warm_start"
+    if (
+        isinstance(estimator, LogisticRegression)
+        and "warm_start" in estimator.get_params()  # LogisticRegressionCV has it not
+        and estimator.solver != "liblinear"
+    ):
+        return "warm_start"
+    return None
+
+
+def find_obstacle(estimator: Any) -> str | None:
+    """Return the parameter with which ``partial_fit`` is there but refuses to work."""
+    if not hasattr(estimator, "partial_fit"):
+        return None
+    for _, part in iterate_parts(estimator):
+        if getattr(part, "early_stopping", None) is True:
+            return "early_stopping=True"
+        if getattr(part, "class_weight", None) == "balanced":
+            return "class_weight='balanced'"
+    return None
+
+
+def find_rows_needed(estimator: Any) -> int:
+    """Find how many rows a model needs to be as large as it should be."""
+    limits = find_row_limits(estimator)
+    return max((estimator.get_params()[name] + n for name, n in limits), default=1)
+
+
+def find_row_limits(estimator: Any) -> tuple[tuple[str, int], ...]:
+    """Find the parameters that fail above the number of rows, with what to spare."""
+    if isinstance(estimator, Pipeline):
+        name, last = estimator.steps[-1]
+        return tuple((f"{name}__{n}", spare) for n, spare in find_row_limits(last))
+    if isinstance(estimator, KNeighborsClassifier):
+        return (("n_neighbors", 0),)
+    if isinstance(estimator, LocalOutlierFactor):
+        return (("n_neighbors", 1),)
+    if isinstance(estimator, (GaussianMixture, BayesianGaussianMixture)):
+        return (("n_components", 0),)
+    return ()
