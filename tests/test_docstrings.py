@@ -12,7 +12,11 @@ import skunlearn.exceptions
 
 CONFIG = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())
 IGNORED = set(CONFIG["tool"]["numpydoc_validation"]["checks"]) - {"all"}
-NEED_EXAMPLES = [skunlearn.ShardedUnlearningClassifier, skunlearn.ForgetRecord]
+NEED_EXAMPLES = [
+    skunlearn.ForgetRecord,
+    skunlearn.RepresentativeSelection,
+    skunlearn.ShardedUnlearningClassifier,
+]
 
 
 def find_public():

@@ -15,12 +15,20 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Layout", "Places", "derive_seed", "hash_groups", "hash_positions"]
+__all__ = [
+    "Layout",
+    "Places",
+    "deal_to_pools",
+    "derive_seed",
+    "hash_groups",
+    "hash_positions",
+]
 
 _MULTIPLIERS = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 _INCREMENT = 0x9E3779B97F4A7C15
 _MASK = 0xFFFFFFFFFFFFFFFF
 _SLICE_STREAM = 1 << 32  # streams below it draw the shards
+_POOL_STREAM = 2 << 32
 
 
 def _mix(values: np.ndarray) -> np.ndarray:
@@ -51,6 +59,11 @@ def hash_positions(positions: np.ndarray, key: int) -> np.ndarray:
     """Return the keyed hash of each position, free of collisions."""
     identities = np.asarray(positions).astype(np.int64).view(np.uint64)
     return _mix(_mix(identities ^ np.uint64(key)) ^ np.uint64(_mix_int(key)))
+
+
+def deal_to_pools(hashes: np.ndarray, n_pools: int) -> np.ndarray:
+    """Return the pool of each row, among which representatives are selected."""
+    return _draw(hashes, _POOL_STREAM, n_pools)
 
 
 def hash_groups(groups: Any, key: int) -> np.ndarray:
