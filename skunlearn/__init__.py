@@ -3,8 +3,13 @@
 from importlib.metadata import version
 
 from skunlearn._records import ForgetRecord
-from skunlearn.sharding import ShardedUnlearningClassifier
+from skunlearn.sharding import RepresentativeSelection, ShardedUnlearningClassifier
 
 __version__ = version("skunlearn")
 
-__all__ = ["ForgetRecord", "ShardedUnlearningClassifier", "__version__"]
+__all__ = [
+    "ForgetRecord",
+    "RepresentativeSelection",
+    "ShardedUnlearningClassifier",
+    "__version__",
+]

@@ -9,7 +9,12 @@ from typing import Any
 from sklearn.base import _fit_context
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils._metadata_requests import _routing_enabled
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    validate_parameter_constraints,
+)
 from sklearn.utils._user_interface import _message_with_time
 from sklearn.utils.validation import _check_sample_weight
 
@@ -37,5 +42,6 @@ __all__ = [
     "_fit_context",
     "_message_with_time",
     "_routing_enabled",
+    "validate_parameter_constraints",
     "with_callbacks",
 ]
