@@ -35,6 +35,9 @@ class ForgetRecord:
         Wall-clock time of the call.
     kind : {"exact", "approximate"}
         Which guarantee the result has.
+    selection_seconds : float
+        Part of `seconds` that went into selecting representative rows, added up over
+        the shards (in parallel, it may be more than the whole).
 
     Examples
     --------
@@ -58,6 +61,7 @@ class ForgetRecord:
     n_samples_full_retrain: int
     seconds: float
     kind: str
+    selection_seconds: float = 0.0
 
 
 @dataclass(frozen=True)

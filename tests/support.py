@@ -25,6 +25,9 @@ from sklearn.tree import DecisionTreeClassifier
 
 from skunlearn import ShardedUnlearningClassifier
 from skunlearn._identities import derive_seed, hash_positions
+from skunlearn._rows import Batch
+from skunlearn.sharding._changes import complete, plan_fit
+from skunlearn.sharding._inputs import check_newcomers
 from skunlearn.sharding._partitions import Traits
 
 # Bases that every law is tried on. Small, but with all the randomness they can have.
@@ -140,6 +143,19 @@ def fit_two_shards(X, y, base=None):
     """Return a classifier fitted on rows of any kind."""
     base = DummyClassifier() if base is None else base
     return ShardedUnlearningClassifier(base, n_shards=2, random_state=0).fit(X, y)
+
+
+def fit_in_layout(classifier, X, y, **metadata):
+    """Return a fresh fit as `fit_anew` does, given what was fixed at the first fit."""
+    keep, state = classifier.retained_indices_, classifier._state
+    batch = Batch(X[keep], y[keep], None)
+    proba = metadata.get("forget_proba")
+    proba = None if proba is None else proba[keep]
+    newcomers = check_newcomers(batch, 0, state.layout.key, keep, proba)
+    fresh = clone(classifier)
+    plan = plan_fit(state.recipe, state.layout, newcomers)
+    fresh._state, _ = complete(plan, None, lambda shard: None)
+    return fresh
 
 
 def retrain_naively(classifier, X, y):

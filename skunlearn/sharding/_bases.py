@@ -22,6 +22,7 @@ from skunlearn.sharding._nets import NetClassifier, check_net, find_net, is_net
 from skunlearn.sharding._parts import iterate_parts
 from skunlearn.sharding._schedule import Regime
 from skunlearn.sharding._seeds import find_seed_paths
+from skunlearn.sharding._selection import RepresentativeSelection
 from skunlearn.sharding._training import Recipe
 from skunlearn.sharding._weights import find_weight_name
 
@@ -36,6 +37,7 @@ def make_recipe(
     cumulative: bool,
     n_epochs: int,
     by_class: bool,
+    selection: RepresentativeSelection | None,
 ) -> Recipe:
     """Say how constituents of the given kind are made and trained.
 
@@ -78,6 +80,7 @@ def make_recipe(
         weight_name=find_weight_name(prototype, regime.start),
         row_limits=find_row_limits(prototype),
         shared=tuple(part for part in parts if isinstance(part, FrozenEstimator)),
+        selection=selection,
     )
 
 

@@ -19,7 +19,7 @@ from skunlearn.sharding._classes import find_touched, with_classes
 from skunlearn.sharding._layout import Layout, Places, Settings
 from skunlearn.sharding._partitions import Traits
 from skunlearn.sharding._state import Plan, State
-from skunlearn.sharding._training import Recipe, train_shards
+from skunlearn.sharding._training import Recipe, Trained, train_shards
 
 __all__ = [
     "Newcomers",
@@ -99,6 +99,7 @@ def plan_fit(recipe: Recipe, layout: Layout | Settings, newcomers: Newcomers) ->
         class_counts=np.bincount(traits.codes),
         shards=(),
     )
+    state = state.with_own_quotas()
     shards = state.make_shards(places.members, places.bounds)
     return Plan(replace(state, shards=shards), tuple(range(len(shards))))
 
@@ -118,7 +119,7 @@ def plan_addition(state: State, newcomers: Newcomers) -> Plan:
         groups=groups,
         rows=state.rows.append(newcomers.sort(places)),
         batches=(*state.batches, n_before),
-    )
+    ).with_own_quotas()
     class_counts = np.bincount(traits.codes, minlength=len(classes))
     grown = with_classes(grown, classes, class_hashes, np.empty(0, dtype=np.int64))
     grown = replace(grown, class_counts=grown.class_counts + class_counts)
@@ -133,8 +134,15 @@ def plan_addition(state: State, newcomers: Newcomers) -> Plan:
 def _with_rows(state: State, slots: list[np.ndarray]) -> State:
     """Return the state with new slots in its shards."""
     shards = list(state.shards)
+    stage = state.layout.n_slices + len(state.batches) - 2
+    hashes = None if state.recipe.selection is None else state.hash_slots()
     for i, mine in enumerate(slots):
-        if len(mine):
+        choice = shards[i].choice
+        if len(mine) and choice is not None and hashes is not None:
+            tiers = state.make_tiers(i, stage, mine, hashes)
+            choice = choice.with_rows(stage, mine, tiers)
+            shards[i] = shards[i].with_candidates(choice)
+        elif len(mine):
             shards[i] = shards[i].with_rows(mine, state.count_labels(i, mine))
     return replace(state, shards=tuple(shards))
 
@@ -166,7 +174,8 @@ def plan_removal(state: State, positions: np.ndarray) -> Plan:
         )
     reduced = replace(state, class_counts=class_counts, shards=tuple(shards))
     if class_counts.all():
-        return Plan(reduced, tuple(sorted(changed)))
+        touched = (i for i in changed if not shards[i].is_as(state.shards[i]))
+        return Plan(reduced, tuple(sorted(touched)))
     is_left = class_counts > 0
     classes = trim_text(state.classes[is_left])
     reduced = with_classes(reduced, classes, state.class_hashes[is_left], positions)
@@ -179,8 +188,18 @@ def plan_retraining(state: State) -> Plan:
     return Plan(state, tuple(due))
 
 
-def complete(plan: Plan, n_jobs: int | None, report: Callable[[int], None]) -> State:
-    """Train what a plan leaves to train, and return the state that it comes to."""
+def complete(
+    plan: Plan, n_jobs: int | None, report: Callable[[int], None]
+) -> tuple[State, float]:
+    """Train what a plan leaves to train.
+
+    Returns
+    -------
+    state : State
+        The state that it comes to.
+    selection_seconds : float
+        Time that was spent on selecting rows.
+    """
     trained = train_shards(
         plan.state.recipe,
         plan.make_tasks(),
@@ -190,8 +209,10 @@ def complete(plan: Plan, n_jobs: int | None, report: Callable[[int], None]) -> S
     )
     shards = list(plan.state.shards)
     for i in plan.touched:
-        shards[i] = shards[i].with_states(trained.get(i, {}))
-    return replace(plan.state, shards=tuple(shards))
+        result = trained.get(i, Trained(i, {}, shards[i].choice, 0.0))
+        shards[i] = shards[i].with_states(result.states, result.choice)
+    seconds = sum(result.selection_seconds for result in trained.values())
+    return replace(plan.state, shards=tuple(shards)), seconds
 
 
 def _group_by_shard(shards: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:

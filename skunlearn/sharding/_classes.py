@@ -41,7 +41,7 @@ def with_classes(
     class_counts[columns[is_known]] = state.class_counts[is_known]
     changed = replace(
         state, classes=classes, class_hashes=class_hashes, class_counts=class_counts
-    )
+    ).with_own_quotas()
     learns = state.recipe.regime.learns
     if learns == "class_or_rest":
         return replace(changed, shards=_lay_out_anew(state, changed, positions))
@@ -104,9 +104,8 @@ def _find_stages(state: State, positions: np.ndarray) -> np.ndarray:
     n_slices = state.layout.n_slices
     slice_of = np.zeros(state.rows.n_positions, dtype=np.int64)  # by slot
     for i, shard in enumerate(state.shards):
-        is_own = state.find_labels(i, shard.slots) == 1
-        slices = np.repeat(np.arange(shard.n_slices), np.diff(shard.bounds))
-        slice_of[shard.slots[is_own]] = slices[is_own]
+        for j, slots in enumerate(shard.cut()[:n_slices]):
+            slice_of[slots[state.find_labels(i, slots) == 1]] = j
     batch = np.searchsorted(state.batches, positions, side="right") - 1
     slices = slice_of[state.rows.slot_of[positions]]
     return np.where(batch == 0, slices, n_slices + batch - 1)

@@ -2,11 +2,11 @@
 
 import time
 from dataclasses import replace
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from sklearn.base import is_classifier
+from sklearn.base import clone, is_classifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.validation import check_is_fitted
@@ -22,7 +22,7 @@ from skunlearn._compat import (
 from skunlearn._interrupts import uninterrupted
 from skunlearn._progress import Progress
 from skunlearn._records import ForgetRecord, Request
-from skunlearn._rows import Rows
+from skunlearn._rows import Batch, Rows
 from skunlearn.exceptions import ForgetIndexError, UnsupportedEstimatorError
 from skunlearn.sharding._bases import check_weights, make_recipe
 from skunlearn.sharding._capabilities import allows_nan
@@ -37,6 +37,11 @@ from skunlearn.sharding._densities import is_one_class
 from skunlearn.sharding._inputs import check_batch, check_newcomers, match_batch
 from skunlearn.sharding._layout import Settings
 from skunlearn.sharding._partitions import DistributionAware
+from skunlearn.sharding._selection import (
+    RepresentativeSelection,
+    check_selection,
+    compute_features,
+)
 from skunlearn.sharding._state import Plan, State
 from skunlearn.sharding._voting import VotingMixin
 
@@ -80,6 +85,11 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
     n_negatives : int, default=1
         With ``partition="class"`` and a classifier, the number of other classes that
         each row stands against, chosen by hash.
+    selection : float or RepresentativeSelection, default=None
+        Which rows to train on: the share of representative ones among those of each
+        class in each shard and slice (ARCANE). To forget a row that was not picked
+        costs no training. A float is short for ``RepresentativeSelection(selection)``.
+        None is all rows.
     slice_training : {"cumulative", "sequential"}, default="cumulative"
         What is trained on at slice j: slices 1 to j, or slice j alone.
     n_epochs : int, default=1
@@ -168,6 +178,11 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         "partition": [StrOptions({"uniform", "class", "distribution_aware"})],
         "n_replicas": [Interval(Integral, 1, None, closed="left")],
         "n_negatives": [Interval(Integral, 1, None, closed="left")],
+        "selection": [
+            None,
+            Interval(Real, 0, 1, closed="right"),
+            RepresentativeSelection,
+        ],
         "slice_training": [StrOptions({"cumulative", "sequential"})],
         "n_epochs": [Interval(Integral, 1, None, closed="left")],
         "voting": [StrOptions({"soft", "hard"})],
@@ -185,6 +200,7 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         partition: str = "uniform",
         n_replicas: int = 1,
         n_negatives: int = 1,
+        selection: float | RepresentativeSelection | None = None,
         slice_training: str = "cumulative",
         n_epochs: int = 1,
         voting: str = "soft",
@@ -198,6 +214,7 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         self.partition = partition
         self.n_replicas = n_replicas
         self.n_negatives = n_negatives
+        self.selection = selection
         self.slice_training = slice_training
         self.n_epochs = n_epochs
         self.voting = voting
@@ -256,6 +273,7 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
                 cumulative=self.slice_training == "cumulative",
                 n_epochs=self.n_epochs,
                 by_class=self.partition == "class",
+                selection=self._check_selection(batch),
             )
             if sample_weight is not None:
                 check_weights(recipe, estimator)
@@ -269,7 +287,7 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
                 self.n_negatives,
                 recipe.regime.learns == "one_class",
             )
-            self._state = self._train(plan_fit(recipe, settings, newcomers), "fit")
+            self._state, _ = self._train(plan_fit(recipe, settings, newcomers), "fit")
         return self
 
     @with_callbacks
@@ -333,7 +351,8 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
             newcomers = check_newcomers(
                 batch, state.rows.n_positions, state.layout.key, groups, forget_proba
             )
-            self._state = self._train(plan_addition(state, newcomers), "partial_fit")
+            plan = plan_addition(state, newcomers)
+            self._state, _ = self._train(plan, "partial_fit")
         return self
 
     @with_callbacks
@@ -376,9 +395,10 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
                 plan = plan_removal(self._state, request.positions)
                 if not retrain:
                     plan = replace(plan, touched=())
-                state = self._train(plan, "forget")
+                state, selection_seconds = self._train(plan, "forget")
                 rows = state.rows.prepare_forget(request.positions)
-                state = replace(state, rows=rows).with_record(request, plan, start)
+                record = plan.make_record(request, start, selection_seconds)
+                state = replace(state, rows=rows).with_record(record)
             with uninterrupted():
                 self._state = state
                 try:
@@ -400,8 +420,9 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         check_is_fitted(self)
         with self._state.turnstile, all_or_nothing(self, "retrain") as start:
             plan = plan_retraining(self._state)
-            state = self._train(plan, "retrain")
-            self._state = state.with_record(Request.nothing(), plan, start)
+            state, selection_seconds = self._train(plan, "retrain")
+            record = plan.make_record(Request.nothing(), start, selection_seconds)
+            self._state = state.with_record(record)
         return self
 
     def preview_forget(self, X_idx: Any = None, *, groups: Any = None) -> ForgetRecord:
@@ -424,7 +445,7 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         request = self._resolve(X_idx, groups)
         return plan_removal(self._state, request.positions).make_record(request, start)
 
-    def _train(self, plan: Plan, method: str) -> State:
+    def _train(self, plan: Plan, method: str) -> tuple[State, float]:
         """Train what a plan leaves to train, and report on the way."""
         progress = Progress(self, method, len(plan.due))
         start = time.perf_counter()
@@ -435,9 +456,9 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
             self._say(f"({method}) trained shard {shard + 1} of {n_shards}", seconds)
             progress.finish_task("shard")
 
-        state = complete(plan, self.n_jobs, report)
+        result = complete(plan, self.n_jobs, report)
         progress.finish()
-        return state
+        return result
 
     def _get_estimator(self) -> Any:
         return LogisticRegression() if self.estimator is None else self.estimator
@@ -451,6 +472,18 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
     def _draw_root_seed(self) -> int:
         random_state = check_random_state(self.random_state)
         return int(random_state.randint(2**64 - 1, dtype=np.uint64))
+
+    def _check_selection(self, batch: Batch) -> RepresentativeSelection | None:
+        selection = check_selection(self.selection)
+        if selection is None:
+            return None
+        if selection.fraction * batch.size < 1:
+            raise ValueError(
+                f"selection of a share of {selection.fraction} picks less than one of "
+                f"{batch.size} rows. Give at least 1 / {batch.size}."
+            )
+        compute_features(selection, batch.take(np.arange(min(batch.size, 2))).X)
+        return clone(selection)
 
     def _check_distribution(self, forget_proba: Any) -> None:
         if forget_proba is None:

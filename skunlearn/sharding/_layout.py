@@ -7,7 +7,7 @@ the retained rows alone lays them out as they are already (Bourtoule et al., 202
 leave the layout open; this is what makes forgetting exact bit for bit).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from skunlearn.sharding._partitions import (
     Traits,
     Uniform,
 )
+from skunlearn.sharding._pools import Pools
 
 __all__ = ["Layout", "Places", "Settings", "arrange"]
 
@@ -59,11 +60,15 @@ class Layout:
         Finds the shards of rows.
     slice_cuts : Cuts
         Where, in the order of probability to be forgotten and hash, slices begin.
+    quotas : dict
+        How many rows are picked to train on, by shard, slice and class, where not all
+        of them are.
     """
 
     key: int
     partition: Partition
     slice_cuts: Cuts
+    quotas: dict[tuple[Any, ...], Pools] = field(default_factory=dict)
 
     @property
     def n_slices(self) -> int:

@@ -61,6 +61,18 @@ class Pools:
         totals = [count_picks(fraction, end) for end in ends]
         return cls(tuple(np.diff(totals).tolist()))
 
+    def count(self, hashes: np.ndarray) -> int:
+        """Return how many are picked of rows of the given hashes."""
+        return int(np.minimum(self.quotas, self._count_rows(hashes)).sum())
+
+    def without(self, hashes: np.ndarray) -> "Pools":
+        """Return the pools from which rows of the given hashes were picked already."""
+        return Pools(tuple((np.array(self.quotas) - self._count_rows(hashes)).tolist()))
+
+    def _count_rows(self, hashes: np.ndarray) -> np.ndarray:
+        n_pools = len(self.quotas)
+        return np.bincount(deal(hashes, n_pools), minlength=n_pools)
+
     def select(
         self,
         features: np.ndarray,

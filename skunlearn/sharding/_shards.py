@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from skunlearn.sharding._choices import Choice
 from skunlearn.sharding._schedule import Regime, Step, make_schedule
 
 __all__ = ["Shard"]
@@ -43,6 +44,10 @@ class Shard:
         there was no row so far. Fewer than there are slices while training is due.
     pending : ndarray
         Positions that were forgotten since the shard was trained last.
+    choice : Choice or None
+        Where not all rows are trained on: all of them, and which ones are. Then `slots`
+        are the rows that the checkpoints were trained on, and the other attributes
+        tell of those that will be.
     """
 
     regime: Regime
@@ -52,6 +57,7 @@ class Shard:
     label_counts: np.ndarray
     states: tuple[Any, ...] = ()
     pending: np.ndarray = field(default_factory=_nothing)
+    choice: Choice | None = None
 
     @property
     def n_slices(self) -> int:
@@ -64,9 +70,11 @@ class Shard:
         return len(self.states) == self.n_slices
 
     def is_as(self, other: "Shard | None") -> bool:
-        """Tell whether the other shard has the same rows and the same checkpoints."""
+        """Tell whether the other shard is trained on the same rows as far."""
         return other is not None and (
-            self.slots is other.slots and self.states is other.states
+            self.slots is other.slots
+            and self.states is other.states
+            and self.pending is other.pending
         )
 
     @property
@@ -89,8 +97,13 @@ class Shard:
         """Return the steps that have no checkpoint yet."""
         return tuple(step for step in self.steps if step.slice >= len(self.states))
 
-    def with_states(self, trained: dict[int, Any]) -> "Shard":
+    def with_states(
+        self, trained: dict[int, Any], choice: Choice | None = None
+    ) -> "Shard":
         """Return the shard with all checkpoints; an empty slice repeats the last."""
+        if choice is not None:
+            slots = np.concatenate(choice.picked)
+            return replace(self, choice=choice, slots=slots).with_states(trained)
         states = list(self.states)
         for index in range(len(states), self.n_slices):
             last = states[-1] if states else None
@@ -114,6 +127,8 @@ class Shard:
         find_labels : callable
             Finds the label of rows by their slots.
         """
+        if self.choice is not None:
+            return self._without_candidates(self.choice, slots, positions)
         gone = np.flatnonzero(_contains(self.slots, slots))
         slices = np.searchsorted(self.bounds, gone, side="right") - 1
         label_counts = self.label_counts.copy()
@@ -128,12 +143,38 @@ class Shard:
         )
         return smaller if self.n_slices == self.regime.n_slices else smaller.trimmed()
 
+    def _without_candidates(
+        self, choice: Choice, slots: np.ndarray, positions: np.ndarray
+    ) -> "Shard":
+        """Return the shard without rows that may have been picked."""
+        smaller, changed = choice.without_rows(slots)
+        if changed is None:
+            return replace(self, choice=smaller)
+        first = 0 if self.regime.resume is None else changed
+        return replace(
+            self,
+            states=self.states[:first],
+            pending=np.concatenate([self.pending, positions]),
+        ).with_choice(smaller)
+
+    def with_choice(self, choice: Choice) -> "Shard":
+        """Return the shard with other rows to choose from."""
+        choice = choice.trimmed(self.regime.n_slices)
+        label_counts = choice.count(self.label_counts.shape[1])
+        if self.regime.resume is None:
+            label_counts = label_counts.sum(axis=0, keepdims=True)
+        ends = label_counts.sum(axis=1).cumsum()
+        bounds = np.concatenate([[0], ends])
+        return replace(self, choice=choice, bounds=bounds, label_counts=label_counts)
+
     def trimmed(self) -> "Shard":
         """Return the shard without the emptied ones of the slices that came later.
 
         A fit on the retained rows would not have made them. Where an estimator cannot
         go on training the later slices are one with the first.
         """
+        if self.choice is not None:
+            return self.with_choice(self.choice)
         filled = np.diff(self.bounds) > 0
         filled[: self.regime.n_slices] = True
         bounds = np.concatenate([self.bounds[:1], self.bounds[1:][filled]])
@@ -154,8 +195,10 @@ class Shard:
         """
         if old is None:
             return self
+        if self.choice is not None and old.choice is not None:
+            return self._continuing_choice(self.choice, old, positions)
         n_same = 0
-        for mine, others in zip(self._cut(), old._cut(), strict=False):
+        for mine, others in zip(self.cut(), old.cut(), strict=False):
             if not np.array_equal(mine, others):
                 break
             n_same += 1
@@ -164,9 +207,27 @@ class Shard:
         pending = np.union1d(old.pending, positions)
         return replace(self, states=old.states[:n_same], pending=pending)
 
-    def _cut(self) -> list[np.ndarray]:
-        """Return the slots of each slice."""
+    def _continuing_choice(
+        self, choice: Choice, old: "Shard", positions: np.ndarray
+    ) -> "Shard":
+        assert old.choice is not None
+        choice, n_same = choice.continuing(old.choice)
+        if n_same == len(choice.tiers) == len(old.choice.tiers):
+            return old
+        n_kept = 0 if self.regime.resume is None else n_same
+        pending = np.union1d(old.pending, positions)
+        return replace(self, choice=choice, states=old.states[:n_kept], pending=pending)
+
+    def cut(self) -> list[np.ndarray]:
+        """Return the slots of each slice, those not picked included."""
+        if self.choice is not None:
+            return list(self.choice.orders)
         return np.split(self.slots, self.bounds[1:-1])
+
+    def with_candidates(self, choice: Choice) -> "Shard":
+        """Return the shard with a new last slice to choose from."""
+        states = () if self.regime.resume is None else self.states
+        return replace(self, states=states).with_choice(choice)
 
     def with_rows(self, slots: np.ndarray, label_counts: np.ndarray) -> "Shard":
         """Return the shard with a new last slice.
@@ -216,7 +277,9 @@ class Shard:
         kept = columns >= 0
         label_counts = np.zeros((self.n_slices, n_classes), dtype=np.int64)
         label_counts[:, columns[kept]] = self.label_counts[:, kept]
+        choice = None if self.choice is None else self.choice.with_labels(columns)
+        changed = replace(self, label_counts=label_counts, choice=choice)
         if not self.regime.knows_all_classes:
-            return replace(self, label_counts=label_counts)
+            return changed
         pending = np.union1d(self.pending, positions)
-        return replace(self, label_counts=label_counts, states=(), pending=pending)
+        return replace(changed, states=(), pending=pending)

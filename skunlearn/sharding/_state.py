@@ -7,7 +7,6 @@ completes them, and the classifier then swaps references.
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from skunlearn._identities import GroupIndex, hash_positions
 from skunlearn._records import ForgetRecord, Request
 from skunlearn._rows import Rows
 from skunlearn._threads import Turnstile
+from skunlearn.sharding._choices import Choice, Tier
 from skunlearn.sharding._layout import Layout
 from skunlearn.sharding._partitions import Traits
 from skunlearn.sharding._shards import Shard
@@ -128,21 +128,24 @@ class State:
         """Return what decides where the rows at the given positions belong."""
         slots = self.rows.slot_of[positions]
         proba = self.rows.held.forget_proba
-        if self.groups is None:
-            hashes = hash_positions(positions, self.layout.key)
-        else:
-            hashes = self.groups.hashes[positions]
         return Traits(
-            hashes,
+            self._hash(positions),
             self.find_codes(slots),
             self.class_hashes,
             None if proba is None else proba[slots],
         )
 
-    def make_shards(self, slots: list[np.ndarray], bounds: list[np.ndarray]) -> Any:
+    def _hash(self, positions: np.ndarray) -> np.ndarray:
+        if self.groups is None:
+            return hash_positions(positions, self.layout.key)
+        return self.groups.hashes[positions]
+
+    def make_shards(
+        self, slots: list[np.ndarray], bounds: list[np.ndarray]
+    ) -> tuple[Shard, ...]:
         """Return untrained shards of the given slots, cut into slices at the bounds."""
         regime, partition = self.recipe.regime, self.layout.partition
-        return tuple(
+        shards = (
             Shard(
                 regime=regime,
                 seed_path=partition.make_seed_path(i, self.class_hashes),
@@ -154,10 +157,58 @@ class State:
             )
             for i, (mine, edges) in enumerate(zip(slots, bounds, strict=True))
         )
+        if self.recipe.selection is None:
+            return tuple(shards)
+        hashes = self.hash_slots()
+        return tuple(
+            self._with_candidates(i, shard, hashes) for i, shard in enumerate(shards)
+        )
 
-    def with_record(self, request: Request, plan: "Plan", start: float) -> "State":
+    def hash_slots(self) -> np.ndarray:
+        """Return the hash of the row in each slot. It takes a pass over all."""
+        return self._hash(np.argsort(self.rows.slot_of))
+
+    def with_own_quotas(self) -> "State":
+        """Return the state with a copy of the quotas, to which more can be added."""
+        layout = replace(self.layout, quotas=dict(self.layout.quotas))
+        return replace(self, layout=layout)
+
+    def _with_candidates(self, index: int, shard: Shard, hashes: np.ndarray) -> Shard:
+        """Return a shard that is to choose among its rows."""
+        choice = Choice((), (), ())
+        for stage, slots in enumerate(np.split(shard.slots, shard.bounds[1:-1])):
+            tiers = self.make_tiers(index, stage, slots, hashes)
+            choice = choice.with_rows(stage, slots, tiers)
+        return shard.with_choice(choice)
+
+    def make_tiers(
+        self, shard: int, stage: int, slots: np.ndarray, hashes: np.ndarray
+    ) -> tuple[Tier, ...]:
+        """Return rows of one slice by class, with quotas that are fixed once."""
+        codes, labels = self.find_codes(slots), self.find_labels(shard, slots)
+        seed_path = self.layout.partition.make_seed_path(shard, self.class_hashes)
+        tiers = []
+        for code in np.unique(codes):
+            mine = slots[codes == code]
+            class_hash = int(self.class_hashes[code])
+            name = (seed_path, stage, class_hash)
+            if name not in self.layout.quotas:
+                self.layout.quotas[name] = self.recipe.plan_pools(hashes[mine])
+            tiers.append(
+                Tier(
+                    class_hash=class_hash,
+                    label=int(labels[codes == code][0]),
+                    slots=mine,
+                    hashes=hashes[mine],
+                    pools=self.layout.quotas[name],
+                    picks=slots[:0],
+                )
+            )
+        return tuple(tiers)
+
+    def with_record(self, record: ForgetRecord) -> "State":
         """Return the state with one more record."""
-        return replace(self, records=(*self.records, plan.make_record(request, start)))
+        return replace(self, records=(*self.records, record))
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,7 +246,9 @@ class Plan:
             for step in self.state.shards[i].steps_due
         )
 
-    def make_record(self, request: Request, start: float) -> ForgetRecord:
+    def make_record(
+        self, request: Request, start: float, selection_seconds: float = 0.0
+    ) -> ForgetRecord:
         """Return the record of a request that this plan answers since `start`."""
         return ForgetRecord(
             n_requested=request.n_requested,
@@ -207,6 +260,7 @@ class Plan:
             n_samples_full_retrain=self.state.n_samples_full,
             seconds=time.perf_counter() - start,
             kind="exact",
+            selection_seconds=selection_seconds,
         )
 
     def make_tasks(self) -> Iterator[Task]:
@@ -216,9 +270,10 @@ class Plan:
 
     def _make_task(self, index: int) -> Task:
         state, shard = self.state, self.state.shards[index]
-        steps = shard.steps_due
-        start = min(step.start for step in steps)
-        slots = shard.slots[start : max(step.stop for step in steps)]
+        steps, choice = shard.steps_due, shard.choice
+        start = 0 if choice is not None else min(step.start for step in steps)
+        stop = max(step.stop for step in steps)
+        slots = shard.slots[start:stop] if choice is None else choice.slots
         rows = state.rows.take(slots)
         if state.recipe.regime.learns == "class_or_rest":
             rows = replace(rows, y=state.find_labels(index, slots))
@@ -230,4 +285,5 @@ class Plan:
             offset=start,
             state=shard.estimator,
             classes=state.labels_told,
+            choice=choice,
         )

@@ -5,8 +5,9 @@ on the task alone: not on the worker, the number of workers, or their threads.
 """
 
 import copy
+import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,15 @@ from skunlearn._containers import slice_rows
 from skunlearn._memory import own_arrays
 from skunlearn._rows import Batch
 from skunlearn._threads import single_threaded
+from skunlearn.sharding._choices import Choice
 from skunlearn.sharding._densities import replace_model
 from skunlearn.sharding._parts import Path
+from skunlearn.sharding._pools import Pools
 from skunlearn.sharding._schedule import Regime, Step
 from skunlearn.sharding._seeds import plant_seeds
+from skunlearn.sharding._selection import RepresentativeSelection
 
-__all__ = ["Recipe", "Task", "train_shard", "train_shards"]
+__all__ = ["Recipe", "Task", "Trained", "train_shard", "train_shards"]
 
 _IMMUTABLE = (bool, int, float, str, type(None))
 
@@ -51,6 +55,8 @@ class Recipe:
         neighbours, or components.
     shared : tuple
         Frozen parts of `prototype`, which copies have in common.
+    selection : RepresentativeSelection or None
+        Which rows to train on; None is all of them.
     """
 
     prototype: Any
@@ -60,6 +66,12 @@ class Recipe:
     weight_name: str | None
     row_limits: tuple[tuple[str, int], ...]
     shared: tuple[Any, ...]
+    selection: RepresentativeSelection | None
+
+    def plan_pools(self, hashes: np.ndarray) -> Pools:
+        """Fix how many rows of the given hashes are picked to train on."""
+        assert self.selection is not None
+        return Pools.plan(self.selection.fraction, hashes)
 
     def start(self) -> Any:
         """Return an unfitted estimator."""
@@ -105,6 +117,8 @@ class Task:
         Checkpoint to go on from, if the first step does.
     classes : ndarray or None
         All labels, for estimators that are to be told of them.
+    choice : Choice or None
+        If given, `rows` are those to choose from.
     """
 
     shard: int
@@ -114,6 +128,16 @@ class Task:
     offset: int
     state: Any
     classes: np.ndarray | None
+    choice: Choice | None = None
+
+    def select(self, selection: RepresentativeSelection) -> "Task":
+        """Return the task with the chosen rows alone."""
+        if self.choice is None:
+            return self
+        choice = self.choice.select(selection, self.rows.X)
+        is_picked = np.isin(self.choice.slots, np.concatenate(choice.picked))
+        rows = self.rows.take(np.flatnonzero(is_picked))
+        return replace(self, rows=rows, choice=choice)
 
     def cut(self, step: Step) -> Batch:
         """Return the rows of one step."""
@@ -126,6 +150,28 @@ class Task:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What came of a task.
+
+    Parameters
+    ----------
+    shard : int
+        Index of the shard.
+    states : dict
+        Its new checkpoints, by slice.
+    choice : Choice or None
+        The rows that were chosen, if there was a choice.
+    selection_seconds : float
+        How long it took to choose.
+    """
+
+    shard: int
+    states: dict[int, Any]
+    choice: Choice | None
+    selection_seconds: float
+
+
 def train_shards(
     recipe: Recipe,
     tasks: Iterable[Task],
@@ -133,25 +179,25 @@ def train_shards(
     n_tasks: int,
     n_jobs: int | None,
     report: Callable[[int], None],
-) -> dict[int, dict[int, Any]]:
+) -> dict[int, Trained]:
     """Run tasks in parallel; `report` is called with the shard of each that is done.
 
     Returns
     -------
     dict
-        For each shard its new checkpoints, by slice.
+        What came of it, by shard.
     """
     trained = {}
     with single_threaded:
-        for shard, states in _run(recipe, tasks, n_tasks, n_jobs):
-            trained[shard] = states
-            report(shard)
+        for result in _run(recipe, tasks, n_tasks, n_jobs):
+            trained[result.shard] = result
+            report(result.shard)
     return trained
 
 
 def _run(
     recipe: Recipe, tasks: Iterable[Task], n_tasks: int, n_jobs: int | None
-) -> Iterator[tuple[int, dict[int, Any]]]:
+) -> Iterator[Trained]:
     """Yield results as they come, where the backend can tell before all are there."""
     if n_tasks == 1 or effective_n_jobs(n_jobs) == 1:
         return (train_shard(recipe, task) for task in tasks)
@@ -161,16 +207,20 @@ def _run(
     return iter(workers(delayed(train_shard)(recipe, task) for task in tasks))
 
 
-def train_shard(recipe: Recipe, task: Task) -> tuple[int, dict[int, Any]]:
-    """Make the steps of a task and return its shard and the checkpoint of each."""
+def train_shard(recipe: Recipe, task: Task) -> Trained:
+    """Choose the rows of a task, if there is a choice, and make its steps."""
     states = {}
     state = task.state
     with single_threaded:
+        start = time.perf_counter()
+        if recipe.selection is not None:
+            task = task.select(recipe.selection)
+        selection_seconds = time.perf_counter() - start
         for step in task.steps:
             state = _make_step(recipe, task, step, state)
             own_arrays(state)
             states[step.slice] = state
-    return task.shard, states
+    return Trained(task.shard, states, task.choice, selection_seconds)
 
 
 def _make_step(recipe: Recipe, task: Task, step: Step, state: Any) -> Any:

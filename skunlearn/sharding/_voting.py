@@ -185,7 +185,7 @@ class VotingMixin:
             return np.tile(counts / counts.sum(), (X.shape[0], 1)), kind
         weights = None
         if state.layout.partition.weighs_by_size:
-            weights = np.array([len(shard.slots) for shard in shards], dtype=float)
+            weights = np.array([shard.bounds[-1] for shard in shards], dtype=float)
         scores = aggregate(
             voters, X, state.classes, kind, self.voting, self.n_jobs, weights
         )
