@@ -57,6 +57,12 @@ class Tier:
         """Tell whether all of them are."""
         return len(self.picks) == self.n_due
 
+    def has_replacement(self) -> np.ndarray:
+        """Tell for each pick whether another row would be picked instead."""
+        return self.pools.has_more(
+            self.hashes, self.hashes[_find(self.picks, self.slots)]
+        )
+
     def is_as(self, other: "Tier") -> bool:
         """Tell whether the other tier has the same rows and picks as many of them."""
         return (
@@ -147,6 +153,11 @@ class Choice:
             order[np.isin(order, picks)]
             for order, picks in zip(self.orders, chosen, strict=True)
         ]
+
+    @property
+    def is_complete(self) -> bool:
+        """Tell whether all that are due are picked."""
+        return all(tier.is_complete for tiers in self.tiers for tier in tiers)
 
     def count(self, n_labels: int) -> np.ndarray:
         """Return how many rows of each label are due in each slice."""

@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 
 from skunlearn.sharding._changes import plan_removal
+from skunlearn.sharding._choices import Choice
 from skunlearn.sharding._shards import Shard
 from skunlearn.sharding._state import State
 
@@ -42,6 +43,8 @@ def _find_last_of_class(state: State) -> np.ndarray:
 def _sum_over_rows(state: State, index: int, left_out: np.ndarray) -> float:
     """Return the sum of what each row of a shard costs there, but for some slots."""
     shard, find_labels = state.shards[index], partial(state.find_labels, index)
+    if shard.choice is not None:
+        return _sum_over_picks(shard, shard.choice, left_out)
     counts = shard.label_counts.copy()
     places = np.flatnonzero(np.isin(shard.slots, left_out))
     slices = np.searchsorted(shard.bounds, places, side="right") - 1
@@ -57,11 +60,36 @@ def _sum_over_rows(state: State, index: int, left_out: np.ndarray) -> float:
     return total
 
 
-def _cost_by_slice(shard: Shard) -> np.ndarray:
+def _sum_over_picks(shard: Shard, choice: Choice, left_out: np.ndarray) -> float:
+    """Return the sum of what each row costs where only picked ones cost anything."""
+    if not choice.is_complete:  # any row of the shard has it trained
+        slots = np.setdiff1d(choice.slots, left_out)
+        return sum(_preview_candidate(shard, choice, slot) for slot in slots)
+    costs = _cost_by_slice(shard, is_replaced=True)
+    if shard.regime.resume is None:
+        costs = np.repeat(costs, len(choice.tiers))
+    total = 0.0
+    for cost, tiers in zip(costs, choice.tiers, strict=True):
+        for tier in tiers:
+            alone = np.isin(tier.picks, left_out) | ~tier.has_replacement()
+            total += cost * np.count_nonzero(~alone)
+            for slot in np.setdiff1d(tier.picks[alone], left_out):
+                total += _preview_candidate(shard, choice, slot)
+    return total
+
+
+def _preview_candidate(shard: Shard, choice: Choice, slot: int) -> int:
+    """Return the cost of one row that may be picked."""
+    gone = np.array([slot])
+    smaller = shard.without_candidates(choice, gone, gone)
+    return sum(step.n_samples for step in smaller.steps_due)
+
+
+def _cost_by_slice(shard: Shard, *, is_replaced: bool = False) -> np.ndarray:
     """Return what a row of each slice costs, if it is not the last of its class there.
 
-    The steps from its slice on are made again, without the row. Where training is due
-    anyhow it starts no later than that.
+    The steps from its slice on are made again, without the row or with another one in
+    its place. Where training is due anyhow it starts no later than that.
     """
     costs = np.zeros(shard.n_slices)
     for step in shard.steps:
@@ -69,5 +97,6 @@ def _cost_by_slice(shard: Shard) -> np.ndarray:
         if step.slice >= len(shard.states):
             from_here = np.ones(shard.n_slices, dtype=bool)
         contains = (shard.bounds[:-1] >= step.start) & (shard.bounds[1:] <= step.stop)
-        costs += from_here * (step.n_samples - step.n_epochs * contains)
+        n_missing = 0 if is_replaced else step.n_epochs * contains
+        costs += from_here * (step.n_samples - n_missing)
     return costs

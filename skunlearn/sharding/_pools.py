@@ -65,6 +65,11 @@ class Pools:
         """Return how many are picked of rows of the given hashes."""
         return int(np.minimum(self.quotas, self._count_rows(hashes)).sum())
 
+    def has_more(self, hashes: np.ndarray, picked: np.ndarray) -> np.ndarray:
+        """Tell for picked ones of all the hashes whether their pool has more rows."""
+        has_more = self._count_rows(hashes) > np.array(self.quotas)
+        return has_more[deal(picked, len(self.quotas))]
+
     def without(self, hashes: np.ndarray) -> "Pools":
         """Return the pools from which rows of the given hashes were picked already."""
         return Pools(tuple((np.array(self.quotas) - self._count_rows(hashes)).tolist()))

@@ -128,7 +128,7 @@ class Shard:
             Finds the label of rows by their slots.
         """
         if self.choice is not None:
-            return self._without_candidates(self.choice, slots, positions)
+            return self.without_candidates(self.choice, slots, positions)
         gone = np.flatnonzero(_contains(self.slots, slots))
         slices = np.searchsorted(self.bounds, gone, side="right") - 1
         label_counts = self.label_counts.copy()
@@ -143,7 +143,7 @@ class Shard:
         )
         return smaller if self.n_slices == self.regime.n_slices else smaller.trimmed()
 
-    def _without_candidates(
+    def without_candidates(
         self, choice: Choice, slots: np.ndarray, positions: np.ndarray
     ) -> "Shard":
         """Return the shard without rows that may have been picked."""

@@ -103,3 +103,18 @@ def test_other_estimators():
             retraining_cost_scorer(other.fit(np.abs(X), Y), X, Y)
     with pytest.raises(NotFittedError):
         retraining_cost_scorer(ShardedUnlearningClassifier(), X, Y)
+
+
+@pytest.mark.parametrize("fraction", [0.3, 1.0])
+@pytest.mark.parametrize(
+    ("base", "layout"),
+    [("tree", "replicas"), ("sgd", "cumulative"), ("mixture", "class_slices")],
+)
+def test_representative_rows(base, layout, fraction):
+    """Rows that were not picked cost nothing, and others go in the place of picks."""
+    classifier = make_case(base, layout, selection=fraction).fit(X, Y)
+    assert_exact(classifier)
+    classifier.forget([3, 17, 40])
+    assert_exact(classifier)
+    classifier.partial_fit(X[:7], Y[:7]).forget([5, 60], retrain=False)
+    assert_exact(classifier)
