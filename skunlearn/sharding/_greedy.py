@@ -20,7 +20,6 @@ NOISE = 1e-2  # far above rounding errors, far below the prior variance, which i
 
 _ROUND = 64  # picks between two searches for the rows that are in the race
 _BLOCK = 64  # terms that are added pairwise; results depend on it
-_WIDTH = 1024  # columns at a time, so that intermediate results stay in the cache
 _FAR = 128.0  # squared distance from which rows count as independent
 _TINY = 1e-30  # less than that counts as zero: subnormal numbers are slow
 
@@ -239,10 +238,9 @@ def _compute_kernel(point: np.ndarray, features: np.ndarray) -> np.ndarray:
     """Return the kernel between a point and each column of `features`."""
     n = features.shape[1]
     kernel = np.zeros(-(-n // 16) * 16)  # no remainder for vector instructions
-    for left in range(0, n, _WIDTH):
-        terms = features[:, left : left + _WIDTH] - point[:, None]
-        terms *= terms
-        kernel[left : left + terms.shape[1]] = _add_up(terms)
+    terms = features - point[:, None]
+    terms *= terms
+    kernel[:n] = _add_up(terms)
     is_near = kernel < _FAR
     np.minimum(kernel, _FAR, out=kernel)
     kernel *= -0.5
@@ -253,16 +251,13 @@ def _compute_kernel(point: np.ndarray, features: np.ndarray) -> np.ndarray:
 
 def _combine(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return the weighted sum of rows, in an order fixed by their number."""
-    n = rows.shape[1]
-    total = np.zeros(n)
-    buffer = np.empty((_BLOCK, min(n, _WIDTH)))
-    for left in range(0, n, _WIDTH):
-        part = total[left : left + _WIDTH]
-        for first in range(0, len(rows), _BLOCK):
-            block = rows[first : first + _BLOCK, left : left + _WIDTH]
-            terms = buffer[: len(block), : len(part)]
-            np.multiply(block, weights[first : first + _BLOCK, None], out=terms)
-            part += _add_up(terms)
+    total = np.zeros(rows.shape[1])
+    buffer = np.empty((_BLOCK, rows.shape[1]))
+    for first in range(0, len(rows), _BLOCK):
+        block = rows[first : first + _BLOCK]
+        terms = buffer[: len(block)]
+        np.multiply(block, weights[first : first + _BLOCK, None], out=terms)
+        total += _add_up(terms)
     return total
 
 
