@@ -16,7 +16,7 @@ PACKAGE = Path(skunlearn.__file__).parent
 LAYERS = [
     ["exceptions", "_compat", "_interrupts"],
     ["_containers", "_progress", "_records", "_threads", "_validation"],
-    ["_rows"],
+    ["_identities", "_rows"],
     ["sharding._layout", "sharding._linear", "sharding._nets", "sharding._schedule"],
     ["sharding._aggregation", "sharding._shards", "sharding._training"],
     ["sharding._bases", "sharding._state"],

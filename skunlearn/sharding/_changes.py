@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from skunlearn._identities import GroupIndex
 from skunlearn._rows import Batch, Rows
 from skunlearn.exceptions import NothingRetainedError
 from skunlearn.sharding._layout import Layout, Places
 from skunlearn.sharding._shards import Shard
-from skunlearn.sharding._state import GroupIndex, Plan, State
+from skunlearn.sharding._state import Plan, State
 from skunlearn.sharding._training import Recipe, train_shards
 
 __all__ = [

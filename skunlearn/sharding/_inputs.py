@@ -14,6 +14,7 @@ from sklearn.utils.validation import (
 
 from skunlearn._compat import _check_sample_weight
 from skunlearn._containers import is_frame, without_labels
+from skunlearn._identities import as_ids
 from skunlearn._rows import Batch
 from skunlearn.sharding._bases import allows_nan
 from skunlearn.sharding._changes import Newcomers
@@ -120,13 +121,13 @@ def check_same_kind(state: State, batch: Batch, *, has_groups: bool) -> None:
 
 def _check_groups(groups: Any, n_samples: int) -> np.ndarray:
     """Return one group id for each row."""
-    groups = np.asarray(groups)
-    if groups.shape != (n_samples,):
+    ids = as_ids(groups)
+    if ids.shape != (n_samples,):
         raise ValueError(
             f"groups must hold one group id for each of the {n_samples} rows; got "
-            f"shape {groups.shape}."
+            f"shape {ids.shape}."
         )
-    return groups
+    return ids
 
 
 def _check_forget_proba(forget_proba: Any, n_samples: int) -> np.ndarray | None:

@@ -6,59 +6,18 @@ completes them, and the classifier then swaps references.
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from skunlearn._identities import GroupIndex
 from skunlearn._records import ForgetRecord, Request
 from skunlearn._rows import Rows
-from skunlearn.exceptions import ForgetIndexError
-from skunlearn.sharding._layout import Layout, hash_groups
+from skunlearn.sharding._layout import Layout
 from skunlearn.sharding._shards import Shard
 from skunlearn.sharding._training import Recipe, Task
 
-__all__ = ["GroupIndex", "Plan", "State"]
-
-
-@dataclass(frozen=True, eq=False)
-class GroupIndex:
-    """Which positions belong to each group, whose ids are kept as keyed hashes only.
-
-    Parameters
-    ----------
-    hashes : ndarray of uint64, shape (n_positions,)
-        Hash of the group of each position.
-    """
-
-    hashes: np.ndarray
-    order: np.ndarray = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "order", np.argsort(self.hashes, kind="stable"))
-
-    def find(self, groups: Any, key: int) -> np.ndarray:
-        """Return the positions of the given groups, forgotten ones included."""
-        ids = np.atleast_1d(np.asarray(groups))
-        if ids.ndim != 1:
-            raise ForgetIndexError(
-                f"groups must be one group id or a sequence of them; got shape "
-                f"{ids.shape}."
-            )
-        try:
-            wanted = hash_groups(ids, key)
-        except (TypeError, ValueError) as error:
-            raise ForgetIndexError(str(error)) from error
-        first = np.searchsorted(self.hashes, wanted, side="left", sorter=self.order)
-        last = np.searchsorted(self.hashes, wanted, side="right", sorter=self.order)
-        unknown = np.flatnonzero(first == last)
-        if len(unknown):
-            raise ForgetIndexError(
-                f"{len(unknown)} of {len(ids)} groups were not among those given to "
-                f"fit, the first of them {ids[unknown[0]]}."
-            )
-        parts = [self.order[a:b] for a, b in zip(first, last, strict=True)]
-        return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+__all__ = ["Plan", "State"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,68 +1,15 @@
 """The layout: a pure function of each row's identity, evenly spread."""
 
-import uuid
-from datetime import date, datetime
-
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from skunlearn.sharding._layout import (
-    Layout,
-    _mix,
-    _mix_int,
-    derive_seed,
-    hash_groups,
-    hash_positions,
-)
+from skunlearn._identities import hash_positions
+from skunlearn.sharding._layout import Layout, derive_seed
 
 keys = st.integers(0, 2**64 - 1)
-
-
-@given(keys, st.integers(0, 2**64 - 1))
-def test_one_integer_is_mixed_as_many_are(key, value):
-    """The scalar and the vector form of the permutation agree."""
-    assert int(_mix(np.array([value], dtype=np.uint64))[0]) == _mix_int(value)
-
-
-@given(keys)
-def test_positions_never_collide(key):
-    """The hash permutes integers."""
-    hashes = hash_positions(np.arange(10_000), key)
-    assert len(np.unique(hashes)) == 10_000
-
-
-@given(keys, st.integers(-(2**63), 2**63 - 1))
-def test_an_integer_group_is_the_position_of_that_number(key, value):
-    """So a fit on retained rows can name their positions as groups."""
-    expected = hash_positions(np.array([value]), key)
-    for ids in ([value], np.array([value], dtype=object), pd.Series([value])):
-        assert hash_groups(ids, key) == expected
-
-
-def test_hashes_of_group_ids_are_by_value():
-    """Equal ids have equal hashes, others (and other keys) have others."""
-    same = [
-        ([1], [1.0], [True], np.array([1], dtype=np.uint8)),
-        (["1"], np.array(["1"]), pd.Series(["1"])),
-        ([b"1"],),
-        ([1.5], [np.float32(1.5)]),
-        ([2**70], [2**70]),
-        ([uuid.UUID(int=1)],),
-        ([date(2026, 1, 1)],),
-        ([datetime(2026, 1, 1)], pd.to_datetime(pd.Series(["2026-01-01"]))),
-        ([float("inf")],),
-    ]
-    hashes = []
-    for ids in same:
-        values = {int(hash_groups(one, 5)[0]) for one in ids}
-        assert len(values) == 1
-        hashes += values
-    assert len(set(hashes)) == len(same)
-    assert hash_groups(["1"], 5) != hash_groups(["1"], 6)
 
 
 @pytest.mark.parametrize("n_replicas", [1, 2, 5, 8])
