@@ -1,17 +1,18 @@
 """Checks of what users pass to ``forget``: pure functions with their own messages."""
 
 import numbers
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from skunlearn.exceptions import ForgetIndexError
 
-__all__ = ["check_positions"]
+__all__ = ["as_vector", "check_positions", "show"]
 
 _EXPECTED = (
-    "an integer, a sequence or array of integers, a slice, or a boolean mask over all "
-    "positions"
+    "X_idx must be an integer, a sequence or array of integers, a slice, or a boolean "
+    "mask over all positions"
 )
 
 
@@ -23,7 +24,7 @@ def check_positions(X_idx: Any, n_positions: int) -> np.ndarray:
     X_idx : int, sequence of int, array of int, slice or boolean mask
         Positions in the data first given to ``fit``. Negative integers are refused: a
         position is a name, and it must not depend on how many rows there are. Slices
-        mean what they mean for a list.
+        mean what they mean for a list. The labels of a series do not count.
     n_positions : int
         How many positions there are, forgotten ones included.
 
@@ -38,21 +39,100 @@ def check_positions(X_idx: Any, n_positions: int) -> np.ndarray:
         If `X_idx` is of another kind, or names a position that does not exist.
     """
     if isinstance(X_idx, slice):
-        return np.arange(*X_idx.indices(n_positions), dtype=np.int64)
-    positions = np.asarray(X_idx)
-    if positions.ndim > 1 or (positions.ndim == 0 and positions.dtype == bool):
-        raise ForgetIndexError(f"X_idx must be {_EXPECTED}; got {_describe(X_idx)}.")
-    if positions.dtype == bool:
-        return _check_mask(positions, n_positions)
-    positions = _as_integers(positions, X_idx)
-    unknown = positions[(positions < 0) | (positions >= n_positions)]
-    if len(unknown):
-        raise ForgetIndexError(
-            f"X_idx names {len(unknown)} positions that do not exist, the first of "
-            f"them {unknown[0]}. Positions count from 0 to {n_positions - 1}, as in "
-            "the data given to fit, and are never renumbered."
+        return _check_slice(X_idx, n_positions)
+    try:
+        vector = as_vector(X_idx, "X_idx")
+    except (TypeError, ValueError) as error:
+        raise ForgetIndexError(str(error)) from error
+    if _is_mask(vector):
+        return _check_mask(vector.astype(bool), n_positions)
+    return _check_integers(vector, n_positions)
+
+
+def as_vector(values: Any, name: str) -> np.ndarray:
+    """Return one value or a sequence of them as an array whose elements are unchanged.
+
+    The values of a list stay what they are: numpy would make text of ``[1, "a"]`` and
+    a float of ``[2**63, 1]``.
+
+    Parameters
+    ----------
+    values : object
+        An array, a series, a sequence, or else a single value.
+    name : str
+        What to call it in messages.
+
+    Returns
+    -------
+    ndarray of at most one dimension
+        The array; of dtype object where it holds objects.
+
+    Raises
+    ------
+    TypeError
+        If `values` has no order or is used up by reading, or is no array after all.
+    ValueError
+        If it has more dimensions, or masked elements.
+    """
+    if isinstance(values, (str, bytes, bytearray, np.generic)):
+        return _as_objects([values]).reshape(())
+    if hasattr(values, "__array__") and isinstance(values, Iterable):
+        return _check_array(values, name)
+    if isinstance(values, Sequence):
+        return _as_objects(list(values))
+    if isinstance(values, Iterable):
+        raise TypeError(
+            f"{name} must be a list or an array; got an object of type "
+            f"{type(values).__name__}. Give a list of its elements."
         )
-    return positions.astype(np.int64)
+    return _as_objects([values]).reshape(())
+
+
+def show(value: Any) -> str:
+    """Return the text of a value for a message; Python has none for huge integers."""
+    if isinstance(value, int) and value.bit_length() > 64:
+        return f"an integer of {value.bit_length()} bits"
+    return str(value)
+
+
+def _as_objects(values: list[Any]) -> np.ndarray:
+    """Return an array of the elements, of dtype object unless all are int or bool."""
+    if len(set(map(type, values))) == 1 and type(values[0]) in (int, bool):
+        array = np.array(values)
+        if array.dtype.kind in "bi":  # and not a float of integers that are too large
+            return array
+    return np.fromiter(values, dtype=object, count=len(values))
+
+
+def _check_array(values: Any, name: str) -> np.ndarray:
+    """Return the values of an array or a series; the labels of a series are dropped."""
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise ValueError(f"{name} has masked elements. Leave them out.")
+    try:
+        array = np.asarray(values)
+    except Exception as error:
+        raise TypeError(
+            f"{name} of type {type(values).__name__} cannot be made an array. Give a "
+            "list of its elements."
+        ) from error
+    if array.ndim > 1:
+        raise ValueError(f"{name} must have one dimension; got shape {array.shape}.")
+    return array
+
+
+def _check_slice(X_idx: slice, n_positions: int) -> np.ndarray:
+    try:
+        return np.arange(*X_idx.indices(n_positions), dtype=np.int64)
+    except (TypeError, ValueError) as error:
+        raise ForgetIndexError(
+            f"X_idx is a slice that a list would not take: {error}."
+        ) from error
+
+
+def _is_mask(vector: np.ndarray) -> bool:
+    if vector.dtype == object and vector.shape != () and len(vector):
+        return all(isinstance(value, (bool, np.bool_)) for value in vector)
+    return vector.dtype == bool and vector.shape != ()
 
 
 def _check_mask(mask: np.ndarray, n_positions: int) -> np.ndarray:
@@ -64,24 +144,38 @@ def _check_mask(mask: np.ndarray, n_positions: int) -> np.ndarray:
     return np.flatnonzero(mask)
 
 
-def _as_integers(positions: np.ndarray, X_idx: Any) -> np.ndarray:
-    """Return a 1-d array of integers (of dtype object where they are huge)."""
-    positions = np.atleast_1d(positions)
-    if len(positions) == 0 or np.issubdtype(positions.dtype, np.integer):
-        return positions
-    if positions.dtype == object and all(map(_is_integer, positions)):
-        return positions
-    raise ForgetIndexError(
-        f"X_idx must be {_EXPECTED}; got {_describe(X_idx)}. Convert it first, with "
-        "numpy.asarray(list(X_idx), dtype=int) for example."
-    )
+def _check_integers(vector: np.ndarray, n_positions: int) -> np.ndarray:
+    positions = np.atleast_1d(vector)
+    if len(positions) == 0:
+        return np.empty(0, dtype=np.int64)
+    if not _holds_integers(positions):
+        raise ForgetIndexError(
+            f"{_EXPECTED}; got {_describe(positions)}. Convert it first, with "
+            "numpy.asarray(X_idx, dtype=int) for example."
+        )
+    unknown = positions[(positions < 0) | (positions >= n_positions)]
+    if len(unknown):
+        raise ForgetIndexError(
+            f"X_idx names {len(unknown)} positions that do not exist, the first of "
+            f"them {show(unknown[0])}. Positions count from 0 to {n_positions - 1}, as "
+            "in the data given to fit, and are never renumbered."
+        )
+    return positions.astype(np.int64)
+
+
+def _holds_integers(vector: np.ndarray) -> bool:
+    if vector.dtype == object:
+        return all(map(_is_integer, vector))
+    return vector.dtype.kind in "iu"
 
 
 def _is_integer(value: Any) -> bool:
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    others = (bool, np.timedelta64)  # integers by inheritance only
+    return isinstance(value, numbers.Integral) and not isinstance(value, others)
 
 
-def _describe(X_idx: Any) -> str:
-    array = np.asarray(X_idx)
-    kind = type(X_idx).__name__
-    return f"a {kind} of dtype {array.dtype} and shape {array.shape}"
+def _describe(vector: np.ndarray) -> str:
+    if vector.dtype != object:
+        return f"elements of dtype {vector.dtype}"
+    names = sorted({type(value).__name__ for value in vector})
+    return f"elements of type {' and '.join(names)}"

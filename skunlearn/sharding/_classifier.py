@@ -244,9 +244,9 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         sample_weight : array-like of shape (n_samples,), default=None
             Their weights. A row of weight 0 is not learnt, and not in any shard.
         groups : array-like of shape (n_samples,), default=None
-            The data subject of each row: integers, strings, bytes, floats, dates or
-            UUIDs. Rows of one group share their shards and slice and can be forgotten
-            together. Only keyed hashes of the ids are kept.
+            The data subject of each row: integers, strings, bytes, floats, dates, times
+            or UUIDs. Rows of one group share their shards and slice and can be
+            forgotten together. Only keyed hashes of the ids are kept.
         forget_proba : array-like of shape (n_samples,), default=None
             How likely each row is to be forgotten, in [0, 1]. Inside a shard the most
             likely come last; with several slices, that is where forgetting is cheap.

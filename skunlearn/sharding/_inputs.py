@@ -16,7 +16,7 @@ from sklearn.utils.validation import (
 from skunlearn._casting import cast_labels
 from skunlearn._compat import _check_sample_weight
 from skunlearn._containers import cast_rows, is_frame, without_labels
-from skunlearn._identities import hash_groups, hash_positions
+from skunlearn._identities import as_ids, hash_groups, hash_positions
 from skunlearn._rows import Batch
 from skunlearn.sharding._capabilities import allows_nan
 from skunlearn.sharding._changes import Newcomers
@@ -131,13 +131,13 @@ def _name_form(X: Any) -> str:
 
 def _check_groups(groups: Any, n_samples: int) -> np.ndarray:
     """Return one group id for each row."""
-    groups = np.asarray(groups)
-    if groups.shape != (n_samples,):
+    ids = as_ids(groups)
+    if ids.shape != (n_samples,):
         raise ValueError(
             f"groups must hold one group id for each of the {n_samples} rows; got "
-            f"shape {groups.shape}."
+            f"shape {ids.shape}."
         )
-    return groups
+    return ids
 
 
 def _check_forget_proba(forget_proba: Any, n_samples: int) -> np.ndarray | None:

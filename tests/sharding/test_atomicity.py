@@ -64,16 +64,16 @@ def test_a_base_that_fails_in_the_middle(error, after):
     before, constituents = snapshot(classifier), classifier.estimators_
     Fragile.fits_left, Fragile.error = after, error
     with pytest.raises(error, match="no more") as caught:
-        classifier.forget(range(20))
+        classifier.forget(range(0, 60, 3))
     assert "forget changed nothing" in "".join(caught.value.__notes__)
     assert_identical(snapshot(classifier), before)
     assert all(
         a is b for a, b in zip(constituents, classifier.estimators_, strict=True)
     )
     Fragile.fits_left = None
-    classifier.forget(range(20))
+    classifier.forget(range(0, 60, 3))
     assert_identical(
-        classifier.predict_proba(X), before.forget(range(20)).predict_proba(X)
+        classifier.predict_proba(X), before.forget(range(0, 60, 3)).predict_proba(X)
     )
 
 

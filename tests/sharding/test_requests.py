@@ -1,10 +1,14 @@
 """Ill-formed use: every case has a defined answer, and then nothing has changed."""
 
+import contextlib
 import pickle
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import (
@@ -45,6 +49,19 @@ GOOD_REQUESTS = {
     "series mask": (pd.Series(np.arange(60) > 57), [58, 59]),
     "empty": ([], []),
     "empty mask": (np.zeros(60, dtype=bool), []),
+    "empty array": (np.array([]), []),
+    "empty tuple": ((), []),
+    "no dimension": (np.array(7), [7]),
+    "list of numpy integers": ([np.int8(7), np.uint64(9)], [7, 9]),
+    "list of numpy bool": ([np.bool_(i == 7) for i in range(60)], [7]),
+    "objects as mask": (np.array([i == 7 for i in range(60)], dtype=object), [7]),
+    "series by value": (pd.Series([7, 9], index=[1, 2]), [7, 9]),
+    "nullable series": (pd.Series([7, 9], dtype="Int64"), [7, 9]),
+    "nullable mask": (pd.Series(np.arange(60) > 57, dtype="boolean"), [58, 59]),
+    "arrow": (pd.Series([7, 9], dtype="int64[pyarrow]"), [7, 9]),
+    "polars": (pl.Series([7, 9]), [7, 9]),
+    "polars mask": (pl.Series(np.arange(60) > 57), [58, 59]),
+    "nothing masked": (np.ma.array([7, 9], mask=[False, False]), [7, 9]),
 }
 
 BAD_REQUESTS = {
@@ -68,6 +85,44 @@ BAD_REQUESTS = {
     "complex": [1j],
     "sparse": sparse.csr_array([[1, 0]]),
     "estimator": LogisticRegression(),
+    "ragged": [[1, 2], [3]],
+    "ragged deeper": [1, [2, [3]]],
+    "slice of text": slice("a"),
+    "slice of floats": slice(0.0, 2.0),
+    "slice without step": slice(0, 10, 0),
+    "dict": {1: 2},
+    "keys": {1: 2}.keys(),
+    "frozenset": frozenset([1]),
+    "bool and int": [True, 2],
+    "int and bool": [2, True],
+    "numpy bool and int": np.array([np.bool_(True), 2], dtype=object),
+    "short list of bool": [True, False],
+    "one bool": [True],
+    "numpy bool": np.bool_(True),
+    "bool of no dimension": np.array(True),
+    "none at the end": [1, None],
+    "float among": [1, 2.0],
+    "nan alone": np.nan,
+    "float of no dimension": np.array(2.0),
+    "beyond 64 bits of no dimension": 2**64,
+    "without a text": [10**5000],
+    "negative and huge": [-1, 2**64],
+    "largest unsigned": np.array([2**64 - 1], dtype=np.uint64),
+    "timedelta": [np.timedelta64(1)],
+    "timedeltas": np.array([1], dtype="timedelta64[s]"),
+    "masked": np.ma.array([1, 2], mask=[False, True]),
+    "masked constant": np.ma.masked,
+    "bytes": b"7",
+    "bytearray": bytearray(b"7"),
+    "record": np.zeros(2, dtype=[("a", int)]),
+    "missing in a series": pd.Series([1, None], dtype="Int64"),
+    "missing in a mask": pd.Series([True, None] * 30, dtype="boolean"),
+    "missing in polars": pl.Series([1, None]),
+    "missing in a polars mask": pl.Series([True, None] * 30),
+    "128 bits": pl.Series([1], dtype=pl.Int128),
+    "floats in a series": pd.Series([1.0, 2.0]),
+    "frame": pd.DataFrame({"a": [1]}),
+    "empty in two dimensions": np.empty((0, 2), dtype=int),
 }
 
 
@@ -103,8 +158,77 @@ def test_nothing_named():
         classifier.forget()
 
 
+element = (
+    st.none()
+    | st.booleans()
+    | st.integers(-2, 70)
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=2)
+    | st.sampled_from([np.int8(3), np.uint64(2**63), np.float32(1), np.bool_(True)])
+)
+anything = st.recursive(
+    element,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.text(max_size=1), inner, max_size=2)
+        | st.builds(slice, inner, inner, inner)
+    ),
+    max_leaves=5,
+)
+FITTED = make_case("tree", "default").fit(X, Y, groups=np.arange(60) // 2)
+
+
+@given(anything.filter(lambda request: request is not None))
+def test_a_request_is_understood_or_refused(request):
+    """Nothing but integers names positions, and no error is another's."""
+    with contextlib.suppress(ForgetIndexError, NothingRetainedError):
+        record = FITTED.preview_forget(request)
+        if not isinstance(request, slice):
+            named = request if isinstance(request, (list, tuple)) else [request]
+            assert all(type(v) is int or isinstance(v, np.integer) for v in named)
+            assert record.n_requested == len(set(named))
+
+
+@given(anything.filter(lambda request: request is not None))
+def test_a_request_of_groups_is_understood_or_refused(request):
+    """Nothing but integers from 0 to 29, or what equals them, names a group."""
+    with contextlib.suppress(ForgetIndexError):
+        record = FITTED.preview_forget(groups=request)
+        named = request if isinstance(request, (list, tuple)) else [request]
+        assert set(named) <= set(range(30))
+        assert record.n_requested == 2 * len(set(named))
+
+
+@pytest.mark.parametrize("groups", [[], (), np.array([]), pd.Series([], dtype=object)])
+def test_no_group_is_a_request(groups):
+    """It names nothing and forgets nothing."""
+    classifier = make_case("tree", "default").fit(X, Y, groups=np.arange(60) // 6)
+    record = classifier.forget(groups=groups).forget_records_[-1]
+    assert (record.n_requested, record.shards) == (0, ())
+    assert len(classifier.forgotten_indices_) == 0
+
+
 @pytest.mark.parametrize(
-    "groups", ["nobody", ["user-1", "nobody"], 1, [1.5], [None], [[1, 2]], [object()]]
+    "groups",
+    [
+        "nobody",
+        ["user-1", "nobody"],
+        1,
+        [1.5],
+        [None],
+        [[1, 2]],
+        [object()],
+        {"user-1"},
+        {"user-1": 1},
+        (name for name in ["user-1"]),
+        [("user-1", 1)],
+        [["user-1"], ["user-2", "user-3"]],
+        np.ma.array(["user-1", "user-2"], mask=[False, True]),
+        pd.Series(["user-1", None]),
+        slice(3),
+    ],
 )
 def test_unknown_groups(groups):
     """An unknown group is an error, and the known ones beside it stay."""
@@ -138,12 +262,45 @@ def test_equal_groups_of_other_types():
 
 @pytest.mark.parametrize(
     "groups",
-    [[1, 2], np.ones((60, 2)), [None] * 60, [np.nan] * 60, [pd.NA] * 60, [{}] * 60],
+    [
+        [1, 2],
+        np.ones((60, 2)),
+        [None] * 60,
+        [np.nan] * 60,
+        [pd.NA] * 60,
+        [{}] * 60,
+        [("a", 1)] * 60,
+        [["a"], *([["a", "b"]] * 59)],
+        set(range(60)),
+        dict.fromkeys(range(60)),
+        (i for i in range(60)),
+        "a" * 60,
+        pd.Series([1, None] * 30, dtype="Int64"),
+        pl.Series(["a", None] * 30),
+        np.ma.array(np.arange(60), mask=np.arange(60) == 3),
+        np.arange(60).astype("timedelta64[s]"),
+    ],
 )
 def test_bad_groups_at_fit(groups):
     """Each row has one group, of a type with a value."""
-    with pytest.raises((ValueError, TypeError)):
+    with pytest.raises((ValueError, TypeError), match="groups"):
         make_case("tree", "default").fit(X, Y, groups=groups)
+
+
+def test_groups_of_mixed_types():
+    """A list of numbers and text holds numbers and text."""
+    ids = [1, "1", 1.5, b"1", 2**64] * 12
+    classifier = make_case("tree", "default").fit(X, Y, groups=ids)
+    np.testing.assert_array_equal(
+        classifier.predict_proba(X),
+        make_case("tree", "default")
+        .fit(X, Y, groups=np.fromiter(ids, object, 60))
+        .predict_proba(X),
+    )
+    for i, group in enumerate(ids[:4]):
+        assert classifier.preview_forget(groups=group).n_requested == 12
+        classifier.forget(groups=[group])
+        assert set(classifier.forgotten_indices_ % 5) == set(range(i + 1))
 
 
 @pytest.mark.parametrize(
@@ -304,7 +461,10 @@ def test_fewer_rows_than_neighbours(base, name):
     """A shard of two rows has two neighbours, whatever was asked for."""
     classifier = ShardedUnlearningClassifier(base, random_state=0)
     classifier.fit(X[:20], Y[:20]).forget([1, 2]).predict(X)
-    fitted = [model.get_params() for model in classifier.estimators_ if model]
-    used = [params[name] for params in fitted if name in params]
-    assert used
-    assert max(used) < 5
+    used = [
+        (params[name], min(5, len(shard.slots)))
+        for shard in classifier._state.shards
+        if shard.estimator and name in (params := shard.estimator.get_params())
+    ]
+    assert all(n_neighbors == expected for n_neighbors, expected in used)
+    assert min(used) < (5, 5)
