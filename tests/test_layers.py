@@ -40,7 +40,7 @@ LAYERS = [
     ["sharding._classes"],
     ["sharding._changes"],
     ["sharding._expected"],
-    ["sharding._inputs"],
+    ["sharding._inputs", "sharding._settings"],
     ["_base", "sharding._voting"],
     ["sharding._classifier"],
     ["sharding"],

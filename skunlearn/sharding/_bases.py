@@ -152,8 +152,9 @@ def _explain_slices(estimator: Any, n_slices: int) -> str:
     return (
         f"n_slices={n_slices} needs an estimator that can go on training from a "
         "checkpoint: one with partial_fit (SGDClassifier, GaussianNB, MLPClassifier, "
-        "Perceptron, a skorch net, ...) or LogisticRegression with a solver other than "
-        f"'liblinear'. Got {estimator!r}, which cannot; use n_slices=1."
+        "Perceptron, a skorch net, ...), LogisticRegression with a solver other than "
+        "'liblinear' or, with partition='class', a GaussianMixture. Got "
+        f"{estimator!r}, which cannot; use n_slices=1."
     )
 
 

@@ -6,7 +6,6 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone, is_classifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.validation import check_is_fitted
@@ -22,8 +21,8 @@ from skunlearn._compat import (
 from skunlearn._interrupts import uninterrupted
 from skunlearn._progress import Progress
 from skunlearn._records import ForgetRecord, Request
-from skunlearn._rows import Batch, Rows
-from skunlearn.exceptions import ForgetIndexError, UnsupportedEstimatorError
+from skunlearn._rows import Rows
+from skunlearn.exceptions import ForgetIndexError
 from skunlearn.sharding._bases import check_weights, make_recipe
 from skunlearn.sharding._capabilities import allows_nan
 from skunlearn.sharding._changes import (
@@ -33,14 +32,14 @@ from skunlearn.sharding._changes import (
     plan_removal,
     plan_retraining,
 )
-from skunlearn.sharding._densities import is_one_class
 from skunlearn.sharding._inputs import check_batch, check_newcomers, match_batch
 from skunlearn.sharding._layout import Settings
 from skunlearn.sharding._partitions import DistributionAware
-from skunlearn.sharding._selection import (
-    RepresentativeSelection,
-    check_selection,
-    compute_features,
+from skunlearn.sharding._selection import RepresentativeSelection
+from skunlearn.sharding._settings import (
+    check_for_rows,
+    check_parameters,
+    check_probabilities,
 )
 from skunlearn.sharding._state import Plan, State
 from skunlearn.sharding._voting import VotingMixin
@@ -52,23 +51,24 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
     """Exact unlearning for any classifier, by training it in isolated shards.
 
     Rows are spread over shards and a clone of `estimator`, a *constituent*, is trained
-    on each; the constituents vote. To forget a row only its shard is trained again,
-    from the last checkpoint that never saw it. The result is, bit for bit, the
-    classifier that a fit on the retained rows alone gives with the same
-    `random_state` and the same places of the rows. See the :ref:`user guide
-    <exact_unlearning>`.
+    on each; the constituents vote (SISA [1]_, and by class ARCANE [2]_). To forget a
+    row only its shard is trained again, from the last checkpoint that never saw it. The
+    result is, bit for bit, the classifier that a fit on the retained rows alone gives
+    with the same `random_state` and the same places of the rows. See the :ref:`user
+    guide <exact_unlearning>`.
 
     Parameters
     ----------
     estimator : classifier, default=None
         The classifier to wrap; clones of it are fitted. None stands for
-        ``LogisticRegression()``.
+        ``LogisticRegression()``. With ``partition="class"`` it may be a one-class
+        model.
     n_shards : int, default=8
-        Number of isolated parts. More of them make forgetting cheaper and each
-        constituent weaker.
+        Number of isolated parts; with ``partition="class"``, of each class. More of
+        them make forgetting cheaper and each constituent weaker.
     n_slices : int, default=1
         Number of checkpoints of each shard. More than one needs an estimator that can
-        go on training: with ``partial_fit``, or ``LogisticRegression``.
+        go on training: with ``partial_fit``, ``LogisticRegression``, or a mixture.
     partition : {"uniform", "class", "distribution_aware"}, default="uniform"
         How rows are spread over shards.
 
@@ -138,14 +138,21 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
     The object keeps the retained rows, since it must be able to train on them: so does
     its pickle. The values of a forgotten row are overwritten at once.
 
-    Forgetting k rows trains at most k * `n_replicas` of the `n_shards` constituents
-    (all of them if a class disappears that ``partial_fit`` was told of); expected
-    costs are those of SISA [1]_, section V.
+    Forgetting k rows trains at most k * `n_replicas` constituents, or (1 +
+    `n_negatives`) times as many where classes stand against others. If a class
+    disappears that others were told of, or stood against, they are trained again. The
+    mean cost is told by :func:`skunlearn.costs.expected_retrained_samples`.
+
+    A constituent makes do with its rows: neighbours and mixture components are no more
+    than there are rows, a shard of one class is a constant, and the one-class model of
+    a single row a spherical Gaussian of variance 1 around it.
 
     References
     ----------
     .. [1] L. Bourtoule et al., "Machine Unlearning", IEEE Symposium on Security and
        Privacy, 2021. :arxiv:`1912.03817`
+    .. [2] H. Yan et al., "ARCANE: An Efficient Architecture for Exact Machine
+       Unlearning", IJCAI, 2022. :doi:`10.24963/ijcai.2022/556`
 
     Examples
     --------
@@ -263,7 +270,14 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         """
         with all_or_nothing(self, "fit"):
             estimator = self._get_estimator()
-            self._check_settings(estimator, forget_proba)
+            check_parameters(
+                estimator,
+                partition=self.partition,
+                n_shards=self.n_shards,
+                n_replicas=self.n_replicas,
+            )
+            if self.partition == "distribution_aware":
+                check_probabilities(forget_proba)
             batch = check_batch(self, estimator, X, y, sample_weight, reset=True)
             root_seed = self._draw_root_seed()
             recipe = make_recipe(
@@ -273,7 +287,7 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
                 cumulative=self.slice_training == "cumulative",
                 n_epochs=self.n_epochs,
                 by_class=self.partition == "class",
-                selection=self._check_selection(batch),
+                selection=check_for_rows(self.selection, batch),
             )
             if sample_weight is not None:
                 check_weights(recipe, estimator)
@@ -344,7 +358,7 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
             estimator = self._get_estimator()
             batch = check_batch(self, estimator, X, y, sample_weight, reset=False)
             if isinstance(state.layout.partition, DistributionAware):
-                self._check_distribution(forget_proba)
+                check_probabilities(forget_proba)
             batch = match_batch(state, batch, has_groups=groups is not None)
             if sample_weight is not None:
                 check_weights(state.recipe, estimator)
@@ -472,48 +486,6 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
     def _draw_root_seed(self) -> int:
         random_state = check_random_state(self.random_state)
         return int(random_state.randint(2**64 - 1, dtype=np.uint64))
-
-    def _check_selection(self, batch: Batch) -> RepresentativeSelection | None:
-        selection = check_selection(self.selection)
-        if selection is None:
-            return None
-        if selection.fraction * batch.size < 1:
-            raise ValueError(
-                f"selection of a share of {selection.fraction} picks less than one of "
-                f"{batch.size} rows. Give at least 1 / {batch.size}."
-            )
-        compute_features(selection, batch.take(np.arange(min(batch.size, 2))).X)
-        return clone(selection)
-
-    def _check_distribution(self, forget_proba: Any) -> None:
-        if forget_proba is None:
-            raise ValueError(
-                "partition='distribution_aware' spreads rows by how likely they are to "
-                "be forgotten: give forget_proba, one probability for each row."
-            )
-        if self.n_replicas > 1:
-            raise ValueError(
-                "partition='distribution_aware' puts each row into one shard; got "
-                f"n_replicas={self.n_replicas}."
-            )
-
-    def _check_settings(self, estimator: Any, forget_proba: Any) -> None:
-        by_class = self.partition == "class"
-        if not is_classifier(estimator) and not (by_class and is_one_class(estimator)):
-            wanted = "a classifier"
-            if by_class:
-                wanted += " or a one-class model with score_samples"
-            raise UnsupportedEstimatorError(
-                f"with partition={self.partition!r} estimator must be {wanted}; got "
-                f"{estimator!r}."
-            )
-        if self.partition == "distribution_aware":
-            self._check_distribution(forget_proba)
-        elif self.n_replicas > self.n_shards:
-            raise ValueError(
-                f"n_replicas={self.n_replicas} shards for each row need at least as "
-                f"many shards; got n_shards={self.n_shards}."
-            )
 
     def _find_groups(self, groups: Any) -> np.ndarray:
         if self._state.groups is None:
