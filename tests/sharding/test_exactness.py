@@ -12,6 +12,7 @@ from support import (
     assert_identical,
     assert_same_classifier,
     fit_anew,
+    fit_in_layout,
     make_case,
     make_data,
     retrain_naively,
@@ -118,6 +119,27 @@ def test_forget_proba_orders_a_shard(base):
     for shard in classifier._state.shards:
         position = np.argsort(classifier._state.rows.slot_of)[shard.slots]
         assert (np.diff(proba[position]) >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("base", "layout", "params"),
+    [
+        ("sgd", "cumulative", {}),
+        ("bayes", "sequential", {}),
+        ("mixture", "class_slices", {}),
+        ("tree", "default", {"partition": "distribution_aware"}),
+        ("svc", "hard", {"partition": "distribution_aware"}),
+    ],
+)
+@settings(max_examples=8)
+@given(requests=request_streams)
+def test_thresholds_of_forget_proba(base, layout, params, requests):
+    """A fresh fit that is given the thresholds of the first one is the same."""
+    proba = np.random.default_rng(1).random(len(Y)).round(1)
+    classifier = make_case(base, layout, **params).fit(X, Y, forget_proba=proba)
+    forget_all(classifier, requests)
+    expected = fit_in_layout(classifier, X, Y, forget_proba=proba)
+    assert_same_classifier(classifier, expected, X)
 
 
 def test_unequal_last_slices():

@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
-from support import BASES, RESUMABLE, make_case, make_data
+from support import BASES, DENSITIES, RESUMABLE, make_case, make_data
 
 from skunlearn import ShardedUnlearningClassifier
 
@@ -52,6 +52,37 @@ def test_arrays(base, retrain):
     classifier.forget(groups=GROUP, retrain=retrain)
     assert find_markers(classifier, MARKER, LABEL, GROUP) == [False, False, False]
     assert MARKER not in classifier._state.rows.held.X
+
+
+@pytest.mark.filterwarnings("ignore:Number of distinct clusters")  # two equal rows
+@pytest.mark.parametrize("retrain", [True, False])
+@pytest.mark.parametrize(
+    ("base", "params"),
+    [
+        ("density", {"partition": "class", "n_shards": 2}),
+        ("mixture", {"partition": "class", "n_shards": 1, "n_slices": 2}),
+        ("neighbors", {"partition": "class", "n_shards": 2}),
+        ("neighbors", {"partition": "distribution_aware"}),
+        ("neighbors", {"selection": 0.5}),
+        ("density", {"partition": "class", "selection": 0.5}),
+    ],
+)
+def test_other_partitions(base, params, retrain):
+    """By class, by probability, and where only some rows are trained on."""
+    data, labels = X.copy(), Y.astype(object)
+    data[[7, 8]] = MARKER
+    labels[[7, 8]] = LABEL
+    groups = np.array([GROUP if i in (7, 8) else f"u{i}" for i in range(60)])
+    proba = np.where(np.isin(np.arange(60), [7, 8]), MARKER + 1, 1) / 2
+    layout = "class" if base in DENSITIES else "default"
+    classifier = make_case(base, layout, **params)
+    classifier.fit(data, labels, groups=groups, forget_proba=proba)
+    assert find_markers(classifier, MARKER, LABEL, GROUP) == [True, True, False]
+    assert find_markers(classifier, proba[7].item()) == [True]
+    classifier.forget(groups=GROUP, retrain=retrain)
+    assert find_markers(classifier, MARKER, LABEL, GROUP) == [False, False, False]
+    if params.get("partition") != "distribution_aware":  # where it may be a threshold
+        assert find_markers(classifier, proba[7].item()) == [False]
 
 
 @pytest.mark.parametrize("base", ["neighbors", "svc", "logistic"])
