@@ -62,8 +62,8 @@ def seed_by_the_number_of_rows(monkeypatch):
         recipe = plan.state.recipe
         seed = recipe.root_seed + int(plan.state.class_counts.sum())
         state = replace(plan.state, recipe=replace(recipe, root_seed=seed))
-        state = complete(replace(plan, state=state), n_jobs, report)
-        return replace(state, recipe=recipe)
+        state, seconds = complete(replace(plan, state=state), n_jobs, report)
+        return replace(state, recipe=recipe), seconds
 
     monkeypatch.setattr(_classifier, "complete", mutant)
 
