@@ -6,6 +6,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from sklearn.base import is_outlier_detector
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.validation import check_is_fitted
@@ -157,7 +158,8 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
     Examples
     --------
     >>> from sklearn.datasets import load_breast_cancer
-    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.base import is_outlier_detector
+from sklearn.linear_model import LogisticRegression
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn.preprocessing import StandardScaler
     >>> from skunlearn import ShardedUnlearningClassifier
@@ -538,4 +540,6 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         if base.classifier_tags is not None:
             tags.classifier_tags.multi_class = base.classifier_tags.multi_class
             tags.classifier_tags.poor_score = base.classifier_tags.poor_score
+        elif is_outlier_detector(estimator):  # scores of classes do not compare
+            tags.classifier_tags.poor_score = True
         return tags

@@ -61,8 +61,8 @@ def check_for_rows(selection: Any, batch: Batch) -> RepresentativeSelection | No
         return None
     if selection.fraction * batch.size < 1:
         raise ValueError(
-            f"selection of a share of {selection.fraction} picks less than one of "
-            f"{batch.size} rows. Give at least 1 / {batch.size}."
+            f"selection of a share of {selection.fraction} picks less than one row of "
+            f"n_samples={batch.size}. Give at least 1 / {batch.size}."
         )
     compute_features(selection, batch.take(np.arange(min(batch.size, 2))).X)
     return clone(selection)
