@@ -538,7 +538,9 @@ from sklearn.linear_model import LogisticRegression
         tags.input_tags.positive_only = base.input_tags.positive_only
         tags.input_tags.allow_nan = allows_nan(estimator)
         if base.classifier_tags is not None:
-            tags.classifier_tags.multi_class = base.classifier_tags.multi_class
+            by_class = self.partition == "class"
+            can_many = base.classifier_tags.multi_class
+            tags.classifier_tags.multi_class = by_class or can_many
             tags.classifier_tags.poor_score = base.classifier_tags.poor_score
         elif is_outlier_detector(estimator):  # scores of classes do not compare
             tags.classifier_tags.poor_score = True
