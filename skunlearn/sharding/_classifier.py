@@ -158,8 +158,7 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
     Examples
     --------
     >>> from sklearn.datasets import load_breast_cancer
-    >>> from sklearn.base import is_outlier_detector
-from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.linear_model import LogisticRegression
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn.preprocessing import StandardScaler
     >>> from skunlearn import ShardedUnlearningClassifier
