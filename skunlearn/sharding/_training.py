@@ -204,22 +204,27 @@ def _run(
     can_stream = getattr(get_active_backend()[0], "supports_return_generator", False)
     return_as = "generator_unordered" if can_stream else "list"
     workers = Parallel(n_jobs=n_jobs, return_as=return_as)
-    return iter(workers(delayed(train_shard)(recipe, task) for task in tasks))
+    return iter(workers(delayed(_train_in_worker)(recipe, task) for task in tasks))
+
+
+def _train_in_worker(recipe: Recipe, task: Task) -> Trained:
+    """Train where the limit of threads that the caller has set may not hold."""
+    with single_threaded:
+        return train_shard(recipe, task)
 
 
 def train_shard(recipe: Recipe, task: Task) -> Trained:
     """Choose the rows of a task, if there is a choice, and make its steps."""
+    start = time.perf_counter()
+    if recipe.selection is not None:
+        task = task.select(recipe.selection)
+    selection_seconds = time.perf_counter() - start
     states = {}
     state = task.state
-    with single_threaded:
-        start = time.perf_counter()
-        if recipe.selection is not None:
-            task = task.select(recipe.selection)
-        selection_seconds = time.perf_counter() - start
-        for step in task.steps:
-            state = _make_step(recipe, task, step, state)
-            own_arrays(state)
-            states[step.slice] = state
+    for step in task.steps:
+        state = _make_step(recipe, task, step, state)
+        own_arrays(state)
+        states[step.slice] = state
     return Trained(task.shard, states, task.choice, selection_seconds)
 
 
