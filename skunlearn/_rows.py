@@ -13,7 +13,7 @@ from scipy import sparse
 
 from skunlearn._containers import is_frame, join_rows, take_rows, with_own_values
 
-__all__ = ["Batch", "Rows"]
+__all__ = ["Batch", "Erasure", "Rows"]
 
 
 @dataclass(frozen=True)
@@ -118,61 +118,81 @@ class Rows:
             np.concatenate([self.retained, other.retained]),
         )
 
-    def prepare_forget(self, positions: np.ndarray) -> "Rows":
-        """Do all of the forgetting that can fail, and return what to forget in.
+    def prepare_forget(self, positions: np.ndarray) -> tuple["Rows", "Erasure"]:
+        """Do all of the forgetting that can fail; carrying out the rest remains.
 
         A data frame cannot be overwritten in place without changing its dtypes: it is
         copied, with a retained row in the place of every forgotten one. Arrays that a
         file or another process shares with us read-only are copied too.
+
+        Returns
+        -------
+        Rows
+            The rows to keep, which share memory with these.
+        Erasure
+            What makes them forget the rows at the given positions.
         """
-        held = self.held
+        slots = self.slot_of[positions]
+        held, retained = self.held, _make_writable(self.retained)
+        y = _make_writable(held.y)
+        targets = [(retained, positions), (y, slots)]
         if is_frame(held.X):
-            retained = self.retained.copy()
-            retained[positions] = False
-            source = np.arange(self.n_positions)
-            source[self.slot_of[~retained]] = self.slot_of[retained.argmax()]
-            X = with_own_values(take_rows(held.X, source))
+            X = self._replace_rows(positions)
         elif sparse.issparse(held.X):
             is_writable = held.X.data.flags.writeable and held.X.indices.flags.writeable
             X = held.X if is_writable else held.X.copy()
+            stored = _find_stored(X, slots)
+            targets += [(X.data, stored), (X.indices, stored)]
         else:
             X = _make_writable(held.X)
-        weight, proba = held.sample_weight, held.forget_proba
-        weight = None if weight is None else _make_writable(weight)
-        proba = None if proba is None else _make_writable(proba)
-        return replace(
-            self,
-            held=Batch(X, _make_writable(held.y), weight, proba),
-            retained=_make_writable(self.retained),
-        )
-
-    def forget(self, positions: np.ndarray) -> None:
-        """Overwrite the rows at the given positions and mark them as forgotten."""
-        slots = self.slot_of[positions]
-        held, X, y = self.held, self.held.X, self.held.y
-        self.retained[positions] = False
-        if sparse.issparse(X):
-            _scrub_sparse(X, slots)
-        elif not is_frame(X):
-            X[slots] = np.zeros((), X.dtype)
-        y[slots] = np.zeros((), y.dtype)
-        for values in (held.sample_weight, held.forget_proba):
+            targets.append((X, slots))
+        batch = Batch(X, y, held.sample_weight, held.forget_proba)
+        for name in ("sample_weight", "forget_proba"):
+            values = getattr(held, name)
             if values is not None:
-                values[slots] = 0.0
+                values = _make_writable(values)
+                batch = replace(batch, **{name: values})
+                targets.append((values, slots))
+        return replace(self, held=batch, retained=retained), Erasure(tuple(targets))
+
+    def _replace_rows(self, positions: np.ndarray) -> Any:
+        """Return the frame with a retained row in the place of all forgotten ones."""
+        retained = self.retained.copy()
+        retained[positions] = False
+        source = np.arange(self.n_positions)
+        source[self.slot_of[~retained]] = self.slot_of[retained.argmax()]
+        return with_own_values(take_rows(self.held.X, source))
+
+
+@dataclass(frozen=True, eq=False)
+class Erasure:
+    """The overwriting that makes rows forgotten; nothing of any size is needed for it.
+
+    Parameters
+    ----------
+    targets : tuple of (ndarray, ndarray)
+        Arrays, each with the indices at which it is to be overwritten.
+    """
+
+    targets: tuple[tuple[np.ndarray, np.ndarray], ...]
+
+    def carry_out(self) -> None:
+        """Overwrite with zeros; it does no harm to do it again."""
+        for array, indices in self.targets:
+            array[indices] = np.zeros((), array.dtype)
 
 
 def _make_writable(array: np.ndarray) -> np.ndarray:
     return array if array.flags.writeable else array.copy()
 
 
-def _scrub_sparse(X: Any, slots: np.ndarray) -> None:
-    """Overwrite the values and the column indices of some rows of a CSR matrix.
+def _find_stored(X: Any, slots: np.ndarray) -> np.ndarray:
+    """Return where the values and the column indices of some rows of a CSR matrix are.
 
-    How many a row had stays: without a pass over all rows, none can be cut out.
+    They are overwritten, but how many a row had stays: without a pass over all rows,
+    none can be cut out.
     """
     starts = X.indptr[slots].astype(np.int64)
     lengths = X.indptr[slots + 1] - starts
     ends = lengths.cumsum()
-    stored = np.arange(lengths.sum()) + np.repeat(starts - ends + lengths, lengths)
-    X.data[stored] = 0
-    X.indices[stored] = 0
+    return np.arange(lengths.sum()) + np.repeat(starts - ends + lengths, lengths)

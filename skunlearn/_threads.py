@@ -16,20 +16,18 @@ __all__ = ["Turnstile", "single_threaded"]
 
 
 class Turnstile:
-    """A lock that lets one thread change an object at a time; copies get their own."""
+    """A lock that lets one thread change an object at a time; copies get their own.
+
+    It is used as ``with turnstile.lock``: an ``__exit__`` of our own could be
+    interrupted before it lets the next thread pass.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
         """Make a new one of a pickle or a copy: nobody is waiting there."""
         return Turnstile, ()
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._lock.release()
 
 
 class _SingleThreaded:
@@ -63,8 +61,15 @@ class _SingleThreaded:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        with uninterrupted():
-            self._leave()
+        left = False
+        try:
+            with uninterrupted():
+                self._leave()
+                left = True
+        except BaseException:  # Ctrl-C, before it could be held back or after
+            if not left:
+                self._leave()
+            raise
 
     def _enter(self) -> None:
         with self._lock:

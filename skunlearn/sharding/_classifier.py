@@ -354,7 +354,7 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
             return self.fit(
                 X, y, sample_weight, groups=groups, forget_proba=forget_proba
             )
-        with self._state.turnstile, all_or_nothing(self, "partial_fit"):
+        with self._state.turnstile.lock, all_or_nothing(self, "partial_fit"):
             state = self._state
             estimator = self._get_estimator()
             batch = check_batch(self, estimator, X, y, sample_weight, reset=False)
@@ -404,22 +404,22 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         Whatever is raised, the classifier is what it was before the call.
         """
         check_is_fitted(self)
-        with self._state.turnstile:
+        with self._state.turnstile.lock:
             with all_or_nothing(self, "forget") as start:
                 request = self._resolve(X_idx, groups)
                 plan = plan_removal(self._state, request.positions)
                 if not retrain:
                     plan = replace(plan, touched=())
                 state, selection_seconds = self._train(plan, "forget")
-                rows = state.rows.prepare_forget(request.positions)
+                rows, erasure = state.rows.prepare_forget(request.positions)
                 record = plan.make_record(request, start, selection_seconds)
                 state = replace(state, rows=rows).with_record(record)
             with uninterrupted():
                 self._state = state
                 try:
-                    rows.forget(request.positions)
+                    erasure.carry_out()
                 except BaseException:  # raised by somebody's handler of another signal
-                    rows.forget(request.positions)
+                    erasure.carry_out()
                     raise
         return self
 
@@ -433,7 +433,7 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
             The classifier with all shards trained.
         """
         check_is_fitted(self)
-        with self._state.turnstile, all_or_nothing(self, "retrain") as start:
+        with self._state.turnstile.lock, all_or_nothing(self, "retrain") as start:
             plan = plan_retraining(self._state)
             state, selection_seconds = self._train(plan, "retrain")
             record = plan.make_record(Request.nothing(), start, selection_seconds)

@@ -49,15 +49,30 @@ def _sum_over_rows(state: State, index: int, left_out: np.ndarray) -> float:
     places = np.flatnonzero(np.isin(shard.slots, left_out))
     slices = np.searchsorted(shard.bounds, places, side="right") - 1
     np.subtract.at(counts, (slices, find_labels(shard.slots[places])), 1)
-    several = np.where(shard.label_counts > 1, counts, 0).sum(axis=1)
+    is_fragile = _find_fragile(shard)
+    several = np.where(is_fragile, 0, counts).sum(axis=1)
     total = float(several @ _cost_by_slice(shard))
-    is_single = (counts == 1) & (shard.label_counts == 1)
-    for slice_, label in zip(*np.nonzero(is_single), strict=True):
+    for slice_, label in zip(*np.nonzero(is_fragile & (counts > 0)), strict=True):
         slots = shard.slots[shard.bounds[slice_] : shard.bounds[slice_ + 1]]
-        slots = slots[find_labels(slots) == label]
-        smaller = shard.without_rows(slots, slots, find_labels)
-        total += sum(step.n_samples for step in smaller.steps_due)
+        slots = np.setdiff1d(slots[find_labels(slots) == label], left_out)
+        for gone in slots[:, None]:
+            smaller = shard.without_rows(gone, gone, find_labels)
+            total += sum(step.n_samples for step in smaller.steps_due)
     return total
+
+
+def _find_fragile(shard: Shard) -> np.ndarray:
+    """Tell in which slices, for which labels, one row less may change what is done.
+
+    That is where it is the only row of its label or, for a one-class model, where rows
+    are hardly more than it needs.
+    """
+    is_fragile = shard.label_counts == 1
+    if shard.regime.learns == "one_class":
+        n_needed = max(2, shard.regime.n_rows_full)
+        is_small = (np.diff(shard.bounds) <= n_needed) | (shard.bounds[1:] <= n_needed)
+        is_fragile = is_fragile | is_small[:, None]
+    return is_fragile
 
 
 def _sum_over_picks(shard: Shard, choice: Choice, left_out: np.ndarray) -> float:

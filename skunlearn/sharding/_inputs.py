@@ -126,6 +126,8 @@ def _name_form(X: Any) -> str:
     """Tell what kind of container holds rows."""
     if issparse(X):
         return "sparse matrix"
+    if isinstance(X, np.ndarray):
+        return "numpy.ndarray"  # held in a memory map or not
     return f"{type(X).__module__.partition('.')[0]}.{type(X).__name__}"
 
 

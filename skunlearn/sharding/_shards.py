@@ -181,7 +181,8 @@ class Shard:
         label_counts = self.label_counts[filled]
         if self.regime.resume is None:
             bounds, label_counts = bounds[[0, -1]], label_counts.sum(0, keepdims=True)
-        return replace(self, bounds=bounds, label_counts=label_counts)
+        shorter = replace(self, bounds=bounds, label_counts=label_counts)
+        return replace(shorter, pending=_nothing()) if shorter.is_trained else shorter
 
     def continuing(self, old: "Shard | None", positions: np.ndarray) -> "Shard":
         """Return the shard with the checkpoints of an old one that are still true.

@@ -4,12 +4,16 @@ import copy
 import os
 import pickle
 import signal
+import sys
 import threading
+from itertools import count
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
+from sklearn.dummy import DummyClassifier
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 from support import assert_identical, assert_same_classifier, fit_anew, make_data
@@ -162,6 +166,68 @@ def test_other_threads_need_no_such_care():
     assert done == [True]
 
 
+def interrupt_at_call(k, function):
+    """Call a function, with Ctrl-C at the k-th call of ours; tell if it was made."""
+    n_calls = 0
+
+    def watch(frame, event, argument):
+        nonlocal n_calls
+        code = frame.f_code
+        is_ours = f"{os.sep}skunlearn{os.sep}" in code.co_filename
+        # Whose exit leaves the limit behind if it is interrupted at its very start.
+        is_exit = code.co_qualname == "_SingleThreaded.__exit__"
+        if event == "call" and is_ours and not is_exit:
+            n_calls += 1
+            if n_calls == k:
+                signal.raise_signal(signal.SIGINT)
+
+    sys.setprofile(watch)
+    try:
+        function()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sys.setprofile(None)
+    return n_calls >= k
+
+
+def test_an_interrupt_at_any_call():
+    """All or nothing, and the next request is not kept waiting."""
+    fitted = ShardedUnlearningClassifier(n_shards=2, random_state=0).fit(X, Y)
+    expected = {0: fitted.predict_proba(X)}
+    expected[1] = copy.deepcopy(fitted).forget(3).predict_proba(X)
+    for k in count(1):
+        classifier = copy.deepcopy(fitted)
+        made = interrupt_at_call(k, lambda c=classifier: c.forget(3))
+        n_forgotten = len(classifier.forgotten_indices_)
+        np.testing.assert_array_equal(
+            classifier.predict_proba(X), expected[n_forgotten]
+        )
+        assert not classifier._state.turnstile.lock.locked()
+        assert single_threaded._depth == 0
+        if not made:
+            break
+    assert k > 100
+
+
+def test_no_memory_for_the_overwriting(monkeypatch):
+    """What overwriting needs is there before anything is changed."""
+    matrix = sparse.csr_array(X)
+    classifier = ShardedUnlearningClassifier(DummyClassifier(), random_state=0)
+    classifier.fit(matrix, Y)
+    before = snapshot(classifier)
+
+    def fail(*arguments):
+        raise MemoryError("no more")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "repeat", fail)
+        with pytest.raises(MemoryError, match="no more"):
+            classifier.forget([3, 4])
+    assert_identical(snapshot(classifier), before)
+    assert classifier.forget([3, 4]).forgotten_indices_.tolist() == [3, 4]
+
+
 @pytest.mark.parametrize("method", ["_enter", "_leave"])
 def test_an_interrupt_leaves_no_limit_of_threads_behind(method, monkeypatch):
     """Ctrl-C while the limit is set or taken back comes after that."""
@@ -195,6 +261,17 @@ def test_rows_in_read_only_memory(convert):
         mapped.predict_proba(X), classifier.forget([3, 4]).predict_proba(X)
     )
     assert mapped.forgotten_indices_.tolist() == [3, 4]
+
+
+def test_rows_in_a_memory_map(tmp_path):
+    """A classifier that joblib maps forgets and learns as any other."""
+    classifier = ShardedUnlearningClassifier(DecisionTreeClassifier(), random_state=0)
+    classifier.fit(X, Y)
+    joblib.dump(classifier, tmp_path / "classifier.joblib")
+    mapped = joblib.load(tmp_path / "classifier.joblib", mmap_mode="r")
+    for each in (classifier, mapped):
+        each.partial_fit(X[:9], Y[:9]).forget([3, 65])
+    np.testing.assert_array_equal(mapped.predict_proba(X), classifier.predict_proba(X))
 
 
 def test_threads_take_turns():

@@ -119,3 +119,13 @@ def test_what_waits_is_counted_until_nothing_waits():
     classifier.retrain()
     assert classifier.n_pending_ == 0
     assert_same_classifier(classifier, fit_anew(classifier, X, Y), X)
+
+
+def test_nothing_waits_where_nothing_is_to_train():
+    """A last slice that came by partial_fit goes as a whole."""
+    classifier = make_case("bayes", "cumulative", n_shards=1).fit(X[:40], Y[:40])
+    classifier.partial_fit(X[40:], Y[40:]).forget(range(40, 60), retrain=False)
+    assert classifier.n_pending_ == 0
+    assert_same_classifier(
+        classifier, make_case("bayes", "cumulative", n_shards=1).fit(X[:40], Y[:40]), X
+    )

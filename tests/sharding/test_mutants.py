@@ -37,7 +37,7 @@ def drop_rows_without_retraining(monkeypatch):
             for old, new in zip(state.shards, plan.state.shards, strict=True)
         )
         self._state = replace(plan.state, shards=shards)
-        self._state.rows.forget(np.asarray(positions))
+        self._state.rows.prepare_forget(np.asarray(positions))[1].carry_out()
         return self
 
     monkeypatch.setattr(ShardedUnlearningClassifier, "forget", forget)
