@@ -11,7 +11,7 @@ from scipy.special import logsumexp, softmax
 from sklearn.utils.parallel import Parallel, delayed
 
 from skunlearn.sharding._aggregation import ScoreKind, find_score_kind, rank_votes
-from skunlearn.sharding._densities import is_log_density
+from skunlearn.sharding._densities import compute_log_density, is_log_density
 
 __all__ = [
     "answer_committees",
@@ -51,7 +51,9 @@ def score_shards(
 
 
 def _score_class(estimator: Any, X: Any, kind: ClassScoreKind) -> Any:
-    if kind in ("log_density", "score"):
+    if kind == "log_density":
+        return compute_log_density(estimator, X)
+    if kind == "score":
         return estimator.score_samples(X)
     own = np.flatnonzero(estimator.classes_ == 1)
     if kind == "predict_proba":
@@ -77,7 +79,7 @@ def correct_prior(proba: np.ndarray, n_against: int, n_rest: int) -> np.ndarray:
 def answer_committees(
     answers: np.ndarray,
     kind: ClassScoreKind,
-    class_counts: np.ndarray,
+    class_weights: np.ndarray,
     voting: str,
 ) -> tuple[np.ndarray, ScoreKind]:
     """Return a score of each class, the highest being the answer, and its kind.
@@ -88,8 +90,8 @@ def answer_committees(
         Score that each committee gives each class; NaN where it has no constituent.
     kind : {"log_density", "score", "predict_proba", "decision_function", "predict"}
         What the scores are.
-    class_counts : ndarray of shape (n_classes,)
-        Rows of each class, for the prior.
+    class_weights : ndarray of shape (n_classes,)
+        Weight of each class, for the prior.
     voting : {"soft", "hard"}
         Whether committees are averaged or vote.
 
@@ -100,7 +102,7 @@ def answer_committees(
     kind : {"predict_proba", "decision_function", "predict"}
         What they are.
     """
-    log_prior = np.log(class_counts / class_counts.sum())
+    log_prior = np.log(class_weights / class_weights.sum())
     if kind == "log_density":
         answers = answers + log_prior
         with np.errstate(invalid="ignore"):  # where nobody gives a class a chance

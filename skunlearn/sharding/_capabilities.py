@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sklearn.base import is_classifier
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.mixture import BayesianGaussianMixture, GaussianMixture
@@ -99,9 +100,13 @@ def find_obstacle(estimator: Any) -> str | None:
 
 
 def find_rows_needed(estimator: Any) -> int:
-    """Find how many rows a model needs to be as large as it should be."""
+    """Find how many rows a model needs to be as large as it should be.
+
+    One-class models need two, as there is nothing to learn from one row alone.
+    """
     limits = find_row_limits(estimator)
-    return max((estimator.get_params()[name] + n for name, n in limits), default=1)
+    least = 1 if is_classifier(estimator) else 2
+    return max([least, *(estimator.get_params()[name] + n for name, n in limits)])
 
 
 def find_row_limits(estimator: Any) -> tuple[tuple[str, int], ...]:

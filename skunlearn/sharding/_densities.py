@@ -5,8 +5,20 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, clone, is_outlier_detector
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import (
+    MaxAbsScaler,
+    MinMaxScaler,
+    RobustScaler,
+    StandardScaler,
+)
 
-__all__ = ["PointDensity", "is_log_density", "is_one_class", "replace_model"]
+__all__ = [
+    "PointDensity",
+    "compute_log_density",
+    "is_log_density",
+    "is_one_class",
+    "replace_model",
+]
 
 
 def is_one_class(estimator: Any) -> bool:
@@ -22,6 +34,29 @@ def is_log_density(estimator: Any) -> bool:
     if isinstance(estimator, Pipeline):
         return is_log_density(estimator.steps[-1][1])
     return not is_outlier_detector(estimator)
+
+
+def compute_log_density(estimator: Any, X: Any) -> np.ndarray:
+    """Return the logarithm of the density at each row, per unit of the features.
+
+    Scalers inside a pipeline are fitted to one class, so each has units of its own, in
+    which densities of classes would not compare.
+    """
+    return estimator.score_samples(X) + _log_volume(estimator)
+
+
+def _log_volume(estimator: Any) -> float:
+    """Return by how much scikit-learn's scalers expand volume, as a logarithm."""
+    if isinstance(estimator, Pipeline):
+        return sum(_log_volume(step) for _, step in estimator.steps)
+    if isinstance(estimator, MinMaxScaler):  # which multiplies by its scale
+        return float(np.log(estimator.scale_).sum())
+    scale = getattr(estimator, "scale_", None)  # None where it only shifts
+    if scale is None or not isinstance(
+        estimator, (MaxAbsScaler, RobustScaler, StandardScaler)
+    ):
+        return 0.0
+    return -float(np.log(scale).sum())
 
 
 def replace_model(estimator: Any) -> Any:

@@ -124,6 +124,18 @@ class State:
             positions = positions[weight[self.rows.slot_of[positions]] > 0]
         return positions
 
+    def weigh_classes(self) -> np.ndarray:
+        """Return the weight of each class: its retained rows where they have none.
+
+        With weights it takes a pass over all rows, in the order of their positions, so
+        that sums are to the last bit those of a fit on the retained rows.
+        """
+        weight = self.rows.held.sample_weight
+        if weight is None:
+            return self.class_counts
+        slots = self.rows.slot_of[self.find_counting()]
+        return np.bincount(self.find_codes(slots), weight[slots], self.n_classes)
+
     def describe(self, positions: np.ndarray) -> Traits:
         """Return what decides where the rows at the given positions belong."""
         slots = self.rows.slot_of[positions]

@@ -202,4 +202,4 @@ class VotingMixin:
                 scores[i] = correct_prior(scores[i], n_against, n_rest)
         n_classes = len(state.classes)
         committees = scores.reshape(n_classes, -1, X.shape[0]).transpose(1, 2, 0)
-        return answer_committees(committees, kind, state.class_counts, self.voting)
+        return answer_committees(committees, kind, state.weigh_classes(), self.voting)
