@@ -367,7 +367,9 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
 
         Notes
         -----
-        Whatever is raised, the classifier is what it was before the call.
+        Whatever is raised, the classifier is what it was before the call, and a note
+        on the error says so. Only Ctrl-C while references are swapped comes after the
+        swap, without the note: then the rows are forgotten.
         """
         check_is_fitted(self)
         with self._state.turnstile.lock:
