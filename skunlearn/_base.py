@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
+from sklearn.utils.validation import check_is_fitted
 
 from skunlearn._compat import CallbackSupportMixin, _message_with_time
 from skunlearn._records import Request
@@ -39,11 +40,13 @@ class BaseUnlearningClassifier(
     @property
     def forgotten_indices_(self) -> np.ndarray:
         """Positions that were forgotten, ascending."""
+        check_is_fitted(self)
         return np.flatnonzero(~self._rows.retained)
 
     @property
     def retained_indices_(self) -> np.ndarray:
         """Positions that are retained, ascending."""
+        check_is_fitted(self)
         return np.flatnonzero(self._rows.retained)
 
     def __copy__(self) -> "BaseUnlearningClassifier":

@@ -200,13 +200,22 @@ def _name_time(value: Any) -> bytes:
         text = str(value + np.timedelta64(0, "s"))  # in seconds or a finer unit
     elif isinstance(value, datetime):
         if value.utcoffset() is not None:
-            tag, value = "z", value.astimezone(UTC)
+            tag, value = "z", _to_utc(value)
         text = value.replace(tzinfo=None).isoformat()
     else:
         text = f"{value.isoformat()}T00:00:00"
     if "." in text:
         text = text.rstrip("0").removesuffix(".")
     return (tag + text).encode()
+
+
+def _to_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(
+            f"groups has a time that is outside the calendar in UTC: {value}."
+        ) from error
 
 
 def _is_missing(value: Any) -> bool:

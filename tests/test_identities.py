@@ -352,3 +352,11 @@ def test_seeds_differ_by_every_step_of_the_path():
     }
     assert len(seeds) == 2 * 20 * 20 * 5
     assert all(0 <= seed < 2**31 for seed in seeds)
+
+
+def test_times_at_the_end_of_the_calendar():
+    """An instant that UTC has no date for is an error that says so."""
+    zone = dt.timezone(dt.timedelta(hours=1))
+    early = dt.datetime.min.replace(tzinfo=zone)
+    with pytest.raises(ValueError, match="outside the calendar"):
+        hash_groups([early], 1)

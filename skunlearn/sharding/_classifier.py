@@ -348,8 +348,9 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         ValueError
             If the new rows do not go with those before; then nothing has changed.
         """
-        if classes is not None and not np.isin(y, classes).all():
-            raise ValueError("y holds labels that are not among `classes`.")
+        with all_or_nothing(self, "partial_fit"):
+            if classes is not None and not np.isin(y, classes).all():
+                raise ValueError("y holds labels that are not among `classes`.")
         if not self.__sklearn_is_fitted__():
             return self.fit(
                 X, y, sample_weight, groups=groups, forget_proba=forget_proba
@@ -401,7 +402,9 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
 
         Notes
         -----
-        Whatever is raised, the classifier is what it was before the call.
+        Whatever is raised, the classifier is what it was before the call, and a note
+        on the error says so. Only Ctrl-C while references are swapped comes after the
+        swap, without the note: then the rows are forgotten.
         """
         check_is_fitted(self)
         with self._state.turnstile.lock:
@@ -503,6 +506,7 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
     @property
     def classes_(self) -> np.ndarray:
         """Classes of the retained rows, an ndarray of shape (n_classes,)."""
+        check_is_fitted(self)
         return self._state.classes
 
     @property
@@ -512,16 +516,19 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         That is where a shard has no rows or, after a deferred forget, no checkpoint
         that never saw them.
         """
+        check_is_fitted(self)
         return [shard.estimator for shard in self._state.shards]
 
     @property
     def forget_records_(self) -> list[ForgetRecord]:
         """One receipt for each call of `forget` and `retrain`."""
+        check_is_fitted(self)
         return list(self._state.records)
 
     @property
     def n_pending_(self) -> int:
         """Number of forgotten positions whose shards are still to be trained."""
+        check_is_fitted(self)
         return len(self._state.pending)
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -46,7 +46,7 @@ class LogisticStack:
         for estimator in estimators:
             if type(estimator) is not LogisticRegression:
                 return None
-            if len(estimator.classes_) != len(classes):
+            if len(estimator.classes_) != len(classes) or not _is_softmax(estimator):
                 return None
         return cls(
             np.ascontiguousarray(np.vstack([e.coef_ for e in estimators]).T),
@@ -92,6 +92,17 @@ class LogisticStack:
     def n_outputs(self) -> int:
         """Return the number of decision values of each regression."""
         return len(self.intercept) // self.n_estimators
+
+
+def _is_softmax(estimator: LogisticRegression) -> bool:
+    """Tell whether probabilities are those of one model of all classes.
+
+    Before scikit-learn 1.8 there could be one model for each class against the rest, or
+    two outputs for two classes.
+    """
+    if getattr(estimator, "multi_class", "auto") not in ("auto", "deprecated"):
+        return False
+    return estimator.solver != "liblinear" or len(estimator.classes_) == 2
 
 
 def _sigmoid(values: np.ndarray) -> np.ndarray:

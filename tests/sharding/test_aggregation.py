@@ -21,6 +21,7 @@ from sklearn.tree import DecisionTreeClassifier
 from support import BASES, make_data
 
 from skunlearn import ShardedUnlearningClassifier
+from skunlearn.sharding._linear import LogisticStack
 
 X, Y = make_data(200)
 
@@ -234,3 +235,24 @@ def test_a_base_that_can_tell_only_once_fitted():
     assert not hasattr(clone(classifier), "predict_proba")
     constant = fit(base, np.full(200, "ash"))
     assert set(constant.predict(X)) == {"ash"}
+
+
+@pytest.mark.parametrize("multi_class", ["ovr", "multinomial"])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_older_logistic_regressions_are_asked_one_by_one(multi_class, n_classes):
+    """Before scikit-learn 1.8 their probabilities were not always a softmax."""
+    y = Y if n_classes == 3 else Y == "ash"
+    models = fit(LogisticRegression(), y).estimators_
+    classes = np.unique(y)
+    assert LogisticStack.from_estimators(models, X, classes) is not None
+    models[3].multi_class = multi_class
+    assert LogisticStack.from_estimators(models, X, classes) is None
+
+
+def test_classes_against_the_rest_are_asked_one_by_one():
+    """Which liblinear had, of more than two classes."""
+    for y, can_stack in ((Y == "ash", True), (Y, False)):
+        models = fit(LogisticRegression(), y).estimators_
+        models[3].set_params(solver="liblinear")
+        stack = LogisticStack.from_estimators(models, X, np.unique(y))
+        assert (stack is not None) == can_stack

@@ -468,3 +468,22 @@ def test_fewer_rows_than_neighbours(base, name):
     ]
     assert all(n_neighbors == expected for n_neighbors, expected in used)
     assert min(used) < (5, 5)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "classes_",
+        "estimators_",
+        "forget_records_",
+        "forgotten_indices_",
+        "n_pending_",
+        "retained_indices_",
+    ],
+)
+def test_attributes_before_fit(name):
+    """They are not there, and say why."""
+    classifier = ShardedUnlearningClassifier()
+    assert not hasattr(classifier, name)
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        getattr(classifier, name)
