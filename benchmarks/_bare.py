@@ -13,7 +13,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from skunlearn import ShardedUnlearningClassifier
 
-__all__ = ["cut_and_fit", "fit_in_jobs", "prepare_training"]
+__all__ = ["cut_and_fit", "cut_and_fit_rows", "fit_in_jobs", "prepare_training"]
 
 
 def prepare_training(
@@ -54,6 +54,28 @@ def cut_and_fit(classifier: ShardedUnlearningClassifier, index: int) -> Any:
     shard, rows = state.shards[index], state.rows.held
     estimator = type(shard.estimator)(random_state=shard.estimator.random_state)
     return estimator.fit(rows.X.take(shard.slots, axis=0), rows.y.take(shard.slots))
+
+
+def cut_and_fit_rows(
+    classifier: ShardedUnlearningClassifier, index: int
+) -> Callable[[], None]:
+    """Make ready to cut the rows of one shard of a class and to fit a model on them.
+
+    Returns
+    -------
+    callable
+        Cuts and fits, with the labels and the seeds that the shard has.
+    """
+    state = classifier._state
+    shard, rows = state.shards[index], state.rows.held
+    estimator = clone(shard.estimator)
+    y = state.find_labels(index, shard.slots)
+
+    def train() -> None:
+        X = rows.X.take(shard.slots, axis=0)
+        estimator.fit(X) if shard.regime.learns == "one_class" else estimator.fit(X, y)
+
+    return train
 
 
 def fit_in_jobs(classifier: ShardedUnlearningClassifier, n_jobs: int) -> None:
