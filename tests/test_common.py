@@ -3,12 +3,11 @@
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression, SGDClassifier
-from sklearn.mixture import GaussianMixture
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KernelDensity
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC, LinearSVC, OneClassSVM
+from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -35,42 +34,26 @@ INSTANCES = [
     ShardedUnlearningClassifier(
         GaussianNB(), partition="class", n_shards=2, n_slices=2, n_epochs=2
     ),
-    ShardedUnlearningClassifier(
-        GaussianMixture(reg_covar=0.01), partition="class", n_shards=1
-    ),
-    ShardedUnlearningClassifier(
-        GaussianMixture(2, reg_covar=0.01), partition="class", voting="hard", n_shards=2
-    ),
     ShardedUnlearningClassifier(KernelDensity(), partition="class", n_shards=1),
-    ShardedUnlearningClassifier(OneClassSVM(), partition="class", n_shards=1),
+    ShardedUnlearningClassifier(
+        KernelDensity(), partition="class", voting="hard", n_shards=2
+    ),
 ]
 
-WEIGHT_CHECKS = [
-    "check_classifiers_one_label_sample_weights",
-    "check_sample_weight_equivalence_on_dense_data",
-    "check_sample_weights_list",
-    "check_sample_weights_not_an_array",
-    "check_sample_weights_not_overwritten",
-    "check_sample_weights_pandas_series",
-    "check_sample_weights_shape",
-]
+DENSE = (GaussianNB, HistGradientBoostingClassifier, KernelDensity)  # take no others
 
 
 def expected_failures(classifier):
     """Return the checks of weights that cannot hold, with reasons."""
     base = classifier.estimator
-    if isinstance(base, GaussianMixture):
-        return dict.fromkeys(WEIGHT_CHECKS, "mixtures take no weights")
-    if isinstance(base, OneClassSVM):
-        reason = "OneClassSVM fails it by itself"
-    elif classifier.n_shards > 1:
+    if classifier.n_shards > 1:
         reason = "a row's place decides its shard, and repeated rows have other places"
     elif classifier.partition == "class" and not isinstance(base, KernelDensity):
         reason = "a row's place decides the classes it stands against"
     else:
         return {}
     checks = {"check_sample_weight_equivalence_on_dense_data": reason}
-    if not isinstance(base, (GaussianNB, HistGradientBoostingClassifier)):
+    if not isinstance(base, DENSE):
         checks["check_sample_weight_equivalence_on_sparse_data"] = reason
     return checks
 
