@@ -50,10 +50,10 @@ class Newcomers:
     has_groups: bool
 
     @property
-    def counting(self) -> np.ndarray:
-        """Return the indices of the rows that have weight; others say nothing."""
+    def counting(self) -> np.ndarray | slice:
+        """Return which rows have weight; others say nothing."""
         weight = self.batch.sample_weight
-        return np.arange(self.batch.size) if weight is None else np.flatnonzero(weight)
+        return slice(None) if weight is None else np.flatnonzero(weight)
 
     @property
     def classes(self) -> np.ndarray:
@@ -72,9 +72,10 @@ class Newcomers:
 
     def sort(self, places: Places) -> Rows:
         """Return the rows in the order of their places, those without any last."""
-        counting = self.counting
-        silent = np.setdiff1d(np.arange(self.batch.size), counting, assume_unique=True)
-        order = np.concatenate([counting[places.order], silent])
+        order, weight = places.order, self.batch.sample_weight
+        if weight is not None:
+            counting, silent = np.flatnonzero(weight), np.flatnonzero(weight == 0)
+            order = np.concatenate([counting[order], silent])
         return Rows.in_order(self.batch, order)
 
 

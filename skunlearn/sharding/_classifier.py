@@ -9,7 +9,6 @@ import numpy as np
 from sklearn.base import is_outlier_detector
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils import check_random_state, get_tags
-from sklearn.utils.validation import check_is_fitted
 
 from skunlearn._base import BaseUnlearningClassifier, all_or_nothing
 from skunlearn._compat import (
@@ -406,7 +405,7 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         on the error says so. Only Ctrl-C while references are swapped comes after the
         swap, without the note: then the rows are forgotten.
         """
-        check_is_fitted(self)
+        self._check_is_fitted()
         with self._state.turnstile.lock:
             with all_or_nothing(self, "forget") as start:
                 request = self._resolve(X_idx, groups)
@@ -435,7 +434,7 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         ShardedUnlearningClassifier
             The classifier with all shards trained.
         """
-        check_is_fitted(self)
+        self._check_is_fitted()
         with self._state.turnstile.lock, all_or_nothing(self, "retrain") as start:
             plan = plan_retraining(self._state)
             state, selection_seconds = self._train(plan, "retrain")
@@ -458,7 +457,7 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         ForgetRecord
             The record that `forget` would make; its `seconds` are those of planning.
         """
-        check_is_fitted(self)
+        self._check_is_fitted()
         start = time.perf_counter()
         request = self._resolve(X_idx, groups)
         return plan_removal(self._state, request.positions).make_record(request, start)
@@ -506,7 +505,7 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
     @property
     def classes_(self) -> np.ndarray:
         """Classes of the retained rows, an ndarray of shape (n_classes,)."""
-        check_is_fitted(self)
+        self._check_is_fitted()
         return self._state.classes
 
     @property
@@ -516,19 +515,19 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         That is where a shard has no rows or, after a deferred forget, no checkpoint
         that never saw them.
         """
-        check_is_fitted(self)
+        self._check_is_fitted()
         return [shard.estimator for shard in self._state.shards]
 
     @property
     def forget_records_(self) -> list[ForgetRecord]:
         """One receipt for each call of `forget` and `retrain`."""
-        check_is_fitted(self)
+        self._check_is_fitted()
         return list(self._state.records)
 
     @property
     def n_pending_(self) -> int:
         """Number of forgotten positions whose shards are still to be trained."""
-        check_is_fitted(self)
+        self._check_is_fitted()
         return len(self._state.pending)
 
     def __sklearn_is_fitted__(self) -> bool:
