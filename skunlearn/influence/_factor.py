@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-__all__ = ["Factor", "factorise"]
+__all__ = ["JITTERS", "Factor", "factorise", "factorise_somehow"]
+
+JITTERS = (0.0, 1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-2, 1.0)
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,35 @@ def factorise(
     if np.diag(triangle).min(initial=1) ** 2 < n * np.finfo(float).eps:
         raise np.linalg.LinAlgError(_explain())
     return Factor(triangle, roots, null_space)
+
+
+def factorise_somehow(
+    hessian: np.ndarray,
+    null_space: np.ndarray,
+    damping: float = 0.0,
+    least_jitter: float = 0.0,
+) -> tuple[Factor, float]:
+    """Factorise a Hessian with as little added to its diagonal as is needed.
+
+    Returns
+    -------
+    factor : Factor
+        The factor.
+    jitter : float
+        What was added to the diagonal, in units of the diagonal.
+    """
+    failure = None
+    for jitter in JITTERS:
+        if jitter < least_jitter:
+            continue
+        try:
+            factor = factorise(hessian, null_space, damping=damping, jitter=jitter)
+        except np.linalg.LinAlgError as error:
+            failure = error
+        else:
+            return factor, jitter
+    assert failure is not None
+    raise failure
 
 
 def _explain() -> str:

@@ -7,7 +7,7 @@ margins; what rows and weights make of them is the objective's.
 from typing import Protocol
 
 import numpy as np
-from scipy.special import expit, log_expit, logsumexp
+from scipy.special import expit, log_expit
 
 __all__ = [
     "LogLoss",
@@ -158,7 +158,8 @@ class Softmax:
         """Return the loss in the column of the row's class, and 0 elsewhere."""
         own = np.arange(len(codes)), codes
         values = np.zeros_like(Z)
-        values[own] = logsumexp(Z, axis=1) - Z[own]
+        Z = Z - Z.max(axis=1, keepdims=True)
+        values[own] = np.log(np.exp(Z).sum(axis=1)) - Z[own]
         return values
 
     def slopes(self, Z: np.ndarray, codes: np.ndarray) -> np.ndarray:

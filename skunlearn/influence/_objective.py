@@ -36,7 +36,7 @@ class Objective(ABC):
     X : {ndarray, CSR} of shape (n_rows, n_features), dtype float64
         The rows. They are referred to, never copied, so that rows overwritten outside
         are overwritten here too.
-    codes : ndarray of shape (n_rows,), dtype integer
+    codes : ndarray of shape (n_rows,), dtype int
         Where the label of each row is in ``estimator.classes_``.
     sample_weight : ndarray of shape (n_rows,), default=None
         Weights given to ``fit``. They are part of the loss of a row, and other than the
@@ -172,13 +172,18 @@ class Objective(ABC):
     def gradient(self, theta: np.ndarray, w: np.ndarray) -> np.ndarray:
         """Return the gradient of J, shape (n_params,)."""
         totals = self.totals(w)
-        sums = self.stratum_gradients(theta, w)
-        return (self.scales(totals) * sums).sum(0) + self.penalty(totals) * theta
+        return self.join_gradients(self.stratum_gradients(theta, w), totals, theta)
 
     def hessian(self, theta: np.ndarray, w: np.ndarray) -> np.ndarray:
         """Return the Hessian of J, shape (n_params, n_params)."""
         totals = self.totals(w)
         return self.join_hessians(self.stratum_hessians(theta, w), totals)
+
+    def join_gradients(
+        self, sums: np.ndarray, totals: np.ndarray, theta: np.ndarray
+    ) -> np.ndarray:
+        """Return the gradient of J from its sums over strata and the totals."""
+        return (self.scales(totals) * sums).sum(axis=0) + self.penalty(totals) * theta
 
     def join_hessians(self, sums: np.ndarray, totals: np.ndarray) -> np.ndarray:
         """Return the Hessian of J from its sums over strata and the totals."""

@@ -1,25 +1,24 @@
 """The way to the optimum: damped Newton steps with a line search."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from skunlearn.influence._conjugate import conjugate_gradients
-from skunlearn.influence._factor import Factor, factorise
 from skunlearn.influence._objective import Objective
+from skunlearn.influence._steps import (
+    Direction,
+    evaluate,
+    is_rounding,
+    propose,
+    search_line,
+)
 
-__all__ = ["Polished", "factorise_somehow", "polish"]
+__all__ = ["Polished", "polish"]
 
 _Status = Literal["converged", "stalled", "max_steps"]
 
-_JITTERS = (0.0, 1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-2, 1.0)
-_CG_TOL = 1e-3  # a step then makes the gradient a thousand times smaller
 _SHORT = 1e-2  # step, as a share of the parameters' norm
-_LONG = 1e2
-_SLACK = 1e-13  # share of a value that rounding may have made
-_HALVINGS = 40
 
 
 @dataclass(frozen=True)
@@ -55,25 +54,6 @@ class Polished:
     step_norm: float = 0.0
     jitter: float = 0.0
     relative_residual: float = 0.0
-
-
-@dataclass(frozen=True)
-class _Point:
-    theta: np.ndarray
-    value: float
-    gradient: np.ndarray
-    norm: float
-
-
-@dataclass(frozen=True)
-class _Direction:
-    step: np.ndarray
-    jitter: float = 0.0
-    residual: float = 0.0
-
-    @property
-    def norm(self) -> float:
-        return float(np.linalg.norm(self.step))
 
 
 def polish(
@@ -113,10 +93,14 @@ def polish(
     -------
     Polished
         The parameters and how good they are. Whether to warn is left to the caller.
-    """
 
-    point = _evaluate(objective, theta, w)
-    directions: list[_Direction] = []
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If the Hessian is not finite.
+    """
+    point = evaluate(objective, theta, w)
+    directions: list[Direction] = []
 
     def finish(status: _Status) -> Polished:
         return Polished(
@@ -133,7 +117,7 @@ def polish(
     while True:
         if point.norm <= tol and is_near:
             return finish("converged")
-        proposals = _propose(objective, point, w, solver, damping, max_iter)
+        proposals = propose(objective, point, w, solver, damping, max_iter)
         directions.append(next(proposals))
         length = directions[-1].norm / max(1.0, float(np.linalg.norm(point.theta)))
         is_near = objective.is_quadratic or length < _SHORT
@@ -141,119 +125,13 @@ def polish(
             return finish("converged")
         if n_steps == max_steps:
             return finish("max_steps")
-        following = _search_line(objective, point, directions[-1].step, w)
-        while following is None and not _is_rounding(point, directions[-1].step):
+        following = search_line(objective, point, directions[-1].step, w)
+        while following is None and not is_rounding(point, directions[-1].step):
             direction = next(proposals, None)
             if direction is None:
                 break
             directions.append(direction)
-            following = _search_line(objective, point, direction.step, w)
+            following = search_line(objective, point, direction.step, w)
         if following is None:
             return finish("stalled")
         point, n_steps = following, n_steps + 1
-
-
-def factorise_somehow(
-    hessian: np.ndarray,
-    null_space: np.ndarray,
-    damping: float = 0.0,
-    least_jitter: float = 0.0,
-) -> tuple[Factor, float]:
-    """Factorise a Hessian with as little added to its diagonal as is needed.
-
-    Returns
-    -------
-    factor : Factor
-        The factor.
-    jitter : float
-        What was added to the diagonal, in units of the diagonal.
-    """
-    failure = None
-    for jitter in _JITTERS:
-        if jitter < least_jitter:
-            continue
-        try:
-            factor = factorise(hessian, null_space, damping=damping, jitter=jitter)
-        except np.linalg.LinAlgError as error:
-            failure = error
-        else:
-            return factor, jitter
-    assert failure is not None
-    raise failure
-
-
-def _propose(
-    objective: Objective,
-    point: _Point,
-    w: np.ndarray,
-    solver: str,
-    damping: float,
-    max_iter: int,
-) -> Iterator[_Direction]:
-    """Yield directions downhill: Newton's, and ever more cautious ones."""
-    if solver == "cg":
-        yield from _propose_with_products(objective, point, w, damping, max_iter)
-        return
-    hessian, null_space = objective.hessian(point.theta, w), objective.null_space
-    for least in _JITTERS:
-        factor, jitter = factorise_somehow(hessian, null_space, damping, least)
-        step = _shorten(-factor.solve(point.gradient), point.theta)
-        yield _Direction(step, jitter=jitter)
-
-
-def _propose_with_products(
-    objective: Objective, point: _Point, w: np.ndarray, damping: float, max_iter: int
-) -> Iterator[_Direction]:
-    product = objective.product(point.theta, w)
-    diagonal = objective.diagonal(point.theta, w)
-    for jitter in _JITTERS:
-        solution = conjugate_gradients(
-            product,
-            -point.gradient,
-            diagonal=diagonal,
-            null_space=objective.null_space,
-            damping=damping + jitter * diagonal.max(),
-            tol=_CG_TOL,
-            max_iter=max_iter,
-        )
-        step = solution.x
-        if not step.any():  # no curvature to go by
-            step = -point.gradient / np.where(diagonal > 0, diagonal, 1.0)
-        step = _shorten(step, point.theta)
-        yield _Direction(step, jitter, solution.relative_residual)
-
-
-def _shorten(step: np.ndarray, theta: np.ndarray) -> np.ndarray:
-    """Shorten a step that has hardly any curvature to go by."""
-    longest = _LONG * max(1.0, float(np.linalg.norm(theta)))
-    return step * (longest / max(float(np.linalg.norm(step)), longest))
-
-
-def _is_rounding(point: _Point, step: np.ndarray) -> bool:
-    """Tell whether a step would gain less than the value is known to."""
-    return abs(point.gradient @ step) <= _SLACK * abs(point.value)
-
-
-def _evaluate(objective: Objective, theta: np.ndarray, w: np.ndarray) -> _Point:
-    gradient = objective.gradient(theta, w)
-    value = objective.value(theta, w)
-    return _Point(theta, value, gradient, float(np.linalg.norm(gradient)))
-
-
-def _search_line(
-    objective: Objective, point: _Point, step: np.ndarray, w: np.ndarray
-) -> _Point | None:
-    """Return the first point that is better, halving the step; None if none is.
-
-    Near the optimum values differ by less than rounding: there the gradient decides.
-    """
-    slope = point.gradient @ step
-    for halvings in range(1 if _is_rounding(point, step) else _HALVINGS):
-        share = 0.5**halvings
-        trial = _evaluate(objective, point.theta + share * step, w)
-        gain, slack = point.value - trial.value, _SLACK * abs(point.value)
-        if gain > slack and gain >= -1e-4 * share * slope:
-            return trial
-        if abs(gain) <= slack and trial.norm <= 0.9 * point.norm:
-            return trial
-    return None

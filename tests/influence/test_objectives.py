@@ -90,8 +90,7 @@ def test_removal_is_a_downdate(problem, n_removed):
 
     gradients = objective.stratum_gradients(theta, w)
     gradients -= objective.stratum_gradients(theta, w, rows)
-    gradient = (objective.scales(totals) * gradients).sum(0)
-    gradient += objective.penalty(totals) * theta
+    gradient = objective.join_gradients(gradients, totals, theta)
     assert_near(gradient, objective.gradient(theta, rest), 1e-11)
 
 

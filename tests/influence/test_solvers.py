@@ -17,8 +17,8 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 
 from skunlearn.influence._conjugate import conjugate_gradients
-from skunlearn.influence._factor import factorise
-from skunlearn.influence._solvers import factorise_somehow, polish
+from skunlearn.influence._factor import factorise, factorise_somehow
+from skunlearn.influence._solvers import polish
 
 
 def make_hessian(n, seed=0, scale=1.0):
