@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-__all__ = ["JITTERS", "Factor", "factorise", "factorise_somehow"]
+__all__ = ["Factor", "factorise", "factorise_somehow"]
 
-JITTERS = (0.0, 1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-2, 1.0)
+_JITTERS = (0.0, 1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-2, 1.0)
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,7 @@ def factorise(
 
 
 def factorise_somehow(
-    hessian: np.ndarray,
-    null_space: np.ndarray,
-    damping: float = 0.0,
-    least_jitter: float = 0.0,
+    hessian: np.ndarray, null_space: np.ndarray, damping: float = 0.0
 ) -> tuple[Factor, float]:
     """Factorise a Hessian with as little added to its diagonal as is needed.
 
@@ -99,19 +96,21 @@ def factorise_somehow(
         The factor.
     jitter : float
         What was added to the diagonal, in units of the diagonal.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If nothing helps: the Hessian is not finite, or far from semidefinite.
     """
-    failure = None
-    for jitter in JITTERS:
-        if jitter < least_jitter:
-            continue
+    for jitter in _JITTERS:
         try:
             factor = factorise(hessian, null_space, damping=damping, jitter=jitter)
-        except np.linalg.LinAlgError as error:
-            failure = error
+        except np.linalg.LinAlgError:
+            if jitter == _JITTERS[-1]:
+                raise
         else:
-            return factor, jitter
-    assert failure is not None
-    raise failure
+            break
+    return factor, jitter
 
 
 def _explain() -> str:

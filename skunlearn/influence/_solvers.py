@@ -6,13 +6,7 @@ from typing import Literal
 import numpy as np
 
 from skunlearn.influence._objective import Objective
-from skunlearn.influence._steps import (
-    Direction,
-    evaluate,
-    is_rounding,
-    propose,
-    search_line,
-)
+from skunlearn.influence._steps import Direction, evaluate, propose, search_line
 
 __all__ = ["Polished", "polish"]
 
@@ -117,8 +111,7 @@ def polish(
     while True:
         if point.norm <= tol and is_near:
             return finish("converged")
-        proposals = propose(objective, point, w, solver, damping, max_iter)
-        directions.append(next(proposals))
+        directions.append(propose(objective, point, w, solver, damping, max_iter))
         length = directions[-1].norm / max(1.0, float(np.linalg.norm(point.theta)))
         is_near = objective.is_quadratic or length < _SHORT
         if point.norm <= tol and is_near:
@@ -126,12 +119,6 @@ def polish(
         if n_steps == max_steps:
             return finish("max_steps")
         following = search_line(objective, point, directions[-1].step, w)
-        while following is None and not is_rounding(point, directions[-1].step):
-            direction = next(proposals, None)
-            if direction is None:
-                break
-            directions.append(direction)
-            following = search_line(objective, point, direction.step, w)
         if following is None:
             return finish("stalled")
         point, n_steps = following, n_steps + 1

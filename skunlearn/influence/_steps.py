@@ -1,15 +1,14 @@
 """One step towards the optimum: directions downhill, and how far to go in them."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from skunlearn.influence._conjugate import conjugate_gradients
-from skunlearn.influence._factor import JITTERS, factorise_somehow
+from skunlearn.influence._factor import factorise_somehow
 from skunlearn.influence._objective import Objective
 
-__all__ = ["Direction", "Point", "evaluate", "is_rounding", "propose", "search_line"]
+__all__ = ["Direction", "Point", "evaluate", "propose", "search_line"]
 
 _CG_TOL = 1e-3  # a step then makes the gradient a thousand times smaller
 _LONG = 1e2  # step, as a share of the parameters' norm
@@ -48,38 +47,28 @@ def propose(
     solver: str,
     damping: float,
     max_iter: int,
-) -> Iterator[Direction]:
-    """Yield directions downhill: Newton's, and ever more cautious ones."""
-    if solver == "cg":
-        yield from _propose_with_products(objective, point, w, damping, max_iter)
-        return
-    hessian, null_space = objective.hessian(point.theta, w), objective.null_space
-    for least in JITTERS:
-        factor, jitter = factorise_somehow(hessian, null_space, damping, least)
-        step = _shorten(-factor.solve(point.gradient), point.theta)
-        yield Direction(step, jitter=jitter)
-
-
-def _propose_with_products(
-    objective: Objective, point: Point, w: np.ndarray, damping: float, max_iter: int
-) -> Iterator[Direction]:
-    product = objective.product(point.theta, w)
+) -> Direction:
+    """Return a direction downhill: Newton's, or near it where that is not defined."""
+    null_space = objective.null_space
+    if solver == "cholesky":
+        hessian = objective.hessian(point.theta, w)
+        factor, jitter = factorise_somehow(hessian, null_space, damping)
+        step = -factor.solve(point.gradient)
+        return Direction(_shorten(step, point.theta), jitter=jitter)
     diagonal = objective.diagonal(point.theta, w)
-    for jitter in JITTERS:
-        solution = conjugate_gradients(
-            product,
-            -point.gradient,
-            diagonal=diagonal,
-            null_space=objective.null_space,
-            damping=damping + jitter * diagonal.max(),
-            tol=_CG_TOL,
-            max_iter=max_iter,
-        )
-        step = solution.x
-        if not step.any():  # no curvature to go by
-            step = -point.gradient / np.where(diagonal > 0, diagonal, 1.0)
-        step = _shorten(step, point.theta)
-        yield Direction(step, jitter, solution.relative_residual)
+    solution = conjugate_gradients(
+        objective.product(point.theta, w),
+        -point.gradient,
+        diagonal=diagonal,
+        null_space=null_space,
+        damping=damping,
+        tol=_CG_TOL,
+        max_iter=max_iter,
+    )
+    step = solution.x
+    if not step.any():  # no curvature to go by
+        step = -point.gradient / np.where(diagonal > 0, diagonal, 1.0)
+    return Direction(_shorten(step, point.theta), residual=solution.relative_residual)
 
 
 def _shorten(step: np.ndarray, theta: np.ndarray) -> np.ndarray:
@@ -88,7 +77,7 @@ def _shorten(step: np.ndarray, theta: np.ndarray) -> np.ndarray:
     return step * (longest / max(float(np.linalg.norm(step)), longest))
 
 
-def is_rounding(point: Point, step: np.ndarray) -> bool:
+def _is_rounding(point: Point, step: np.ndarray) -> bool:
     """Tell whether a step would gain less than the value is known to."""
     return abs(point.gradient @ step) <= _SLACK * abs(point.value)
 
@@ -108,7 +97,7 @@ def search_line(
     Near the optimum values differ by less than rounding: there the gradient decides.
     """
     slope = point.gradient @ step
-    for halvings in range(1 if is_rounding(point, step) else _HALVINGS):
+    for halvings in range(1 if _is_rounding(point, step) else _HALVINGS):
         share = 0.5**halvings
         trial = evaluate(objective, point.theta + share * step, w)
         gain, slack = point.value - trial.value, _SLACK * abs(point.value)

@@ -14,7 +14,7 @@ from influence_support import (
 )
 from scipy import sparse
 from sklearn.base import clone
-from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier
 
 from skunlearn.influence._conjugate import conjugate_gradients
 from skunlearn.influence._factor import factorise, factorise_somehow
@@ -220,6 +220,30 @@ def test_wide_rows():
     assert polished.relative_residual <= 1e-3
     tight = LogisticRegression(tol=1e-10, max_iter=10000).fit(X, codes)
     assert np.linalg.norm(polished.theta - objective.read(tight)) < 1e-5
+
+
+@pytest.mark.parametrize("solver", ["cholesky", "cg"])
+def test_rounding_is_told_from_failure(solver):
+    """Where more is asked for than numbers can give, what is left is short."""
+    X, codes = make_rows(100, 3, 3)
+    objective = make_objective(LogisticRegression().fit(X, codes), X, codes)
+    polished = polish(objective, np.zeros(12), np.ones(100), solver=solver, tol=0)
+    assert polished.status == "stalled"
+    assert polished.gradient_norm < 1e-12
+    assert polished.step_norm < 1e-12
+
+
+@pytest.mark.parametrize("solver", ["cholesky", "cg"])
+def test_steps_without_curvature_go_downhill(solver):
+    """All rows lie where modified Huber is straight, and nothing is penalised."""
+    X, codes = np.array([[1.0], [2.0], [-1.0]]), np.array([1, 1, 0])
+    estimator = SGDClassifier("modified_huber", penalty=None).fit(X, codes)
+    objective = make_objective(estimator, X, codes)
+    start = np.array([-9.0, 0.0])
+    polished = polish(objective, start, np.ones(3), solver=solver)
+    assert objective.value(start, np.ones(3)) > 100
+    assert objective.value(polished.theta, np.ones(3)) == 0
+    assert polished.status == "converged"
 
 
 def test_too_few_steps_are_told():
