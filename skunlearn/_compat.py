@@ -4,6 +4,7 @@ Everything here is either private in scikit-learn (and could move) or newer than
 oldest version that skunlearn supports.
 """
 
+import inspect
 from typing import Any
 
 from sklearn.base import _fit_context
@@ -16,6 +17,7 @@ from sklearn.utils._param_validation import (
     validate_parameter_constraints,
 )
 from sklearn.utils._user_interface import _message_with_time
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import _check_sample_weight
 
 try:
@@ -31,7 +33,12 @@ except ImportError:  # scikit-learn < 1.9
         return method
 
 
+# Whether class_weight="balanced" weighs classes by sample weights (1.7 on), not rows.
+_parameters = inspect.signature(compute_class_weight).parameters
+BALANCED_COUNTS_WEIGHTS = "sample_weight" in _parameters
+
 __all__ = [
+    "BALANCED_COUNTS_WEIGHTS",
     "HAS_CALLBACKS",
     "BaseSearchCV",
     "CallbackSupportMixin",

@@ -1,0 +1,137 @@
+"""Sums over all rows of a linear classifier's objective, block by block."""
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy import sparse
+
+from skunlearn.influence._linear_rows import LinearRows, Weigh
+from skunlearn.influence._matrices import (
+    compute_grams,
+    iterate_blocks,
+    multiply,
+    multiply_back,
+)
+
+__all__ = ["LinearObjective"]
+
+
+class LinearObjective(LinearRows):
+    """The objective of a linear classifier; a subclass says in what form."""
+
+    def value(self, theta: np.ndarray, w: np.ndarray) -> float:
+        """Return J(theta; w)."""
+        totals, loss = self.totals(w), self.form.loss
+        weigh = self._weigh(w, totals)
+        value = self.penalty(totals) @ theta**2 / 2
+        for block, X in iterate_blocks(self.X, None):
+            Z = multiply(X, self._unravel(theta))
+            value += (weigh(block) * loss.values(Z, self.codes[block])).sum()
+        return float(value)
+
+    def gradient(self, theta: np.ndarray, w: np.ndarray) -> np.ndarray:
+        """Return the gradient of J, shape (n_params,)."""
+        totals = self.totals(w)
+        sums = self._sum_gradients(theta, self._weigh(w, totals), None)
+        return sums + self.penalty(totals) * theta
+
+    def stratum_gradients(
+        self, theta: np.ndarray, w: np.ndarray, rows: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return the sums of w_i grad l_i over each stratum, unscaled."""
+        parts = self._split(rows)
+        return np.array([self._sum_gradients(theta, self._weigh(w), p) for p in parts])
+
+    def _sum_gradients(
+        self, theta: np.ndarray, weigh: Weigh, rows: np.ndarray | None
+    ) -> np.ndarray:
+        W = self._unravel(theta)
+        G = np.zeros_like(W)
+        for block, X in iterate_blocks(self.X, rows):
+            R = self.form.loss.slopes(multiply(X, W), self.codes[block])
+            G += multiply_back(X, weigh(block) * R, self.intercept)
+        return G.ravel()
+
+    def hessian(self, theta: np.ndarray, w: np.ndarray) -> np.ndarray:
+        """Return the Hessian of J, shape (n_params, n_params)."""
+        totals = self.totals(w)
+        hessian = self._sum_hessians(theta, self._weigh(w, totals), None)
+        hessian[np.diag_indices(self.n_params)] += self.penalty(totals)
+        return hessian
+
+    def stratum_hessians(
+        self, theta: np.ndarray, w: np.ndarray, rows: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return the sums of the rows' Hessians over each stratum, unscaled."""
+        parts = self._split(rows)
+        return np.array([self._sum_hessians(theta, self._weigh(w), p) for p in parts])
+
+    def _sum_hessians(
+        self, theta: np.ndarray, weigh: Weigh, rows: np.ndarray | None
+    ) -> np.ndarray:
+        W, loss, n = self._unravel(theta), self.form.loss, self.n_columns
+        grams = np.zeros((len(loss.pairs(self.n_outputs)), n, n))
+        first = [a for a, _ in loss.pairs(self.n_outputs)]
+        for block, X in iterate_blocks(self.X, rows):
+            C = loss.curvatures(multiply(X, W), self.codes[block])
+            A = weigh(block)
+            A = A if A.shape[1] == 1 else A[:, first]
+            grams += compute_grams(X, A * loss.pair_weights(C), self.intercept)
+        blocks = np.zeros((self.n_outputs, n, self.n_outputs, n))
+        loss.fill(blocks, grams)
+        return blocks.reshape(self.n_params, self.n_params)
+
+    def diagonal(self, theta: np.ndarray, w: np.ndarray) -> np.ndarray:
+        """Return the diagonal of the Hessian, shape (n_params,)."""
+        totals, W, loss = self.totals(w), self._unravel(theta), self.form.loss
+        weigh, D = self._weigh(w, totals), np.zeros_like(W)
+        for block, X in iterate_blocks(self.X, None):
+            C = loss.curvatures(multiply(X, W), self.codes[block])
+            squares = X.multiply(X).tocsr() if sparse.issparse(X) else X * X
+            D += multiply_back(squares, weigh(block) * loss.diagonal(C), self.intercept)
+        return D.ravel() + self.penalty(totals)
+
+    def product(
+        self, theta: np.ndarray, w: np.ndarray
+    ) -> Callable[[np.ndarray], np.ndarray]:
+        """Return the function v -> H v; it keeps n_outputs values for every row."""
+        totals, loss = self.totals(w), self.form.loss
+        weigh, penalty = self._weigh(w, totals), self.penalty(totals)
+        C = np.empty((self.n_rows, self.n_outputs))
+        for block, X in iterate_blocks(self.X, None):
+            Z = multiply(X, self._unravel(theta))
+            C[block] = loss.curvatures(Z, self.codes[block])
+
+        def multiply_hessian(v: np.ndarray) -> np.ndarray:
+            V = self._unravel(v)
+            G = np.zeros_like(V)
+            for block, X in iterate_blocks(self.X, None):
+                R = weigh(block) * loss.bend(C[block], multiply(X, V))
+                G += multiply_back(X, R, self.intercept)
+            return G.ravel() + penalty * v
+
+        return multiply_hessian
+
+    def scores(self, theta: np.ndarray, w: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """Return d(gradient . v) / dw_i for all rows, shape (n_rows,), in one pass.
+
+        A row's weight changes its own gradient, the scales of balanced classes, and a
+        penalty that grows with the number of rows.
+        """
+        totals, W, V = self.totals(w), self._unravel(theta), self._unravel(v)
+        plain, weigh = self._weigh(None), self._weigh(None, totals)
+        scores = np.empty(self.n_rows)
+        sums = np.zeros_like(self.class_scales.counts_in, dtype=float)
+        for block, X in iterate_blocks(self.X, None):
+            codes = self.codes[block]
+            S = self.form.loss.slopes(multiply(X, W), codes) * multiply(X, V)
+            scores[block] = (weigh(block) * S).sum(axis=1)
+            if self.class_scales.is_balanced:
+                np.add.at(sums, codes, w[block, None] * plain(block) * S)
+        if self.form.penalty_per_row:
+            scores += (self._unit_penalty() * theta) @ v
+        if self.class_scales.is_balanced:
+            slopes = self.class_scales.differentiate(totals[1:], sums)[self.codes]
+            is_weighted = self.form.balance_weighted and self.sample_weight is not None
+            scores += slopes * self.sample_weight if is_weighted else slopes
+        return scores

@@ -1,0 +1,73 @@
+"""Products with rows that have a 1 appended for the intercept, dense or CSR.
+
+The 1 is never stored with the rows. What goes over all rows does so in blocks that stay
+in the processor's cache.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+__all__ = ["add_ones", "compute_grams", "iterate_blocks", "multiply", "multiply_back"]
+
+_DENSE_VALUES = 2**17  # values in a block of dense rows
+_SPARSE_ROWS = 2**15
+_DENSE_SHARE = 0.1  # of stored values, above which a sparse block is made dense
+
+
+def iterate_blocks(X: Any, rows: np.ndarray | None) -> Iterator[tuple[Any, Any]]:
+    """Yield an index and the rows there, for all rows or some.
+
+    The index is a slice where all rows are asked for, so that dense blocks are views.
+    """
+    size = max(64, _DENSE_VALUES // max(X.shape[1], 1))
+    size = _SPARSE_ROWS if sparse.issparse(X) else size
+    n_rows = X.shape[0] if rows is None else len(rows)
+    for start in range(0, n_rows, size):
+        block: Any = slice(start, min(start + size, n_rows))
+        block = block if rows is None else rows[block]
+        yield block, X[block]
+
+
+def add_ones(X: Any, intercept: bool) -> np.ndarray:
+    """Return rows as a dense array, with the column of ones."""
+    X = X.toarray() if sparse.issparse(X) else X
+    return np.column_stack([X, np.ones(X.shape[0])]) if intercept else X
+
+
+def multiply(X: Any, W: np.ndarray) -> np.ndarray:
+    """Return X W.T; W may have one more column, for the intercept."""
+    n_features = X.shape[1]
+    Z = X @ W[:, :n_features].T
+    if W.shape[1] > n_features:
+        Z += W[:, n_features]
+    return Z
+
+
+def multiply_back(X: Any, R: np.ndarray, intercept: bool) -> np.ndarray:
+    """Return R.T X, shape (n_outputs, n_columns)."""
+    G = (X.T @ R).T
+    return np.column_stack([G, R.sum(axis=0)]) if intercept else G
+
+
+def compute_grams(X: Any, Q: np.ndarray, intercept: bool) -> np.ndarray:
+    """Return X.T diag(q) X for every column q >= 0 of Q."""
+    if sparse.issparse(X) and X.nnz < _DENSE_SHARE * X.shape[0] * X.shape[1]:
+        return np.array([_compute_sparse_gram(X, q, intercept) for q in Q.T])
+    X = add_ones(X, intercept)
+    grams = np.empty((Q.shape[1], X.shape[1], X.shape[1]))
+    for gram, roots in zip(grams, np.sqrt(Q.T), strict=True):
+        rooted = X * roots[:, None]
+        np.matmul(rooted.T, rooted, out=gram)
+    return grams
+
+
+def _compute_sparse_gram(X: Any, q: np.ndarray, intercept: bool) -> np.ndarray:
+    weighted = X.multiply(q[:, None]).tocsr()
+    gram = (X.T @ weighted).toarray()
+    if not intercept:
+        return gram
+    sums = np.asarray(weighted.sum(axis=0)).ravel()
+    return np.block([[gram, sums[:, None]], [sums[None, :], q.sum()]])
