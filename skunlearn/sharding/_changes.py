@@ -16,7 +16,7 @@ from skunlearn._identities import GroupIndex, hash_groups
 from skunlearn._rows import Batch, Rows
 from skunlearn.exceptions import NothingRetainedError
 from skunlearn.sharding._classes import find_touched, with_classes
-from skunlearn.sharding._layout import Layout, Places, Settings
+from skunlearn.sharding._layout import Layout, Places, Settings, maximum_of_group
 from skunlearn.sharding._partitions import Traits
 from skunlearn.sharding._state import Plan, State
 from skunlearn.sharding._training import Recipe, Trained, train_shards
@@ -48,6 +48,13 @@ class Newcomers:
     batch: Batch
     hashes: np.ndarray
     has_groups: bool
+
+    def with_group_probabilities(self) -> "Newcomers":
+        """Return the rows, each as likely to go as the likeliest of its group."""
+        proba = self.batch.forget_proba
+        assert proba is not None
+        proba = maximum_of_group(proba, self.hashes)
+        return replace(self, batch=replace(self.batch, forget_proba=proba))
 
     @property
     def counting(self) -> np.ndarray | slice:

@@ -292,6 +292,8 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
             if sample_weight is not None:
                 check_weights(recipe, estimator)
             newcomers = check_newcomers(batch, 0, root_seed, groups, forget_proba)
+            if self.partition == "distribution_aware":
+                newcomers = newcomers.with_group_probabilities()
             settings = Settings(
                 root_seed,
                 self.partition,
@@ -366,6 +368,8 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
             newcomers = check_newcomers(
                 batch, state.rows.n_positions, state.layout.key, groups, forget_proba
             )
+            if isinstance(state.layout.partition, DistributionAware):
+                newcomers = newcomers.with_group_probabilities()
             plan = plan_addition(state, newcomers)
             self._state, _ = self._train(plan, "partial_fit")
         return self

@@ -24,7 +24,7 @@ from skunlearn.sharding._partitions import (
 )
 from skunlearn.sharding._pools import Pools
 
-__all__ = ["Layout", "Places", "Settings", "arrange"]
+__all__ = ["Layout", "Places", "Settings", "arrange", "maximum_of_group"]
 
 _SLICE_STREAM = mix(np.array([1 << 32], dtype=np.uint64))  # streams below draw shards
 
@@ -80,7 +80,7 @@ class Layout:
         hashes = mix(traits.hashes ^ _SLICE_STREAM)
         proba = traits.forget_proba
         if proba is not None:
-            proba = _maximum_of_group(proba, traits.hashes)
+            proba = maximum_of_group(proba, traits.hashes)
         return self.slice_cuts.find(proba, hashes)
 
     def fix(self, traits: Traits) -> "Layout":
@@ -132,7 +132,7 @@ class Settings:
         quantiles, so that rows that are likely to go come last.
         """
         proba = traits.forget_proba
-        values = None if proba is None else _maximum_of_group(proba, traits.hashes)
+        values = None if proba is None else maximum_of_group(proba, traits.hashes)
         cut_at = np.zeros(1) if values is None else values
         cuts = Cuts.at_quantiles(cut_at, self.n_slices)
         return Layout(self.key, self._make_partition(traits.hashes, values), cuts)
@@ -203,7 +203,7 @@ def _sort_parts(parts: np.ndarray) -> np.ndarray:
     return np.argsort(parts.astype(np.min_scalar_type(largest)), kind="stable")
 
 
-def _maximum_of_group(values: np.ndarray, hashes: np.ndarray) -> np.ndarray:
+def maximum_of_group(values: np.ndarray, hashes: np.ndarray) -> np.ndarray:
     """Return for each row the highest value among rows of its hash."""
     _, group = np.unique(hashes, return_inverse=True)
     maximum = np.full(group.max(initial=-1) + 1, -np.inf)

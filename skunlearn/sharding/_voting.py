@@ -143,7 +143,9 @@ class VotingMixin:
             scores = np.log(np.maximum(scores, np.finfo(np.float64).tiny))
         if scores.shape[1] > 2:
             return scores
-        margin = scores[:, -1] - scores[:, 0]
+        with np.errstate(invalid="ignore"):
+            margin = scores[:, -1] - scores[:, 0]
+        margin[np.isnan(margin)] = 0.0  # where neither class has an answer
         return margin if answer.kind == "predict_proba" else margin / 2
 
     def predict(self, X: Any) -> np.ndarray:

@@ -512,3 +512,31 @@ def test_sgd_goes_on_by_class():
     classifier = by_class(base, n_slices=3, n_shards=2, n_epochs=2).fit(X, y)
     classifier.forget([4, 40]).forget(17)
     assert_same_classifier(classifier, fit_anew(classifier, X, y), X)
+
+
+def test_groups_share_a_shard_by_probability():
+    """Whatever the probabilities of their rows, the highest of them counts."""
+    X, y = make_data()
+    groups = np.arange(60) // 3
+    proba = np.random.default_rng(0).random(60)
+    classifier = ShardedUnlearningClassifier(
+        DecisionTreeClassifier(), partition="distribution_aware", random_state=0
+    ).fit(X, y, groups=groups, forget_proba=proba)
+    assert len(classifier.estimators_) > 5
+    for group in range(15):
+        record = classifier.forget(groups=[group]).forget_records_[-1]
+        assert len(record.shards) == 1
+    assert classifier.n_pending_ == 0
+
+
+def test_two_classes_without_an_answer():
+    """Where nobody knows either class, neither is preferred, and nothing is NaN."""
+    X, y = make_data(n_classes=2)
+    classifier = ShardedUnlearningClassifier(
+        OneClassSVM(), partition="class", n_shards=1, random_state=0
+    ).fit(X, y)
+    classifier.forget(
+        [np.flatnonzero(y == label)[0] for label in np.unique(y)], retrain=False
+    )
+    assert classifier.estimators_ == [None, None]
+    np.testing.assert_array_equal(classifier.decision_function(X), 0)
