@@ -73,6 +73,7 @@ class Shard:
         """Tell whether the other shard is trained on the same rows as far."""
         return other is not None and (
             self.slots is other.slots
+            and self.bounds is other.bounds  # new ones where there are rows to pick
             and self.states is other.states
             and self.pending is other.pending
         )

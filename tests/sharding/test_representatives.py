@@ -162,6 +162,7 @@ def test_new_rows(case):
     for batches in ([[r] for r in requests], [list(requests)]):
         classifier = fit(case, data=X[:40], labels=Y[:40])
         classifier.partial_fit(X[new], Y[new], forget_proba=PROBA[new])
+        assert all(shard.is_trained for shard in classifier._state.shards)
         assert 16 <= len(find_picks(classifier)) < 60
         for batch in batches:
             classifier.forget(batch)
