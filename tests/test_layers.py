@@ -50,6 +50,7 @@ LAYERS = [
         "influence._losses",
         "influence._matrices",
         "influence._objective",
+        "influence._reweighting",
     ],
     ["influence._forms", "influence._registry", "influence._steps"],
     ["influence._linear_rows", "influence._solvers"],
