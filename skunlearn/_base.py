@@ -14,8 +14,10 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skunlearn._compat import CallbackSupportMixin, _message_with_time
+from skunlearn._identities import GroupIndex
+from skunlearn._interrupts import uninterrupted
 from skunlearn._records import Request
-from skunlearn._rows import Rows
+from skunlearn._rows import Erasure, Rows
 from skunlearn._validation import check_positions
 from skunlearn.exceptions import ForgetIndexError
 
@@ -27,11 +29,12 @@ class BaseUnlearningClassifier(
 ):
     """Base of the classifiers that forget: requests, and what is left of the rows.
 
-    A subclass says in ``_rows`` where its rows are, and in ``_find_groups`` which
-    positions belong to a group.
+    A subclass says in ``_rows`` where its rows are, and in ``_group_index`` which of
+    them belong to a group, with the key of its hashes.
     """
 
     verbose: int | bool
+    _state: Any
 
     @property
     def _rows(self) -> Rows:
@@ -61,8 +64,19 @@ class BaseUnlearningClassifier(
     def __sklearn_is_fitted__(self) -> bool:
         raise NotImplementedError
 
-    def _find_groups(self, groups: Any) -> np.ndarray:
+    @property
+    def _group_index(self) -> tuple[GroupIndex | None, int]:
         raise NotImplementedError
+
+    def _find_groups(self, groups: Any) -> np.ndarray:
+        """Return the positions of some groups."""
+        index, key = self._group_index
+        if index is None:
+            raise ForgetIndexError(
+                "groups were named, but fit was given none. Forget by position "
+                "(X_idx), or fit with groups."
+            )
+        return index.find(groups, key)
 
     def _resolve(self, X_idx: Any, groups: Any) -> Request:
         """Return the positions that a request names, by index, by group or both."""
@@ -79,6 +93,16 @@ class BaseUnlearningClassifier(
         positions = np.unique(np.concatenate(named))
         retained = positions[self._rows.retained[positions]]
         return Request(retained, len(positions))
+
+    def _replace_state(self, state: Any, erasure: Erasure) -> None:
+        """Swap references and overwrite what is forgotten: nothing here can fail."""
+        with uninterrupted():
+            self._state = state
+            try:
+                erasure.carry_out()
+            except BaseException:  # raised by somebody's handler of another signal
+                erasure.carry_out()
+                raise
 
     def _say(self, message: str, seconds: float) -> None:
         """Print one line of progress as scikit-learn does, if `verbose` is set."""

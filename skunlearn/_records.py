@@ -38,6 +38,18 @@ class ForgetRecord:
     selection_seconds : float
         Part of `seconds` that went into selecting representative rows, added up over
         the shards (in parallel, it may be more than the whole).
+    path : {"patch", "polish", "refit"}, default=None
+        How parameters were changed: by a step from what was known, by further steps
+        with true gradients, or by fitting anew. This and all that follows is None for
+        exact unlearning.
+    gradient_residual : float, default=None
+        Norm of the retained objective's gradient; None where it was not computed.
+    distance_bound : float, default=None
+        Bound of the distance between the parameters and the retrained ones.
+    eta : float, default=None
+        Share of its step that PUMA took.
+    criterion_change_predicted, criterion_change_actual : float, default=None
+        What the criterion was to change by that step, and what it did by all steps.
 
     Examples
     --------
@@ -62,6 +74,12 @@ class ForgetRecord:
     seconds: float
     kind: str
     selection_seconds: float = 0.0
+    path: str | None = None
+    gradient_residual: float | None = None
+    distance_bound: float | None = None
+    eta: float | None = None
+    criterion_change_predicted: float | None = None
+    criterion_change_actual: float | None = None
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ def conjugate_gradients(
     b: np.ndarray,
     *,
     diagonal: np.ndarray | None = None,
+    precondition: Callable[[np.ndarray], np.ndarray] | None = None,
     null_space: np.ndarray | None = None,
     damping: float = 0.0,
     tol: float = 1e-8,
@@ -51,6 +52,8 @@ def conjugate_gradients(
         The right-hand side.
     diagonal : ndarray of shape (n_params,), default=None
         Diagonal of H, by which to precondition.
+    precondition : callable, default=None
+        Multiplies by a better approximation of H's inverse than the diagonal's.
     null_space : ndarray of shape (m, n_params), default=None
         Orthonormal directions known to be in H's null space: x has nothing there.
     damping : float, default=0.0
@@ -68,6 +71,7 @@ def conjugate_gradients(
     N = np.zeros((0, len(b))) if null_space is None else null_space
     M = np.ones_like(b) if diagonal is None else diagonal + damping
     M = np.where(M > 0, M, 1.0)
+    approximate = precondition or (lambda v: v / M)
 
     def multiply(v: np.ndarray) -> np.ndarray:
         return product(v) + damping * v
@@ -82,7 +86,7 @@ def conjugate_gradients(
         return Solution(x, 0.0, 0, "converged")
     status: Literal["converged", "max_iter", "negative_curvature"] = "max_iter"
     r, n_iter = b.copy(), 0
-    p = z = project(r / M)
+    p = z = project(approximate(r))
     rho = r @ z
     while n_iter < max_iter:
         Hp, n_iter = multiply(p), n_iter + 1
@@ -95,7 +99,7 @@ def conjugate_gradients(
         if np.linalg.norm(r) <= tol * size:
             status = "converged"
             break
-        z = project(r / M)
+        z = project(approximate(r))
         rho, previous = r @ z, rho
         p = z + (rho / previous) * p
     residual = float(np.linalg.norm(b - multiply(x)) / size) if x.any() else 1.0

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg.lapack import dpotrf, dpotrs
 
 __all__ = ["Factor", "factorise", "factorise_somehow"]
 
@@ -33,7 +33,8 @@ class Factor:
         """Return x with H x = b outside the null space; b may have several columns."""
         roots = self.roots if b.ndim == 1 else self.roots[:, None]
         b = b - self.null_space.T @ (self.null_space @ b)
-        x = cho_solve((self.triangle, True), b / roots, check_finite=False) / roots
+        x = dpotrs(self.triangle, b / roots, lower=True)[0] if len(b) else b
+        x = x / roots
         return x - self.null_space.T @ (self.null_space @ x)
 
 
@@ -76,10 +77,11 @@ def factorise(
     filled /= roots
     filled /= roots[:, None]
     filled[np.diag_indices(n)] += jitter
-    try:
-        triangle, _ = cho_factor(filled, lower=True, overwrite_a=True)
-    except (np.linalg.LinAlgError, ValueError) as error:  # ValueError where not finite
-        raise np.linalg.LinAlgError(_explain()) from error
+    if not n:
+        return Factor(filled, roots, null_space)
+    triangle, failed = dpotrf(filled.T, lower=True, overwrite_a=True, clean=False)
+    if failed or not np.isfinite(triangle[-1, -1]):
+        raise np.linalg.LinAlgError(_explain())
     if np.diag(triangle).min(initial=1) ** 2 < n * np.finfo(float).eps:
         raise np.linalg.LinAlgError(_explain())
     return Factor(triangle, roots, null_space)

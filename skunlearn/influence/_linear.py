@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy import sparse
 
-from skunlearn.influence._linear_rows import LinearRows, Weigh
+from skunlearn.influence._linear_bounds import LinearBounds
+from skunlearn.influence._linear_rows import Weigh
 from skunlearn.influence._matrices import (
     compute_grams,
     iterate_blocks,
@@ -16,24 +17,37 @@ from skunlearn.influence._matrices import (
 __all__ = ["LinearObjective"]
 
 
-class LinearObjective(LinearRows):
+class LinearObjective(LinearBounds):
     """The objective of a linear classifier; a subclass says in what form."""
 
     def value(self, theta: np.ndarray, w: np.ndarray) -> float:
         """Return J(theta; w)."""
         totals, loss = self.totals(w), self.form.loss
         weigh = self._weigh(w, totals)
-        value = self.penalty(totals) @ theta**2 / 2
+        value = self.penalise(theta, totals)
         for block, X in iterate_blocks(self.X, None):
             Z = multiply(X, self._unravel(theta))
             value += (weigh(block) * loss.values(Z, self.codes[block])).sum()
         return float(value)
 
+    def value_and_gradient(
+        self, theta: np.ndarray, w: np.ndarray
+    ) -> tuple[float, np.ndarray]:
+        """Return J(theta; w) and its gradient, in one pass."""
+        totals, loss, W = self.totals(w), self.form.loss, self._unravel(theta)
+        weigh, value, G = self._weigh(w, totals), 0.0, np.zeros_like(W)
+        for block, X in iterate_blocks(self.X, None):
+            Z, codes, A = multiply(X, W), self.codes[block], weigh(block)
+            value += (A * loss.values(Z, codes)).sum()
+            G += multiply_back(X, A * loss.slopes(Z, codes), self.intercept)
+        value += self.penalise(theta, totals)
+        return float(value), G.ravel() + self.penalty_gradient(theta, totals)
+
     def gradient(self, theta: np.ndarray, w: np.ndarray) -> np.ndarray:
         """Return the gradient of J, shape (n_params,)."""
         totals = self.totals(w)
         sums = self._sum_gradients(theta, self._weigh(w, totals), None)
-        return sums + self.penalty(totals) * theta
+        return sums + self.penalty_gradient(theta, totals)
 
     def stratum_gradients(
         self, theta: np.ndarray, w: np.ndarray, rows: np.ndarray | None = None

@@ -13,7 +13,7 @@ from scipy import sparse
 
 from skunlearn.influence._forms import ClassScales, LinearForm
 from skunlearn.influence._losses import Softmax
-from skunlearn.influence._matrices import add_ones, multiply
+from skunlearn.influence._matrices import add_ones, multiply, multiply_back
 from skunlearn.influence._objective import Objective
 
 __all__ = ["LinearRows", "Weigh"]
@@ -88,6 +88,29 @@ class LinearRows(Objective):
         X = add_ones(self.X[rows], self.intercept)
         factors = F.transpose(0, 2, 1)[:, :, :, None] * X[:, None, None, :]
         return factors.reshape(len(codes), F.shape[2], -1)
+
+    def losses_moved(
+        self, theta: np.ndarray, moves: np.ndarray, rows: np.ndarray
+    ) -> np.ndarray:
+        """Return the loss of each row at ``theta`` plus a move of its own, (n,)."""
+        X = add_ones(self.X[rows], self.intercept)
+        moves = moves.reshape(len(rows), self.n_outputs, self.n_columns)
+        Z = self._multiply(rows, theta) + np.einsum("nkd,nd->nk", moves, X)
+        return (
+            self._weigh(None)(rows) * self.form.loss.values(Z, self.codes[rows])
+        ).sum(axis=1)
+
+    # Other rows
+
+    def decide(self, theta: np.ndarray, X: Any) -> np.ndarray:
+        """Return the decision values of some rows, shape (n,) or (n, n_classes)."""
+        Z = multiply(X, self._unravel(theta))
+        return Z[:, 0] if self.n_outputs == 1 else Z
+
+    def pull_back(self, theta: np.ndarray, X: Any, slopes: np.ndarray) -> np.ndarray:
+        """Return the gradient of ``(slopes * decide(theta, X)).sum()`` by theta."""
+        R = slopes.reshape(-1, self.n_outputs)
+        return multiply_back(X, R, self.intercept).ravel()
 
     # What depends on all weights
 

@@ -20,7 +20,14 @@ __all__ = [
 
 
 class Loss(Protocol):
-    """A convex loss. All arguments have shape (n, n_outputs), and codes (n,)."""
+    """A convex loss. All arguments have shape (n, n_outputs), and codes (n,).
+
+    Its second derivatives change by a factor of ``exp(self_concordance * |v|)`` at most
+    where the margins of a row move by v; 0 is for none, and infinity for a loss whose
+    second derivatives jump.
+    """
+
+    self_concordance: float
 
     def values(self, Z: np.ndarray, codes: np.ndarray) -> np.ndarray:
         """Return what each output adds to the loss, shape (n, n_outputs)."""
@@ -30,6 +37,14 @@ class Loss(Protocol):
 
     def curvatures(self, Z: np.ndarray, codes: np.ndarray) -> np.ndarray:
         """Return what the second derivatives are made of, shape (n, n_outputs)."""
+
+    def least_curvatures(
+        self, Z: np.ndarray, codes: np.ndarray, slack: np.ndarray
+    ) -> np.ndarray:
+        """Return curvatures that stay, or grow, where margins move by `slack`.
+
+        If `self_concordance` is finite, they are those at Z. `slack` has shape (n, 1).
+        """
 
     def bend(self, C: np.ndarray, V: np.ndarray) -> np.ndarray:
         """Multiply V by the second derivatives, given the curvatures C."""
@@ -53,6 +68,8 @@ class Loss(Protocol):
 class _Separable:
     """A loss that is a sum over outputs: C are the second derivatives themselves."""
 
+    self_concordance: float
+
     def values(self, Z: np.ndarray, codes: np.ndarray) -> np.ndarray:
         return self._values(Z, _make_signs(codes, Z.shape[1]))
 
@@ -61,6 +78,11 @@ class _Separable:
 
     def curvatures(self, Z: np.ndarray, codes: np.ndarray) -> np.ndarray:
         return self._curvatures(Z, _make_signs(codes, Z.shape[1]))
+
+    def least_curvatures(
+        self, Z: np.ndarray, codes: np.ndarray, slack: np.ndarray
+    ) -> np.ndarray:
+        return self.curvatures(Z, codes)
 
     def bend(self, C: np.ndarray, V: np.ndarray) -> np.ndarray:
         return C * V
@@ -100,6 +122,8 @@ def _make_signs(codes: np.ndarray, n_outputs: int) -> np.ndarray:
 class LogLoss(_Separable):
     """log(1 + exp(-t z))."""
 
+    self_concordance = 1.0
+
     def _values(self, Z: np.ndarray, T: np.ndarray) -> np.ndarray:
         return -log_expit(T * Z)
 
@@ -112,6 +136,8 @@ class LogLoss(_Separable):
 
 class SquaredError(_Separable):
     """(t - z)^2."""
+
+    self_concordance = 0.0
 
     def _values(self, Z: np.ndarray, T: np.ndarray) -> np.ndarray:
         return (T - Z) ** 2
@@ -126,6 +152,8 @@ class SquaredError(_Separable):
 class SquaredHinge(_Separable):
     """max(0, 1 - t z)^2. Its second derivative jumps at the margin."""
 
+    self_concordance = np.inf
+
     def _values(self, Z: np.ndarray, T: np.ndarray) -> np.ndarray:
         return np.maximum(0, 1 - T * Z) ** 2
 
@@ -135,9 +163,17 @@ class SquaredHinge(_Separable):
     def _curvatures(self, Z: np.ndarray, T: np.ndarray) -> np.ndarray:
         return np.where(T * Z < 1, 2.0, 0.0)
 
+    def least_curvatures(
+        self, Z: np.ndarray, codes: np.ndarray, slack: np.ndarray
+    ) -> np.ndarray:
+        M = _make_signs(codes, Z.shape[1]) * Z
+        return np.where(M + slack < 1, 2.0, 0.0)
+
 
 class ModifiedHuber(_Separable):
     """max(0, 1 - t z)^2, and linear (-4 t z) where t z < -1."""
+
+    self_concordance = np.inf
 
     def _values(self, Z: np.ndarray, T: np.ndarray) -> np.ndarray:
         M = T * Z
@@ -150,9 +186,17 @@ class ModifiedHuber(_Separable):
         M = T * Z
         return np.where((M >= -1) & (M < 1), 2.0, 0.0)
 
+    def least_curvatures(
+        self, Z: np.ndarray, codes: np.ndarray, slack: np.ndarray
+    ) -> np.ndarray:
+        M = _make_signs(codes, Z.shape[1]) * Z
+        return np.where((M - slack >= -1) & (M + slack < 1), 2.0, 0.0)
+
 
 class Softmax:
     """The log loss of p = softmax(z). C are these p; it bends by diag(p) - p p.T."""
+
+    self_concordance = np.sqrt(2)  # largest difference of two margins, over their norm
 
     def values(self, Z: np.ndarray, codes: np.ndarray) -> np.ndarray:
         """Return the loss in the column of the row's class, and 0 elsewhere."""
@@ -172,6 +216,11 @@ class Softmax:
         np.exp(P, out=P)
         P /= P.sum(axis=1, keepdims=True)
         return P
+
+    def least_curvatures(
+        self, Z: np.ndarray, codes: np.ndarray, slack: np.ndarray
+    ) -> np.ndarray:
+        return self.curvatures(Z, codes)
 
     def bend(self, C: np.ndarray, V: np.ndarray) -> np.ndarray:
         B = C * V

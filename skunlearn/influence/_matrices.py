@@ -10,11 +10,28 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-__all__ = ["add_ones", "compute_grams", "iterate_blocks", "multiply", "multiply_back"]
+__all__ = [
+    "add_ones",
+    "compute_grams",
+    "iterate_blocks",
+    "multiply",
+    "multiply_back",
+    "view_rows",
+]
 
 _DENSE_VALUES = 2**17  # values in a block of dense rows
 _SPARSE_ROWS = 2**15
 _DENSE_SHARE = 0.1  # of stored values, above which a sparse block is made dense
+
+
+def view_rows(X: Any, start: int, stop: int) -> Any:
+    """Return neighbouring rows, in the same memory."""
+    if not sparse.issparse(X):
+        return X[start:stop]
+    first, last = X.indptr[start], X.indptr[stop]
+    indptr = X.indptr[start : stop + 1] - first
+    parts = X.data[first:last], X.indices[first:last], indptr
+    return type(X)(parts, shape=(stop - start, X.shape[1]), copy=False)
 
 
 def iterate_blocks(X: Any, rows: np.ndarray | None) -> Iterator[tuple[Any, Any]]:

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from skunlearn.exceptions import UnsupportedEstimatorError
+
 __all__ = ["Objective"]
 
 _BLOCK = 1024  # rows for which the defaults below form gradients at once
@@ -34,8 +36,8 @@ class Objective(ABC):
         The fitted classifier. Only its parameters and the shapes of what it has learnt
         are used.
     X : {ndarray, CSR} of shape (n_rows, n_features), dtype float64
-        The rows. They are referred to, never copied, so that rows overwritten outside
-        are overwritten here too.
+        The rows. They are referred to, never copied, and nothing else that tells of a
+        row is kept, so that rows overwritten outside are overwritten here too.
     codes : ndarray of shape (n_rows,), dtype int
         Where the label of each row is in ``estimator.classes_``.
     sample_weight : ndarray of shape (n_rows,), default=None
@@ -48,6 +50,8 @@ class Objective(ABC):
         Length of ``theta``.
     is_quadratic : bool
         Whether one Newton step from anywhere ends in the optimum.
+    tilt : ndarray of shape (n_params,), or None
+        Linear part of the objective, for certified removal.
 
     Examples
     --------
@@ -59,16 +63,16 @@ class Objective(ABC):
     >>> class Logistic(Objective):
     ...     def __init__(self, estimator, X, codes, sample_weight=None):
     ...         super().__init__(estimator, X, codes, sample_weight)
-    ...         self.n_params, self.signs = X.shape[1], 2 * codes - 1
+    ...         self.n_params = X.shape[1]
     ...     def read(self, estimator):
     ...         return estimator.coef_.ravel()
     ...     def write(self, estimator, theta):
     ...         estimator.coef_ = theta.reshape(1, -1)
     ...     def losses(self, theta, rows):
-    ...         return np.logaddexp(0, -self.signs[rows] * (self.X[rows] @ theta))
+    ...         signs = 2 * self.codes[rows] - 1
+    ...         return np.logaddexp(0, -signs * (self.X[rows] @ theta))
     ...     def row_gradients(self, theta, rows):
-    ...         signs = self.signs[rows]
-    ...         slopes = -signs * expit(-signs * (self.X[rows] @ theta))
+    ...         slopes = expit(self.X[rows] @ theta) - self.codes[rows]
     ...         return slopes[:, None] * self.X[rows]
     ...     def row_factors(self, theta, rows):
     ...         p = expit(self.X[rows] @ theta)
@@ -82,6 +86,7 @@ class Objective(ABC):
 
     n_params: int
     is_quadratic = False
+    tilt: np.ndarray | None = None
 
     def __init__(
         self,
@@ -162,12 +167,74 @@ class Objective(ABC):
         """Return orthonormal directions that never change J, shape (m, n_params)."""
         return np.zeros((0, self.n_params))
 
+    # How far the curvature can be trusted
+
+    def compute_self_concordance(self) -> float:
+        """Return R with ``exp(-R |v|) H <= H' <= exp(R |v|) H`` for a move by v.
+
+        H and H' are the losses' Hessians before and after, whatever the weights (Bach
+        2010: generalised self-concordance). 0 is for quadratic losses; infinity, the
+        default, for those of which nothing is known.
+        """
+        return 0.0 if self.is_quadratic else np.inf
+
+    def curvature_floor(
+        self, theta: np.ndarray, w: np.ndarray, radius: float = 0.0
+    ) -> float:
+        """Return a lower bound of J's curvature in all directions that change it.
+
+        It holds within a distance from `theta`. The default is the least penalty.
+        """
+        return float(self.penalty(self.totals(w)).min(initial=np.inf))
+
+    def losses_moved(
+        self, theta: np.ndarray, moves: np.ndarray, rows: np.ndarray
+    ) -> np.ndarray:
+        """Return the loss of each row at ``theta`` plus a move of its own, (n,)."""
+        pairs = zip(rows, moves, strict=True)
+        losses = [self.losses(theta + v, np.array([row]))[0] for row, v in pairs]
+        return np.array(losses, dtype=float)
+
+    # What is predicted for other rows
+
+    def decide(self, theta: np.ndarray, X: Any) -> np.ndarray:
+        """Return the decision values of some rows, shape (n,) or (n, n_classes).
+
+        With `pull_back` it is what criteria of method="puma" need.
+        """
+        raise UnsupportedEstimatorError(
+            f"{type(self).__name__} does not define decide and pull_back, which "
+            'criteria need. Define them, or use method="newton".'
+        )
+
+    def pull_back(self, theta: np.ndarray, X: Any, slopes: np.ndarray) -> np.ndarray:
+        """Return the gradient of ``(slopes * decide(theta, X)).sum()`` by theta."""
+        raise NotImplementedError
+
+    # What has no rows
+
+    def penalise(self, theta: np.ndarray, totals: np.ndarray) -> float:
+        """Return the part of J that belongs to no row."""
+        value = float(self.penalty(totals) @ theta**2) / 2
+        return value if self.tilt is None else value + float(self.tilt @ theta)
+
+    def penalty_gradient(self, theta: np.ndarray, totals: np.ndarray) -> np.ndarray:
+        """Return the gradient of that part, shape (n_params,)."""
+        gradient = self.penalty(totals) * theta
+        return gradient if self.tilt is None else gradient + self.tilt
+
     # Sums over rows
+
+    def value_and_gradient(
+        self, theta: np.ndarray, w: np.ndarray
+    ) -> tuple[float, np.ndarray]:
+        """Return J(theta; w) and its gradient."""
+        return self.value(theta, w), self.gradient(theta, w)
 
     def value(self, theta: np.ndarray, w: np.ndarray) -> float:
         """Return J(theta; w)."""
         losses = sum(w[b] @ self.losses(theta, b) for b in self._blocks(None))
-        return float(losses + self.penalty(self.totals(w)) @ theta**2 / 2)
+        return float(losses + self.penalise(theta, self.totals(w)))
 
     def gradient(self, theta: np.ndarray, w: np.ndarray) -> np.ndarray:
         """Return the gradient of J, shape (n_params,)."""
@@ -183,7 +250,8 @@ class Objective(ABC):
         self, sums: np.ndarray, totals: np.ndarray, theta: np.ndarray
     ) -> np.ndarray:
         """Return the gradient of J from its sums over strata and the totals."""
-        return (self.scales(totals) * sums).sum(axis=0) + self.penalty(totals) * theta
+        scaled = (self.scales(totals) * sums).sum(axis=0)
+        return scaled + self.penalty_gradient(theta, totals)
 
     def join_hessians(self, sums: np.ndarray, totals: np.ndarray) -> np.ndarray:
         """Return the Hessian of J from its sums over strata and the totals."""

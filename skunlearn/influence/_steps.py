@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from skunlearn.influence._conjugate import conjugate_gradients
-from skunlearn.influence._factor import factorise_somehow
+from skunlearn.influence._factor import Factor, factorise_somehow
 from skunlearn.influence._objective import Objective
 
-__all__ = ["Direction", "Point", "evaluate", "propose", "search_line"]
+__all__ = ["Direction", "Point", "evaluate", "propose", "propose_near", "search_line"]
 
 _CG_TOL = 1e-3  # a step then makes the gradient a thousand times smaller
 _LONG = 1e2  # step, as a share of the parameters' norm
@@ -71,6 +71,32 @@ def propose(
     return Direction(_shorten(step, point.theta), residual=solution.relative_residual)
 
 
+def propose_near(
+    objective: Objective,
+    point: Point,
+    w: np.ndarray,
+    factor: Factor,
+    damping: float,
+    max_iter: int,
+) -> Direction:
+    """Return Newton's direction, with the factor of a Hessian that is not far.
+
+    A handful of products with the Hessian itself makes up for the difference, where
+    forming it would take as many passes as there are columns.
+    """
+    solution = conjugate_gradients(
+        objective.product(point.theta, w),
+        -point.gradient,
+        precondition=factor.solve,
+        null_space=objective.null_space,
+        damping=damping,
+        tol=_CG_TOL,
+        max_iter=max_iter,
+    )
+    step = _shorten(solution.x, point.theta)
+    return Direction(step, residual=solution.relative_residual)
+
+
 def _shorten(step: np.ndarray, theta: np.ndarray) -> np.ndarray:
     """Shorten a step that has hardly any curvature to go by."""
     longest = _LONG * max(1.0, float(np.linalg.norm(theta)))
@@ -83,9 +109,8 @@ def _is_rounding(point: Point, step: np.ndarray) -> bool:
 
 
 def evaluate(objective: Objective, theta: np.ndarray, w: np.ndarray) -> Point:
-    """Evaluate an objective in two passes over all rows."""
-    gradient = objective.gradient(theta, w)
-    value = objective.value(theta, w)
+    """Evaluate an objective in a pass over all rows."""
+    value, gradient = objective.value_and_gradient(theta, w)
     return Point(theta, value, gradient, float(np.linalg.norm(gradient)))
 
 

@@ -1,0 +1,153 @@
+"""Fit a classifier, and go on to the true optimum of its objective."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.dummy import DummyClassifier
+from sklearn.exceptions import ConvergenceWarning
+
+from skunlearn._rows import Batch
+from skunlearn.exceptions import UnlearningQualityWarning
+from skunlearn.influence._budget import Budget
+from skunlearn.influence._constant import ConstantObjective
+from skunlearn.influence._objective import Objective
+from skunlearn.influence._registry import find_objective
+from skunlearn.influence._settings import Settings
+from skunlearn.influence._solvers import Polished, polish
+from skunlearn.influence._steps import Point
+from skunlearn.influence._tracked import Tracked
+from skunlearn.influence._updates import bound_measured
+
+__all__ = ["Optimum", "choose_solver", "find_optimum"]
+
+_DENSE_PARAMS = 2000  # a Hessian of 32 MB
+_SHORT = 1e-6  # share of the parameters' norm that a last step may have left
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """A fitted classifier at the optimum of its objective, and what is known there."""
+
+    estimator: Any
+    objective: Objective
+    theta: np.ndarray
+    tracked: Tracked | None
+    R: float
+    bound: float
+    gradient_norm: float
+    n_steps: int
+
+
+def choose_solver(solver: str, n_params: int) -> str:
+    """Return which solver "auto" is: the one without Hessians where they are large."""
+    if solver != "auto":
+        return solver
+    return "cholesky" if n_params <= _DENSE_PARAMS else "cg"
+
+
+def find_optimum(
+    prototype: Any,
+    rows: Batch,
+    w: np.ndarray,
+    classes: np.ndarray,
+    settings: Settings,
+    budget: Budget | None = None,
+) -> Optimum:
+    """Fit a clone to some rows, and make Newton steps until nothing is left to gain.
+
+    Parameters
+    ----------
+    prototype : classifier
+        What to clone.
+    rows : Batch
+        The rows, with codes for labels.
+    w : ndarray of shape (n_rows,)
+        Their weights; rows of weight 0 are left out.
+    classes : ndarray of shape (n_classes,)
+        The label of each code.
+    settings : Settings
+        The solver, "auto" included, and how far to go.
+    budget : Budget, default=None
+        What draws the linear part of the objective that certified removal needs.
+
+    Returns
+    -------
+    Optimum
+        The classifier. A warning says where there is no optimum, or it was not found.
+    """
+    estimator = _fit(prototype, rows, w, classes)
+    make = ConstantObjective if len(classes) == 1 else find_objective(estimator)
+    objective = make(estimator, rows.X, rows.y, rows.sample_weight)
+    if budget is not None:
+        objective.tilt = budget.draw_tilt(objective.n_params)
+    theta = objective.read(estimator)
+    theta -= objective.null_space.T @ (objective.null_space @ theta)
+    solver: Any = choose_solver(settings.solver, objective.n_params)
+    polished = polish(
+        objective,
+        theta,
+        w,
+        solver=solver,
+        damping=settings.damping,
+        tol=settings.tol,
+        max_iter=settings.max_iter,
+    )
+    _warn(polished)
+    theta = polished.theta
+    objective.write(estimator, theta)
+    tracked = Tracked.measure(objective, theta, w) if solver == "cholesky" else None
+    R = objective.compute_self_concordance()
+    norm = polished.gradient_norm
+    gradient = objective.gradient(theta, w) if tracked is None else tracked.gradient
+    point = Point(theta, np.nan, gradient, norm)
+    bound = bound_measured(objective, point, tracked, w, R)
+    bound += tracked.rounding if tracked is not None and np.isfinite(bound) else 0.0
+    n_steps = polished.n_steps
+    return Optimum(estimator, objective, theta, tracked, R, bound, norm, n_steps)
+
+
+def _fit(prototype: Any, rows: Batch, w: np.ndarray, classes: np.ndarray) -> Any:
+    """Fit a clone; it need not converge, since Newton steps follow."""
+    inside = np.flatnonzero(w > 0)
+    X, codes = rows.X, rows.y
+    weight = rows.sample_weight
+    if (w[inside] != 1).any():
+        weight = w if weight is None else w * weight
+    if len(inside) < len(w):
+        X, codes = X[inside], codes[inside]
+        weight = None if weight is None else weight[inside]
+    if len(classes) == 1:
+        return DummyClassifier().fit(X, classes[codes])
+    named = {} if weight is None else {"sample_weight": weight}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return clone(prototype).fit(X, classes[codes], **named)
+
+
+def _warn(polished: Polished) -> None:
+    """Say where Newton steps have not ended at an optimum."""
+    size = max(1.0, float(np.linalg.norm(polished.theta)))
+    is_there = polished.status == "converged" or polished.step_norm <= _SHORT * size
+    if not is_there:
+        warnings.warn(
+            "no optimum was found: Newton steps still have the length "
+            f"{polished.step_norm:.2g}, with a gradient of norm "
+            f"{polished.gradient_norm:.2g}. If classes are separable and nothing is "
+            "penalised, the objective has no finite optimum: add an l2 penalty (a "
+            "finite C, or alpha). With solver='cg', raise max_iter. What is forgotten "
+            "from here cannot be vouched for.",
+            UnlearningQualityWarning,
+            stacklevel=2,
+        )
+    elif polished.jitter > 1e-9:
+        warnings.warn(
+            "the Hessian is singular: columns depend on each other and are not "
+            f"penalised ({polished.jitter:.0e} of its diagonal was added). The optimum "
+            "is not unique and its distance cannot be bounded. Add an l2 penalty, drop "
+            "such columns, or set damping.",
+            UnlearningQualityWarning,
+            stacklevel=2,
+        )

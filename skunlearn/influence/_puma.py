@@ -1,0 +1,150 @@
+"""PUMA: removals that leave a criterion unchanged, by weighing retained rows anew.
+
+G. Wu, M. Hashemi, C. Srinivasa, "PUMA: Performance Unchanged Model Augmentation for
+Training Data Removal", AAAI 2022, :arxiv:`2203.00846`. What the paper leaves open is as
+the user guide says.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from skunlearn.influence._conjugate import conjugate_gradients
+from skunlearn.influence._criteria import Validation
+from skunlearn.influence._objective import Objective
+from skunlearn.influence._reweighting import Reweighting, reweight
+from skunlearn.influence._settings import Settings
+from skunlearn.influence._tracked import Tracked
+from skunlearn.influence._updates import solve_with
+
+__all__ = ["Trial", "apply_inverse", "plan_weights", "reweighted", "shrink_step"]
+
+_TRUSTED = 0.5  # error of a prediction, as a share of what the removal changes
+_SHORTEST = 2.0**-6
+
+
+def apply_inverse(
+    objective: Objective,
+    theta: np.ndarray,
+    w: np.ndarray,
+    tracked: Tracked | None,
+    v: np.ndarray,
+    settings: Settings,
+) -> np.ndarray:
+    """Return the inverse Hessian times v: from a factor, or by conjugate gradients."""
+    if tracked is not None:
+        return -solve_with(tracked, v, settings.damping)
+    return conjugate_gradients(
+        objective.product(theta, w),
+        v,
+        diagonal=objective.diagonal(theta, w),
+        null_space=objective.null_space,
+        damping=settings.damping,
+        tol=1e-6,
+        max_iter=settings.max_iter,
+    ).x
+
+
+def plan_weights(
+    contributions: np.ndarray,
+    returns: np.ndarray | None,
+    rows: np.ndarray,
+    settings: Settings,
+) -> Reweighting:
+    """Return how to change the weights of all rows, 0 for those that are to go.
+
+    Parameters
+    ----------
+    contributions : ndarray of shape (n_rows,)
+        What removing each row does to the criterion.
+    returns : ndarray of shape (n_rows,), or None
+        How much of the removal a double weight of each row puts back.
+    rows : ndarray
+        The rows that are to go.
+    settings : Settings
+        The limits of the changes.
+    """
+    wanted = float(contributions[rows].sum())
+    returned = 0.0
+    if returns is not None:
+        returned = float(returns[rows].sum())
+        returns = returns.copy()
+        returns[rows] = 0
+    others = contributions.copy()
+    others[rows] = 0
+    return reweight(
+        others,
+        wanted,
+        returns=returns,
+        returned=returned,
+        max_weight=settings.max_weight,
+        l1_penalty=settings.l1_penalty,
+        max_reabsorption=settings.max_reabsorption,
+    )
+
+
+def reweighted(tracked: Tracked, changes: np.ndarray, w: np.ndarray) -> Tracked:
+    """Return what is known after weights have changed; gradients are formed anew.
+
+    The Hessian stays as it is known: no row's part of it changes by more than the
+    extremes of the changes.
+    """
+    objective = tracked.objective
+    least, most = min(float(changes.min()), 0.0), max(float(changes.max()), 0.0)
+    return replace(
+        tracked,
+        totals=objective.totals(w),
+        gradients=objective.stratum_gradients(tracked.theta, w),
+        gradient_error=0.0,
+        low=1 - (1 - tracked.low) * (1 + least),
+        up=(1 + tracked.up) * (1 + most) - 1,
+    )
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A share of a step, and what it does to the criterion."""
+
+    eta: float
+    predicted: float
+    actual: float
+
+
+def shrink_step(
+    validation: Validation,
+    objective: Objective,
+    theta: np.ndarray,
+    step: np.ndarray,
+    removal: float,
+    eta: float | str,
+) -> Trial:
+    """Return the largest share of a step on which predictions can be relied.
+
+    Parameters
+    ----------
+    validation : Validation
+        The criterion.
+    objective : Objective
+        The objective.
+    theta, step : ndarray of shape (n_params,)
+        Where to start, and the whole step.
+    removal : float
+        What the removal alone is predicted to change: the measure of errors.
+    eta : "auto" or float
+        The share, where it is given.
+
+    Returns
+    -------
+    Trial
+        The share, with the change that was predicted and the actual one.
+    """
+    before = validation.value(objective, theta)
+    slope = float(validation.gradient(objective, theta) @ step)
+    share = 1.0 if eta == "auto" else float(eta)
+    while True:
+        actual = validation.value(objective, theta + share * step) - before
+        error = abs(actual - share * slope)
+        scale = share * (abs(removal) + abs(slope))
+        if eta != "auto" or error <= _TRUSTED * scale or share <= _SHORTEST:
+            return Trial(share, share * slope, actual)
+        share /= 2

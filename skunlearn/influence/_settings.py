@@ -1,0 +1,45 @@
+"""The parameters of influence unlearning that its parts need."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+__all__ = ["Settings"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to move parameters, and how far they may be from the optimum.
+
+    Parameters
+    ----------
+    method : {"puma", "newton", "influence"}
+        What a forget does.
+    solver : {"cholesky", "cg"}
+        Whether Hessians are formed.
+    hessian : {"retained", "original"}
+        Of which rows the Hessian of a first step is.
+    damping : float
+        What is added to the diagonals of Hessians.
+    tol : float
+        The largest distance to the optimum, as a share of the parameters' norm.
+    max_iter : int
+        The largest number of products with a Hessian for a step.
+    n_steps : "auto" or int
+        Number of steps of a forget.
+    eta : "auto" or float
+        Share of PUMA's step.
+    max_weight, l1_penalty, max_reabsorption : float
+        Limits of PUMA's weights.
+    """
+
+    method: str
+    solver: Literal["cholesky", "cg"]
+    hessian: str = "retained"
+    damping: float = 0.0
+    tol: float = 1e-8
+    max_iter: int = 200
+    n_steps: Any = "auto"
+    eta: Any = "auto"
+    max_weight: float = 1.0
+    l1_penalty: float = 0.0
+    max_reabsorption: float = 0.1

@@ -1,0 +1,135 @@
+"""All that a fitted influence classifier is, as one value that is swapped at once."""
+
+import copy
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+from skunlearn._identities import GroupIndex
+from skunlearn._records import ForgetRecord
+from skunlearn._rows import Batch, Rows
+from skunlearn._threads import Turnstile
+from skunlearn.influence._budget import Budget
+from skunlearn.influence._criteria import Criterion, Validation
+from skunlearn.influence._fitting import Optimum
+from skunlearn.influence._matrices import view_rows
+from skunlearn.influence._settings import Settings
+
+__all__ = ["State", "view_batch"]
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """A fitted classifier and its rows.
+
+    The first slots of the rows are for training, the others for the criterion.
+
+    Parameters
+    ----------
+    prototype : classifier
+        What is cloned to fit anew.
+    transformers : Pipeline or None
+        What stands before the classifier, fitted and frozen.
+    optimum : Optimum
+        The classifier, its objective and parameters.
+    rows : Rows
+        The rows, as the transformers made them, with codes for labels.
+    held : ndarray
+        Positions of the rows that are held out, in order of their slots.
+    w : ndarray of shape (n_training,)
+        Weight of the row in each training slot; 0 is for forgotten ones.
+    counts : ndarray of shape (n_classes,)
+        Training rows of each class.
+    classes : ndarray of shape (n_classes,)
+        The label of each code.
+    criterion : Criterion
+        What method="puma" leaves unchanged.
+    given : Validation or None
+        The rows for it that were given to ``fit``.
+    settings : Settings
+        How to forget.
+    key : int
+        Key of the hashes of groups.
+    groups : GroupIndex or None
+        Which rows belong to each group.
+    budget : Budget or None
+        What certified removal may spend.
+    """
+
+    prototype: Any
+    transformers: Pipeline | None
+    optimum: Optimum
+    rows: Rows
+    held: np.ndarray
+    w: np.ndarray
+    counts: np.ndarray
+    classes: np.ndarray
+    criterion: Criterion
+    given: Validation | None
+    settings: Settings
+    key: int
+    groups: GroupIndex | None
+    budget: Budget | None
+    records: tuple[ForgetRecord, ...] = ()
+    turnstile: Turnstile = field(default_factory=Turnstile)
+
+    @property
+    def n_training(self) -> int:
+        """Return the number of slots for training."""
+        return len(self.w)
+
+    @cached_property
+    def training(self) -> Batch:
+        """Return the training rows, which are referred to."""
+        return view_batch(self.rows.held, 0, self.n_training)
+
+    @cached_property
+    def estimator(self) -> Any:
+        """Return the fitted classifier with the transformers before it."""
+        if self.transformers is None:
+            return self.optimum.estimator
+        pipeline = copy.copy(self.transformers)
+        name = pipeline.steps[-1][0]
+        pipeline.steps = [*pipeline.steps[:-1], (name, self.optimum.estimator)]
+        return pipeline
+
+    @cached_property
+    def gradient_residual(self) -> float:
+        """Return the norm of the gradient of what is minimised, in a pass."""
+        objective, theta = self.optimum.objective, self.optimum.theta
+        return float(np.linalg.norm(objective.gradient(theta, self.w)))
+
+    def find_validation(self, gone: Any = ()) -> Validation | None:
+        """Return the rows of the criterion; None where there are none.
+
+        Rows whose class is gone do not count, nor those in slots that are about to go.
+        Without rows held out or given, they are those that the classifier is trained
+        on.
+        """
+        if self.given is not None:
+            return self.given.within(self.classes)
+        if len(self.held):
+            batch = view_batch(self.rows.held, self.n_training, self.rows.n_positions)
+            kept = self.rows.retained[self.held] & (batch.y >= 0)
+        else:
+            batch, kept = self.training, self.w > 0
+        gone = np.asarray(gone, dtype=np.int64) - self.rows.n_positions + len(kept)
+        kept[gone[gone >= 0]] = False
+        whole = Validation(self.criterion, batch.X, batch.y, self.classes)
+        if kept.all():
+            return whole
+        return whole.select(np.flatnonzero(kept)) if kept.any() else None
+
+    def with_record(self, record: ForgetRecord) -> "State":
+        """Return this with one more receipt."""
+        return replace(self, records=(*self.records, record))
+
+
+def view_batch(batch: Batch, start: int, stop: int) -> Batch:
+    """Return neighbouring rows, in the same memory."""
+    weight = batch.sample_weight
+    weight = None if weight is None else weight[start:stop]
+    return Batch(view_rows(batch.X, start, stop), batch.y[start:stop], weight)

@@ -1,0 +1,194 @@
+"""Parameters, and what is known of the objective around them without its rows."""
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy.linalg.lapack import dtrtri
+
+from skunlearn.influence._certificate import bound_distance, bound_mean_change
+from skunlearn.influence._factor import Factor, factorise_somehow
+from skunlearn.influence._objective import Objective
+
+__all__ = ["Tracked"]
+
+_EPS = float(np.finfo(float).eps)
+_CANCELLED = 1e4  # times smaller than it was, a sum has lost digits
+_LOOSE = 1e3  # errors beyond say nothing
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """Sums over the rows that are left, near the parameters, and how wrong they can be.
+
+    Rows are subtracted from the sums as they are forgotten, and the parameters move on:
+    neither needs a pass over the rows that stay. What that makes wrong is bounded. All
+    norms of gradients are those of the inverse of the Hessian known.
+
+    Parameters
+    ----------
+    theta : ndarray of shape (n_params,)
+        The parameters.
+    totals : ndarray
+        What scales and penalties have to know of the rows' weights.
+    gradients : ndarray of shape (n_strata, n_params)
+        Sums of gradients at `theta`, about.
+    hessians : ndarray of shape (n_strata, n_params, n_params)
+        Sums of Hessians, about.
+    gradient_error : float
+        How far each stratum's scaled sum of gradients can be off.
+    low, up : float
+        The Hessian at `theta` is between ``1 - low`` and ``1 + up`` times the known.
+    cancelled : float
+        How many times smaller the Hessian's diagonal has become by subtraction.
+    """
+
+    objective: Objective
+    theta: np.ndarray
+    totals: np.ndarray
+    gradients: np.ndarray
+    hessians: np.ndarray
+    gradient_error: float = 0.0
+    low: float = 0.0
+    up: float = 0.0
+    cancelled: float = 1.0
+
+    @classmethod
+    def measure(
+        cls, objective: Objective, theta: np.ndarray, w: np.ndarray
+    ) -> "Tracked":
+        """Form all sums, in two passes over the rows: nothing is wrong."""
+        return cls(
+            objective,
+            theta,
+            objective.totals(w),
+            objective.stratum_gradients(theta, w),
+            objective.stratum_hessians(theta, w),
+        )
+
+    @property
+    def gradient(self) -> np.ndarray:
+        """Return the gradient of the objective at `theta`, as far as it is known."""
+        return self.objective.join_gradients(self.gradients, self.totals, self.theta)
+
+    @cached_property
+    def hessian(self) -> np.ndarray:
+        """Return the Hessian that is known, shape (n_params, n_params)."""
+        return self.objective.join_hessians(self.hessians, self.totals)
+
+    @cached_property
+    def _solved(self) -> tuple[Factor, float]:
+        return factorise_somehow(self.hessian, self.objective.null_space)
+
+    @property
+    def factor(self) -> Factor:
+        """Return the factor of the known Hessian."""
+        return self._solved[0]
+
+    @property
+    def jitter(self) -> float:
+        """Return what had to be added to the Hessian to factorise it."""
+        return self._solved[1]
+
+    @cached_property
+    def _inverse_root(self) -> np.ndarray:
+        """Return G with inverse(H) = G.T G."""
+        factor = self.factor
+        root, _ = dtrtri(factor.triangle, lower=True)
+        return np.tril(root) / factor.roots
+
+    @property
+    def is_worn(self) -> bool:
+        """Tell whether the sums have lost so much that they have to be formed anew."""
+        is_known = math.isfinite(self.cancelled) and self.low + self.up < _LOOSE
+        return not is_known or self.cancelled > _CANCELLED or self.jitter > 0
+
+    def without(self, w: np.ndarray, rows: np.ndarray) -> "Tracked":
+        """Subtract some rows, whose weights are still in `w`; the parameters stay."""
+        objective, totals = self.objective, self.totals - self.objective.totals(w, rows)
+        gradients = objective.stratum_gradients(self.theta, w, rows)
+        hessians = objective.stratum_hessians(self.theta, w, rows)
+        after = replace(
+            self,
+            totals=totals,
+            gradients=self.gradients - gradients,
+            hessians=self.hessians - hessians,
+        )
+        with np.errstate(divide="ignore", invalid="ignore"):
+            shrunk = np.diag(self.hessian) / np.diag(after.hessian)
+            ratios = objective.scales(totals) / objective.scales(self.totals)
+        shrunk = shrunk[np.diag(self.hessian) > 0]
+        worst = float(np.nanmax(shrunk, initial=1.0))
+        worst = worst if (shrunk > 0).all() else np.inf
+        after = after._with(cancelled=self.cancelled * worst)
+        if self.gradient_error == self.low == self.up == 0 or not math.isfinite(worst):
+            return after
+        # What was wrong is now a larger share of less: H <= (1 + more) H'.
+        scaled = objective.join_hessians(hessians, totals)
+        scaled += np.diag(objective.penalty(self.totals) - objective.penalty(totals))
+        root = after._inverse_root
+        more = max(float(((root @ scaled) * root).sum()), 0.0)
+        finite = ratios[np.isfinite(ratios) & (ratios > 0)]
+        spread = float(finite.max(initial=1.0) / finite.min(initial=1.0))
+        return after._with(
+            gradient_error=self.gradient_error * spread * math.sqrt(1 + more),
+            low=self.low * spread * (1 + more),
+            up=self.up * spread * (1 + more),
+        )
+
+    def moved(self, step: np.ndarray, R: float) -> "Tracked":
+        """Move the parameters; what that does to gradients is told by the Hessian."""
+        r = R * float(np.linalg.norm(step)) if step.any() else 0.0
+        size = self.measure_step(step)
+        wrong = bound_mean_change(self.low, self.up, r) * size if size else 0.0
+        growth = math.exp(min(r, 50.0)) if r < 50 else math.inf
+        return self._with(
+            theta=self.theta + step,
+            gradients=self.gradients + self.hessians @ step,
+            gradient_error=self.gradient_error + wrong,
+            low=1 - (1 - self.low) / growth,
+            up=(1 + self.up) * growth - 1,
+        )
+
+    def _with(self, **changes: Any) -> "Tracked":
+        """Change what the Hessian does not depend on, and keep its factor."""
+        new = replace(self, **changes)
+        for name in ("hessian", "_solved", "_inverse_root"):
+            if name in vars(self):
+                vars(new)[name] = vars(self)[name]
+        return new
+
+    def with_gradients(self, theta: np.ndarray, sums: np.ndarray) -> "Tracked":
+        """Take over true sums of gradients at some parameters."""
+        return self._with(theta=theta, gradients=sums, gradient_error=0.0)
+
+    def measure_step(self, step: np.ndarray) -> float:
+        """Return the length of a step in the norm of the known Hessian."""
+        return math.sqrt(max(float(step @ (self.hessian @ step)), 0.0))
+
+    @property
+    def curvature(self) -> float:
+        """Return a lower bound of the known Hessian's eigenvalues."""
+        trace = float((self._inverse_root**2).sum())
+        return 1 / trace if trace > 0 else math.inf
+
+    def bound(self, R: float) -> float:
+        """Return a bound of the distance to the optimum, rounding left out."""
+        if not len(self.theta):
+            return 0.0
+        if self.jitter > 0 or not self.low < 1 or not math.isfinite(R):
+            return math.inf
+        gradient = self._inverse_root @ self.gradient
+        error = len(self.gradients) * self.gradient_error
+        decrement = float(np.linalg.norm(gradient)) + error
+        share = 1 - self.low
+        return bound_distance(decrement / math.sqrt(share), share * self.curvature, R)
+
+    @property
+    def rounding(self) -> float:
+        """Return how far numbers of this precision can be off, about."""
+        size = max(1.0, float(np.linalg.norm(self.theta)))
+        condition = float(np.linalg.norm(self.hessian)) / self.curvature
+        return 8 * _EPS * size * condition if len(self.theta) else 0.0

@@ -1,0 +1,203 @@
+"""From parameters that fitted all rows to those that fit the rows that stay."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from skunlearn.influence._certificate import bound_distance, bound_jumping
+from skunlearn.influence._factor import Factor, factorise_somehow
+from skunlearn.influence._objective import Objective
+from skunlearn.influence._settings import Settings
+from skunlearn.influence._steps import (
+    Point,
+    evaluate,
+    propose,
+    propose_near,
+    search_line,
+)
+from skunlearn.influence._tracked import Tracked
+
+__all__ = ["Update", "bound_measured", "patch", "settle", "solve_with"]
+
+_MAX_STEPS = 30
+_NEAR_PRODUCTS = 12  # more than these, and it is time to form the Hessian
+
+
+@dataclass(frozen=True)
+class Update:
+    """New parameters, and what is known of them.
+
+    Parameters
+    ----------
+    theta : ndarray of shape (n_params,)
+        The parameters.
+    tracked : Tracked or None
+        What is known around them; None where Hessians are not formed.
+    bound : float
+        A bound of their distance to the optimum.
+    path : {"patch", "polish"}
+        Whether steps with true gradients followed the first.
+    gradient_norm : float, default=None
+        The norm of the true gradient; None where it was not computed.
+    failed : bool, default=False
+        Whether the steps led nowhere, so that all has to be fitted anew.
+    """
+
+    theta: np.ndarray
+    tracked: Tracked | None
+    bound: float
+    path: Literal["patch", "polish"]
+    gradient_norm: float | None = None
+    failed: bool = False
+
+
+def solve_with(
+    tracked: Tracked, gradient: np.ndarray, damping: float, factor: Factor | None = None
+) -> np.ndarray:
+    """Return Newton's step from a Hessian that is known."""
+    if damping:
+        null_space = tracked.objective.null_space
+        factor, _ = factorise_somehow(tracked.hessian, null_space, damping)
+    return -(factor or tracked.factor).solve(gradient)
+
+
+def patch(
+    tracked: Tracked,
+    step: np.ndarray,
+    weigh: Callable[[], np.ndarray],
+    settings: Settings,
+    R: float,
+) -> Update:
+    """Make a first step, and others with true gradients if it cannot be vouched for.
+
+    Parameters
+    ----------
+    tracked : Tracked
+        What is known of the rows that stay, at the old parameters.
+    step : ndarray of shape (n_params,)
+        The step.
+    weigh : callable
+        Returns the weights of the rows that stay. It is called only if need be.
+    settings : Settings
+        How near the optimum to get.
+    R : float
+        The constant of self-concordance.
+
+    Returns
+    -------
+    Update
+        The new parameters.
+    """
+    before = float(np.linalg.norm(tracked.gradient))
+    moved = tracked.moved(step, R)
+    bound = moved.bound(R)
+    n_more = _MAX_STEPS if settings.n_steps == "auto" else settings.n_steps - 1
+    is_enough = bound <= _goal(moved.theta, settings) or not n_more
+    if math.isfinite(bound) and is_enough:
+        return Update(moved.theta, moved, bound + moved.rounding, "patch")
+    w = weigh()
+    point = evaluate(tracked.objective, moved.theta, w)
+    rounding = 1e-12 * np.linalg.norm(tracked.hessian)
+    if not math.isfinite(point.norm) or point.norm > 2 * before + rounding:
+        return Update(moved.theta, moved, math.inf, "patch", point.norm, failed=True)
+    return settle(tracked.objective, point, moved, w, settings, R, n_more)
+
+
+def settle(
+    objective: Objective,
+    point: Point,
+    tracked: Tracked | None,
+    w: np.ndarray,
+    settings: Settings,
+    R: float,
+    n_more: int,
+) -> Update:
+    """Make steps with true gradients until the bound is short enough."""
+    n_steps, status = 0, "too few"
+    while True:
+        tracked = None if tracked is None else _measured(tracked, point, w)
+        bound = bound_measured(objective, point, tracked, w, R)
+        if bound <= _goal(point.theta, settings):
+            status = "good"
+        if status != "too few" or n_steps == n_more:
+            break
+        step, tracked = _propose(objective, point, tracked, w, settings)
+        following = search_line(objective, point, step, w)
+        if following is None:
+            status = "stalled"
+            continue
+        if tracked is not None:
+            tracked = tracked.moved(following.theta - point.theta, R)
+        point, n_steps = following, n_steps + 1
+    path: Literal["patch", "polish"] = "polish" if n_steps else "patch"
+    slack = _slack(point) if tracked is None else tracked.rounding
+    failed = status == "too few" and settings.n_steps == "auto"
+    return Update(point.theta, tracked, bound + slack, path, point.norm, failed)
+
+
+def bound_measured(
+    objective: Objective,
+    point: Point,
+    tracked: Tracked | None,
+    w: np.ndarray,
+    R: float,
+) -> float:
+    """Return the best bound of the distance to the optimum, from a true gradient."""
+    if point.norm == 0 or not len(point.theta):
+        return 0.0
+    least = float(objective.penalty(objective.totals(w)).min())
+    bounds = [point.norm / least if least > 0 else math.inf]
+    if tracked is not None:
+        bounds.append(tracked.bound(R))
+    if not math.isfinite(min(bounds)):
+        if math.isfinite(R):
+            floor = objective.curvature_floor(point.theta, w)
+            decrement = point.norm / math.sqrt(floor) if floor > 0 else math.inf
+            bounds.append(bound_distance(decrement, floor, R))
+        else:
+            bounds.append(bound_jumping(objective, point.theta, w, point.norm))
+    return min(bounds)
+
+
+def _goal(theta: np.ndarray, settings: Settings) -> float:
+    return settings.tol * max(1.0, float(np.linalg.norm(theta)))
+
+
+def _slack(point: Point) -> float:
+    return 1e-14 * max(1.0, float(np.linalg.norm(point.theta)))
+
+
+def _measured(tracked: Tracked, point: Point, w: np.ndarray) -> Tracked:
+    """Take over a true gradient; of several strata, that of each needs a pass."""
+    objective, theta = tracked.objective, point.theta
+    if len(tracked.gradients) > 1:
+        sums = objective.stratum_gradients(theta, w)
+    else:
+        rest = objective.penalty_gradient(theta, tracked.totals)
+        sums = (point.gradient - rest) / objective.scales(tracked.totals)
+    return tracked.with_gradients(theta, sums)
+
+
+def _propose(
+    objective: Objective,
+    point: Point,
+    tracked: Tracked | None,
+    w: np.ndarray,
+    settings: Settings,
+) -> tuple[np.ndarray, Tracked | None]:
+    """Return a step, and what is known where the Hessian had to be formed for it."""
+    damping, max_iter = settings.damping, settings.max_iter
+    if tracked is None:
+        direction = propose(objective, point, w, "cg", damping, max_iter)
+        return direction.step, None
+    if not tracked.is_worn:
+        direction = propose_near(
+            objective, point, w, tracked.factor, damping, _NEAR_PRODUCTS
+        )
+        if direction.residual < 0.01:
+            return direction.step, tracked
+    tracked = Tracked.measure(objective, point.theta, w)
+    return solve_with(tracked, point.gradient, damping), tracked
