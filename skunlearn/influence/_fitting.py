@@ -83,18 +83,13 @@ def find_optimum(
     objective = make(estimator, rows.X, rows.y, rows.sample_weight)
     if budget is not None:
         objective.tilt = budget.draw_tilt(objective.n_params)
-    theta = objective.read(estimator)
-    theta -= objective.null_space.T @ (objective.null_space @ theta)
-    solver: Any = choose_solver(settings.solver, objective.n_params)
-    polished = polish(
-        objective,
-        theta,
-        w,
-        solver=solver,
-        damping=settings.damping,
-        tol=settings.tol,
-        max_iter=settings.max_iter,
-    )
+    start = objective.read(estimator)
+    start -= objective.null_space.T @ (objective.null_space @ start)
+    solver = choose_solver(settings.solver, objective.n_params)
+    polished = _polish(objective, start, w, solver, settings)
+    if not _is_there(polished):  # SGD can end where everything is flat
+        again = _polish(objective, np.zeros_like(start), w, solver, settings)
+        polished = again if _is_there(again) else polished
     _warn(polished)
     theta = polished.theta
     objective.write(estimator, theta)
@@ -127,11 +122,29 @@ def _fit(prototype: Any, rows: Batch, w: np.ndarray, classes: np.ndarray) -> Any
         return clone(prototype).fit(X, classes[codes], **named)
 
 
+def _polish(
+    objective: Objective, theta: np.ndarray, w: np.ndarray, solver: Any, settings: Any
+) -> Polished:
+    return polish(
+        objective,
+        theta,
+        w,
+        solver=solver,
+        damping=settings.damping,
+        tol=settings.tol,
+        max_iter=settings.max_iter,
+    )
+
+
+def _is_there(polished: Polished) -> bool:
+    """Tell whether Newton steps have ended at an optimum."""
+    size = max(1.0, float(np.linalg.norm(polished.theta)))
+    return polished.status == "converged" or polished.step_norm <= _SHORT * size
+
+
 def _warn(polished: Polished) -> None:
     """Say where Newton steps have not ended at an optimum."""
-    size = max(1.0, float(np.linalg.norm(polished.theta)))
-    is_there = polished.status == "converged" or polished.step_norm <= _SHORT * size
-    if not is_there:
+    if not _is_there(polished):
         warnings.warn(
             "no optimum was found: Newton steps still have the length "
             f"{polished.step_norm:.2g}, with a gradient of norm "

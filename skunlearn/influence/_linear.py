@@ -83,17 +83,32 @@ class LinearObjective(LinearBounds):
     def _sum_hessians(
         self, theta: np.ndarray, weigh: Weigh, rows: np.ndarray | None
     ) -> np.ndarray:
+        return self._sum_both(theta, weigh, rows)[1]
+
+    def _sum_both(
+        self, theta: np.ndarray, weigh: Weigh, rows: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
         W, loss, n = self._unravel(theta), self.form.loss, self.n_columns
-        grams = np.zeros((len(loss.pairs(self.n_outputs)), n, n))
-        first = [a for a, _ in loss.pairs(self.n_outputs)]
+        pairs = loss.pairs(self.n_outputs)
+        first = [a for a, _ in pairs]
+        G, grams = np.zeros_like(W), np.zeros((len(pairs), n, n))
         for block, X in iterate_blocks(self.X, rows):
-            C = loss.curvatures(multiply(X, W), self.codes[block])
-            A = weigh(block)
-            A = A if A.shape[1] == 1 else A[:, first]
-            grams += compute_grams(X, A * loss.pair_weights(C), self.intercept)
+            Z, codes, A = multiply(X, W), self.codes[block], weigh(block)
+            G += multiply_back(X, A * loss.slopes(Z, codes), self.intercept)
+            Q = loss.pair_weights(loss.curvatures(Z, codes))
+            Q = Q * (A if A.shape[1] == 1 else A[:, first])
+            grams += compute_grams(X, Q, self.intercept)
         blocks = np.zeros((self.n_outputs, n, self.n_outputs, n))
         loss.fill(blocks, grams)
-        return blocks.reshape(self.n_params, self.n_params)
+        return G.ravel(), blocks.reshape(self.n_params, self.n_params)
+
+    def stratum_sums(
+        self, theta: np.ndarray, w: np.ndarray, rows: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return both sums over strata, of gradients and of Hessians, in one pass."""
+        parts = [self._sum_both(theta, self._weigh(w), p) for p in self._split(rows)]
+        gradients, hessians = zip(*parts, strict=True)
+        return np.array(gradients), np.array(hessians)
 
     def diagonal(self, theta: np.ndarray, w: np.ndarray) -> np.ndarray:
         """Return the diagonal of the Hessian, shape (n_params,)."""
@@ -143,7 +158,7 @@ class LinearObjective(LinearBounds):
             if self.class_scales.is_balanced:
                 np.add.at(sums, codes, w[block, None] * plain(block) * S)
         if self.form.penalty_per_row:
-            scores += (self._unit_penalty() * theta) @ v
+            scores += (self._unit_penalty * theta) @ v
         if self.class_scales.is_balanced:
             slopes = self.class_scales.differentiate(totals[1:], sums)[self.codes]
             is_weighted = self.form.balance_weighted and self.sample_weight is not None

@@ -44,6 +44,7 @@ class LinearRows(Objective):
         self.n_params = self.n_outputs * self.n_columns
         one_vs_rest = self.form.one_vs_rest
         self.class_scales = ClassScales.of(estimator, self.n_outputs, one_vs_rest)
+        self._unit_penalty = self._make_unit_penalty()
 
     @abstractmethod
     def _find_form(self, estimator: Any) -> LinearForm:
@@ -130,9 +131,9 @@ class LinearRows(Objective):
     def penalty(self, totals: np.ndarray) -> np.ndarray:
         """Return the l2 penalty of each parameter."""
         per_row = self.form.penalty_per_row
-        return self._unit_penalty() * (totals[0] if per_row else 1.0)
+        return self._unit_penalty * (totals[0] if per_row else 1.0)
 
-    def _unit_penalty(self) -> np.ndarray:
+    def _make_unit_penalty(self) -> np.ndarray:
         penalty = np.full((self.n_outputs, self.n_columns), self.form.coef_penalty)
         if self.intercept:
             penalty[:, -1] = self.form.intercept_penalty
@@ -157,9 +158,25 @@ class LinearRows(Objective):
         """
         if not isinstance(self.form.loss, Softmax):
             return super().null_space
-        free = self._unit_penalty()[: self.n_columns] == 0
+        free = self._unit_penalty[: self.n_columns] == 0
         directions = np.tile(np.eye(self.n_columns)[free], self.n_outputs)
         return directions / np.sqrt(self.n_outputs)
+
+    def join_gradients(
+        self, sums: np.ndarray, totals: np.ndarray, theta: np.ndarray
+    ) -> np.ndarray:
+        """Return the gradient of J from its sums over strata and the totals."""
+        if self.class_scales.is_balanced:
+            return super().join_gradients(sums, totals, theta)
+        return sums[0] + self.penalty_gradient(theta, totals)
+
+    def join_hessians(self, sums: np.ndarray, totals: np.ndarray) -> np.ndarray:
+        """Return the Hessian of J from its sums over strata and the totals."""
+        if self.class_scales.is_balanced:
+            return super().join_hessians(sums, totals)
+        hessian = sums[0].copy()
+        hessian.flat[:: self.n_params + 1] += self.penalty(totals)
+        return hessian
 
     # Parts
 

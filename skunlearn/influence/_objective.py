@@ -287,6 +287,13 @@ class Objective(ABC):
                 sums[stratum] += flat.T @ flat
         return sums
 
+    def stratum_sums(
+        self, theta: np.ndarray, w: np.ndarray, rows: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return both sums over strata, of gradients and of Hessians."""
+        gradients = self.stratum_gradients(theta, w, rows)
+        return gradients, self.stratum_hessians(theta, w, rows)
+
     def diagonal(self, theta: np.ndarray, w: np.ndarray) -> np.ndarray:
         """Return the diagonal of the Hessian, shape (n_params,)."""
         totals = self.totals(w)

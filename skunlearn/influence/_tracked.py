@@ -59,14 +59,9 @@ class Tracked:
     def measure(
         cls, objective: Objective, theta: np.ndarray, w: np.ndarray
     ) -> "Tracked":
-        """Form all sums, in two passes over the rows: nothing is wrong."""
-        return cls(
-            objective,
-            theta,
-            objective.totals(w),
-            objective.stratum_gradients(theta, w),
-            objective.stratum_hessians(theta, w),
-        )
+        """Form all sums in a pass over the rows: nothing is wrong."""
+        sums = objective.stratum_sums(theta, w)
+        return cls(objective, theta, objective.totals(w), *sums)
 
     @property
     def gradient(self) -> np.ndarray:
@@ -108,35 +103,41 @@ class Tracked:
     def without(self, w: np.ndarray, rows: np.ndarray) -> "Tracked":
         """Subtract some rows, whose weights are still in `w`; the parameters stay."""
         objective, totals = self.objective, self.totals - self.objective.totals(w, rows)
-        gradients = objective.stratum_gradients(self.theta, w, rows)
-        hessians = objective.stratum_hessians(self.theta, w, rows)
+        gradients, hessians = objective.stratum_sums(self.theta, w, rows)
         after = replace(
             self,
             totals=totals,
             gradients=self.gradients - gradients,
             hessians=self.hessians - hessians,
         )
+        was, left = self.hessian.diagonal(), after.hessian.diagonal()
         with np.errstate(divide="ignore", invalid="ignore"):
-            shrunk = np.diag(self.hessian) / np.diag(after.hessian)
-            ratios = objective.scales(totals) / objective.scales(self.totals)
-        shrunk = shrunk[np.diag(self.hessian) > 0]
-        worst = float(np.nanmax(shrunk, initial=1.0))
-        worst = worst if (shrunk > 0).all() else np.inf
+            shrunk = np.where(was > 0, was / left, 1.0)
+        worst = float(shrunk.max(initial=1.0)) if (shrunk > 0).all() else math.inf
         after = after._with(cancelled=self.cancelled * worst)
         if self.gradient_error == self.low == self.up == 0 or not math.isfinite(worst):
             return after
         # What was wrong is now a larger share of less: H <= (1 + more) H'.
         scaled = objective.join_hessians(hessians, totals)
-        scaled += np.diag(objective.penalty(self.totals) - objective.penalty(totals))
+        diagonal = objective.penalty(self.totals) - objective.penalty(totals)
+        scaled.flat[:: len(scaled) + 1] += diagonal
         root = after._inverse_root
         more = max(float(((root @ scaled) * root).sum()), 0.0)
-        finite = ratios[np.isfinite(ratios) & (ratios > 0)]
-        spread = float(finite.max(initial=1.0) / finite.min(initial=1.0))
+        spread = self._compare_scales(totals)
         return after._with(
             gradient_error=self.gradient_error * spread * math.sqrt(1 + more),
             low=self.low * spread * (1 + more),
             up=self.up * spread * (1 + more),
         )
+
+    def _compare_scales(self, totals: np.ndarray) -> float:
+        """Return by how much other totals change the scales, unlike each other."""
+        if len(self.gradients) == 1:
+            return 1.0
+        before, after = (self.objective.scales(t) for t in (self.totals, totals))
+        there = (before > 0) & (after > 0)
+        ratios = after[there] / before[there]
+        return float(ratios.max(initial=1.0) / ratios.min(initial=1.0))
 
     def moved(self, step: np.ndarray, R: float) -> "Tracked":
         """Move the parameters; what that does to gradients is told by the Hessian."""

@@ -23,6 +23,7 @@ from skunlearn.influence._tracked import Tracked
 __all__ = ["Update", "bound_measured", "patch", "settle", "solve_with"]
 
 _MAX_STEPS = 30
+_STALE = 0.2  # share of a Hessian that may be wrong
 _NEAR_PRODUCTS = 12  # more than these, and it is time to form the Hessian
 
 
@@ -91,7 +92,6 @@ def patch(
     Update
         The new parameters.
     """
-    before = float(np.linalg.norm(tracked.gradient))
     moved = tracked.moved(step, R)
     bound = moved.bound(R)
     n_more = _MAX_STEPS if settings.n_steps == "auto" else settings.n_steps - 1
@@ -100,6 +100,7 @@ def patch(
         return Update(moved.theta, moved, bound + moved.rounding, "patch")
     w = weigh()
     point = evaluate(tracked.objective, moved.theta, w)
+    before = float(np.linalg.norm(tracked.gradient))
     rounding = 1e-12 * np.linalg.norm(tracked.hessian)
     if not math.isfinite(point.norm) or point.norm > 2 * before + rounding:
         return Update(moved.theta, moved, math.inf, "patch", point.norm, failed=True)
@@ -118,7 +119,10 @@ def settle(
     """Make steps with true gradients until the bound is short enough."""
     n_steps, status = 0, "too few"
     while True:
-        tracked = None if tracked is None else _measured(tracked, point, w)
+        if tracked is not None:
+            tracked = _measured(tracked, point, w)
+            if tracked.low > _STALE and not math.isfinite(tracked.bound(R)):
+                tracked = Tracked.measure(objective, point.theta, w)
         bound = bound_measured(objective, point, tracked, w, R)
         if bound <= _goal(point.theta, settings):
             status = "good"
