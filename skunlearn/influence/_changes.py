@@ -188,8 +188,7 @@ def _by_puma(state: State, rows: np.ndarray, validation: Validation | None) -> C
         change = _patch(state, after, trial.eta * step, lambda: w_new)
     change = _vouch(change, rows)
     value = validation.value(objective, change.state.optimum.theta)
-    value -= validation.value(objective, theta)
-    return replace(change, trial=trial, criterion_change=value)
+    return replace(change, trial=trial, criterion_change=value - trial.before)
 
 
 def _weigh_anew(
@@ -197,11 +196,14 @@ def _weigh_anew(
 ) -> Reweighting:
     """Return how to change weights, so that the removal leaves the criterion alone."""
     objective, theta = state.optimum.objective, state.optimum.theta
-    contributions, returns = compute_contributions(state, validation, known), None
-    if state.settings.max_reabsorption < 1 and contributions[rows].sum() > 0:
-        pull = state.w[rows] @ objective.row_gradients(theta, rows)
-        t = apply_inverse(objective, theta, state.w, known, pull, state.settings)
-        returns = state.w * objective.scores(theta, state.w, t)
+    slopes = validation.gradient(objective, theta)
+    if state.settings.max_reabsorption < 1:  # also where the removed rows pull to
+        slopes = np.array([slopes, state.w[rows] @ objective.row_gradients(theta, rows)])
+    v = apply_inverse(objective, theta, state.w, known, slopes.T, state.settings)
+    scores = objective.scores(theta, state.w, v)
+    if scores.ndim == 1:
+        return plan_weights(state.w * scores, None, rows, state.settings)
+    contributions, returns = state.w * np.ascontiguousarray(scores.T)
     return plan_weights(contributions, returns, rows, state.settings)
 
 

@@ -142,25 +142,31 @@ class LinearObjective(LinearBounds):
         return multiply_hessian
 
     def scores(self, theta: np.ndarray, w: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """Return d(gradient . v) / dw_i for all rows, shape (n_rows,), in one pass.
+        """Return d(gradient . v) / dw_i for all rows, in one pass.
 
         A row's weight changes its own gradient, the scales of balanced classes, and a
         penalty that grows with the number of rows.
         """
-        totals, W, V = self.totals(w), self._unravel(theta), self._unravel(v)
+        totals, V = self.totals(w), v.reshape(self.n_params, -1).T
+        n_outputs, n_columns, m = self.n_outputs, self.n_columns, len(V)
+        both = np.vstack([theta, V]).reshape(-1, n_columns)
         plain, weigh = self._weigh(None), self._weigh(None, totals)
-        scores = np.empty(self.n_rows)
-        sums = np.zeros_like(self.class_scales.counts_in, dtype=float)
+        scores = np.empty((self.n_rows, m))
+        sums = np.zeros((m, *self.class_scales.counts_in.shape))
         for block, X in iterate_blocks(self.X, None):
-            codes = self.codes[block]
-            S = self.form.loss.slopes(multiply(X, W), codes) * multiply(X, V)
-            scores[block] = (weigh(block) * S).sum(axis=1)
+            Z, codes = multiply(X, both), self.codes[block]
+            S = self.form.loss.slopes(Z[:, :n_outputs], codes)
+            A, Z = weigh(block) * S, Z[:, n_outputs:].reshape(len(Z), m, n_outputs)
+            scores[block] = np.einsum("nk,nmk->nm", A, Z)
             if self.class_scales.is_balanced:
-                np.add.at(sums, codes, w[block, None] * plain(block) * S)
+                T = (w[block, None] * plain(block) * S)[:, None] * Z
+                for total, part in zip(sums, T.swapaxes(0, 1), strict=True):
+                    np.add.at(total, codes, part)
         if self.form.penalty_per_row:
-            scores += (self._unit_penalty * theta) @ v
+            scores += V @ (self._unit_penalty * theta)
         if self.class_scales.is_balanced:
-            slopes = self.class_scales.differentiate(totals[1:], sums)[self.codes]
+            slopes = [self.class_scales.differentiate(totals[1:], s) for s in sums]
+            slopes = np.array(slopes)[:, self.codes].T
             is_weighted = self.form.balance_weighted and self.sample_weight is not None
-            scores += slopes * self.sample_weight if is_weighted else slopes
-        return scores
+            scores += slopes * self.sample_weight[:, None] if is_weighted else slopes
+        return scores[:, 0] if v.ndim == 1 else scores

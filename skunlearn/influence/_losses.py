@@ -127,8 +127,13 @@ class LogLoss(_Separable):
     def _values(self, Z: np.ndarray, T: np.ndarray) -> np.ndarray:
         return -log_expit(T * Z)
 
-    def _slopes(self, Z: np.ndarray, T: np.ndarray) -> np.ndarray:
-        return -T * expit(-T * Z)
+    def slopes(self, Z: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        S = expit(Z)
+        if S.shape[1] == 1:
+            S[:, 0] -= codes
+        else:
+            S[np.arange(len(codes)), codes] -= 1
+        return S
 
     def _curvatures(self, Z: np.ndarray, T: np.ndarray) -> np.ndarray:
         return expit(Z) * expit(-Z)

@@ -321,9 +321,10 @@ class Objective(ABC):
         return multiply
 
     def scores(self, theta: np.ndarray, w: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """Return d(gradient . v) / dw_i for all rows, shape (n_rows,), in one pass.
+        """Return d(gradient . v) / dw_i for all rows, in one pass.
 
         Where neither scales nor penalty depend on the weights, this is grad l_i . v.
+        The shape is (n_rows,), or (n_rows, m) for several v in the columns of a matrix.
         """
         parts = [self.row_gradients(theta, block) @ v for block in self._blocks(None)]
         return np.concatenate(parts)

@@ -31,9 +31,12 @@ def apply_inverse(
     v: np.ndarray,
     settings: Settings,
 ) -> np.ndarray:
-    """Return the inverse Hessian times v: from a factor, or by conjugate gradients."""
+    """Return the inverse Hessian times v, or the columns of v."""
     if tracked is not None:
         return -solve_with(tracked, v, settings.damping)
+    if v.ndim == 2:
+        each = [apply_inverse(objective, theta, w, None, u, settings) for u in v.T]
+        return np.column_stack(each)
     return conjugate_gradients(
         objective.product(theta, w),
         v,
@@ -56,9 +59,10 @@ def plan_weights(
     Parameters
     ----------
     contributions : ndarray of shape (n_rows,)
-        What removing each row does to the criterion.
+        What removing each row does to the criterion. It is overwritten.
     returns : ndarray of shape (n_rows,), or None
-        How much of the removal a double weight of each row puts back.
+        How much of the removal a double weight of each row puts back. It is
+        overwritten.
     rows : ndarray
         The rows that are to go.
     settings : Settings
@@ -68,12 +72,10 @@ def plan_weights(
     returned = 0.0
     if returns is not None:
         returned = float(returns[rows].sum())
-        returns = returns.copy()
         returns[rows] = 0
-    others = contributions.copy()
-    others[rows] = 0
+    contributions[rows] = 0
     return reweight(
-        others,
+        contributions,
         wanted,
         returns=returns,
         returned=returned,
@@ -103,11 +105,11 @@ def reweighted(tracked: Tracked, changes: np.ndarray, w: np.ndarray) -> Tracked:
 
 @dataclass(frozen=True)
 class Trial:
-    """A share of a step, and what it does to the criterion."""
+    """A share of a step, the criterion before, and by how much it should change."""
 
     eta: float
+    before: float
     predicted: float
-    actual: float
 
 
 def shrink_step(
@@ -146,5 +148,5 @@ def shrink_step(
         error = abs(actual - share * slope)
         scale = share * (abs(removal) + abs(slope))
         if eta != "auto" or error <= _TRUSTED * scale or share <= _SHORTEST:
-            return Trial(share, share * slope, actual)
+            return Trial(share, before, share * slope)
         share /= 2
