@@ -45,7 +45,8 @@ class ForgetRecord:
     gradient_residual : float, default=None
         Norm of the retained objective's gradient; None where it was not computed.
     distance_bound : float, default=None
-        Bound of the distance between the parameters and the retrained ones.
+        Bound of the distance between the parameters and the retrained ones, as far as
+        the request had to know it; infinity is none.
     eta : float, default=None
         Share of its step that PUMA took.
     criterion_change_predicted, criterion_change_actual : float, default=None

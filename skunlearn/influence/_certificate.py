@@ -17,12 +17,12 @@ __all__ = ["bound_distance", "bound_jumping", "bound_mean_change"]
 _RADII = 8
 
 
-def bound_distance(decrement: float, curvature: float, R: float) -> float:
+def bound_distance(decrement: float, curvature: float, rate: float) -> float:
     """Return a bound of the distance to the optimum.
 
     With m the distance in the norm of the Hessian H at the parameters, the slope
-    towards the optimum falls to 0 at a rate that is at least m^2 exp(-R t |v|). So
-    (1 - exp(-k m)) / k <= decrement, where k = R / sqrt(curvature).
+    towards the optimum falls to 0 as fast as m^2 exp(-rate m t), or faster. So
+    (1 - exp(-rate m)) / rate <= decrement.
 
     Parameters
     ----------
@@ -30,8 +30,9 @@ def bound_distance(decrement: float, curvature: float, R: float) -> float:
         A bound of the gradient's norm in that of the inverse of H.
     curvature : float
         A lower bound of the eigenvalues of H.
-    R : float
-        The constant of self-concordance; 0 where the objective is quadratic.
+    rate : float
+        The constant of self-concordance for moves measured in the norm of H; 0 where
+        the objective is quadratic.
 
     Returns
     -------
@@ -42,10 +43,12 @@ def bound_distance(decrement: float, curvature: float, R: float) -> float:
         return 0.0
     if not curvature > 0 or not math.isfinite(decrement):
         return math.inf
-    if R == 0:
+    if rate == 0:
         return decrement / math.sqrt(curvature)
-    share = R * decrement / math.sqrt(curvature)
-    return -math.log1p(-share) / R if share < 1 else math.inf
+    share = rate * decrement
+    if share >= 1:
+        return math.inf
+    return -math.log1p(-share) / rate / math.sqrt(curvature)
 
 
 def bound_jumping(

@@ -43,6 +43,13 @@ class Change:
     trial: Trial | None = None
     criterion_change: float | None = None
 
+    @property
+    def is_lost(self) -> bool:
+        """Tell whether true gradients could not bound the distance to the optimum."""
+        optimum = self.state.optimum
+        is_open = optimum.tracked is not None and optimum.tracked.gradient_error > 0
+        return not is_open and not np.isfinite(optimum.bound)
+
 
 def remove(state: State, slots: np.ndarray) -> Change:
     """Return what is left when the rows in some slots are forgotten.
@@ -126,8 +133,8 @@ def _subtract(state: State, rows: np.ndarray) -> Tracked:
         tracked = tracked.without(state.w, rows)
         if not tracked.is_worn:
             return tracked
-    theta, w = state.optimum.theta, _without(state.w, rows)
-    return Tracked.measure(state.optimum.objective, theta, w)
+    optimum, w = state.optimum, _without(state.w, rows)
+    return Tracked.measure(optimum.objective, optimum.theta, w, optimum.R)
 
 
 def _by_newton(state: State, rows: np.ndarray) -> Change:
@@ -198,7 +205,9 @@ def _weigh_anew(
     objective, theta = state.optimum.objective, state.optimum.theta
     slopes = validation.gradient(objective, theta)
     if state.settings.max_reabsorption < 1:  # also where the removed rows pull to
-        slopes = np.array([slopes, state.w[rows] @ objective.row_gradients(theta, rows)])
+        slopes = np.array(
+            [slopes, state.w[rows] @ objective.row_gradients(theta, rows)]
+        )
     v = apply_inverse(objective, theta, state.w, known, slopes.T, state.settings)
     scores = objective.scores(theta, state.w, v)
     if scores.ndim == 1:
@@ -223,7 +232,7 @@ def _by_gradients(
 def _patch(
     state: State, tracked: Tracked, step: np.ndarray, weigh: Callable[[], np.ndarray]
 ) -> Change:
-    update = patch(tracked, step, weigh, state.settings, state.optimum.R)
+    update = patch(tracked, step, weigh, state.settings)
     return _finish(state, update)
 
 
@@ -252,7 +261,6 @@ def write_copy(optimum: Optimum, theta: np.ndarray) -> Any:
 
 def _vouch(change: Change, rows: np.ndarray) -> Change:
     """Fit anew where steps led nowhere, and say what cannot be vouched for."""
-    state = change.state
     if change.path == "failed":
         warnings.warn(
             "the steps towards the optimum led away from it or did not arrive, so the "
@@ -261,7 +269,7 @@ def _vouch(change: Change, rows: np.ndarray) -> Change:
             stacklevel=2,
         )
         return _fit_anew(change, rows)
-    if not np.isfinite(state.optimum.bound):
+    if change.is_lost:
         warnings.warn(
             "the distance to the retrained parameters cannot be bounded: the removal "
             "is too large for the steps that were made. Use n_steps='auto', or fit "

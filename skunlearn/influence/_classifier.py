@@ -121,7 +121,8 @@ class InfluenceUnlearningClassifier(BaseUnlearningClassifier):
         it is first asked for, in a pass over the rows.
     distance_bound_ : float
         Upper bound of the distance between the parameters, coefficients and intercepts
-        in one vector, and the optimum for the current weights.
+        in one vector, and the optimum for the current weights. Where what is known
+        gives none, it is computed when it is first asked for, in a pass over the rows.
     classes_ : ndarray of shape (n_classes,)
         Classes of the rows that the classifier is trained on.
     n_iter_ : int
@@ -569,7 +570,8 @@ class InfluenceUnlearningClassifier(BaseUnlearningClassifier):
     def distance_bound_(self) -> float:
         """Upper bound of the distance to the parameters that training would give."""
         self._check_is_fitted()
-        return self._state.optimum.bound
+        with single_threaded:
+            return self._state.distance_bound
 
     @property
     def n_iter_(self) -> int:

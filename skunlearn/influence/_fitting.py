@@ -93,8 +93,8 @@ def find_optimum(
     _warn(polished)
     theta = polished.theta
     objective.write(estimator, theta)
-    tracked = Tracked.measure(objective, theta, w) if solver == "cholesky" else None
     R = objective.compute_self_concordance()
+    tracked = Tracked.measure(objective, theta, w, R) if solver == "cholesky" else None
     norm = polished.gradient_norm
     gradient = objective.gradient(theta, w) if tracked is None else tracked.gradient
     point = Point(theta, np.nan, gradient, norm)

@@ -166,7 +166,8 @@ class LinearObjective(LinearBounds):
             scores += V @ (self._unit_penalty * theta)
         if self.class_scales.is_balanced:
             slopes = [self.class_scales.differentiate(totals[1:], s) for s in sums]
-            slopes = np.array(slopes)[:, self.codes].T
-            is_weighted = self.form.balance_weighted and self.sample_weight is not None
-            scores += slopes * self.sample_weight[:, None] if is_weighted else slopes
+            added = np.array(slopes)[:, self.codes].T
+            if self.form.balance_weighted and self.sample_weight is not None:
+                added *= self.sample_weight[:, None]
+            scores += added
         return scores[:, 0] if v.ndim == 1 else scores

@@ -7,7 +7,7 @@ from scipy import sparse
 
 from skunlearn.influence._linear_rows import LinearRows
 from skunlearn.influence._losses import Softmax
-from skunlearn.influence._matrices import iterate_blocks, multiply
+from skunlearn.influence._matrices import add_ones, iterate_blocks, multiply
 
 __all__ = ["LinearBounds"]
 
@@ -27,6 +27,41 @@ class LinearBounds(LinearRows):
         longest = max(self._norms(X).max() for _, X in iterate_blocks(self.X, None))
         power = np.log2(max(factor * longest, 2.0**-100))
         return float(2.0 ** (np.ceil(4 * power) / 4))
+
+    def compute_change(self, v: np.ndarray) -> float:
+        """Return the largest change of a margin, or of the difference of two."""
+        factor, V, largest = self.form.loss.self_concordance, self._unravel(v), 0.0
+        if factor in (0, np.inf):
+            return float(factor)
+        for _, X in iterate_blocks(self.X, None):
+            Z = multiply(X, V)
+            if isinstance(self.form.loss, Softmax):
+                Z = Z.max(axis=1) - Z.min(axis=1)
+            largest = max(largest, float(np.abs(Z).max()))
+        return largest
+
+    def compute_leverage(self, inverse: np.ndarray) -> float:
+        """Return the largest norm of a row in the inverse Hessian.
+
+        The margins of a row then move by no more than this; for the softmax, two of
+        them apart by the sum of the two largest such norms.
+        """
+        loss, n = self.form.loss, self.n_columns
+        if loss.self_concordance in (0, np.inf):
+            return float(loss.self_concordance)
+        blocks = inverse.reshape(self.n_outputs, n, self.n_outputs, n)
+        worst = 0.0
+        for _, X in iterate_blocks(self.X, None):
+            X = add_ones(X, self.intercept)
+            squares = [
+                np.einsum("ij,ij->i", X @ blocks[a, :, a, :], X)
+                for a in range(self.n_outputs)
+            ]
+            norms = np.sqrt(np.maximum(squares, 0.0))
+            if isinstance(loss, Softmax):
+                norms = np.sort(norms, axis=0)[-2:].sum(axis=0)
+            worst = max(worst, float(norms.max(initial=0.0)))
+        return worst
 
     def curvature_floor(
         self, theta: np.ndarray, w: np.ndarray, radius: float = 0.0

@@ -44,8 +44,10 @@ def iterate_blocks(X: Any, rows: np.ndarray | None) -> Iterator[tuple[Any, Any]]
     n_rows = X.shape[0] if rows is None else len(rows)
     for start in range(0, n_rows, size):
         block: Any = slice(start, min(start + size, n_rows))
-        block = block if rows is None else rows[block]
-        yield block, X[block]
+        if rows is None:
+            yield block, view_rows(X, block.start, block.stop)
+        else:
+            yield rows[block], X[rows[block]]
 
 
 def add_ones(X: Any, intercept: bool) -> np.ndarray:

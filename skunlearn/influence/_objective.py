@@ -178,6 +178,18 @@ class Objective(ABC):
         """
         return 0.0 if self.is_quadratic else np.inf
 
+    def compute_change(self, v: np.ndarray) -> float:
+        """Return the r that ``R |v|`` bounds, in a pass over the rows."""
+        return self.compute_self_concordance() * float(np.linalg.norm(v))
+
+    def compute_leverage(self, inverse: np.ndarray) -> float:
+        """Return the same constant for moves measured in the norm of a Hessian.
+
+        `inverse` is that Hessian's inverse. Where columns differ in scale, this tells
+        more. The default is that nothing is known.
+        """
+        return 0.0 if self.is_quadratic else np.inf
+
     def curvature_floor(
         self, theta: np.ndarray, w: np.ndarray, radius: float = 0.0
     ) -> float:

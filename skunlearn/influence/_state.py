@@ -17,6 +17,9 @@ from skunlearn.influence._criteria import Criterion, Validation
 from skunlearn.influence._fitting import Optimum
 from skunlearn.influence._matrices import view_rows
 from skunlearn.influence._settings import Settings
+from skunlearn.influence._steps import Point
+from skunlearn.influence._tracked import Tracked
+from skunlearn.influence._updates import bound_measured
 
 __all__ = ["State", "view_batch"]
 
@@ -101,6 +104,23 @@ class State:
         """Return the norm of the gradient of what is minimised, in a pass."""
         objective, theta = self.optimum.objective, self.optimum.theta
         return float(np.linalg.norm(objective.gradient(theta, self.w)))
+
+    @cached_property
+    def distance_bound(self) -> float:
+        """Return the bound of the distance to the optimum, in a pass if need be."""
+        optimum, tracked = self.optimum, self.optimum.tracked
+        if np.isfinite(optimum.bound) or tracked is None or tracked.gradient_error == 0:
+            return optimum.bound
+        objective, theta, w = optimum.objective, optimum.theta, self.w
+        gradients = objective.stratum_gradients(theta, w)
+        tracked = tracked.with_gradients(theta, gradients)
+        gradient = tracked.gradient
+        point = Point(theta, np.nan, gradient, float(np.linalg.norm(gradient)))
+        bound = bound_measured(objective, point, tracked, w, optimum.R)
+        if not np.isfinite(bound):
+            tracked = Tracked.measure(objective, theta, w, optimum.R)
+            bound = bound_measured(objective, point, tracked, w, optimum.R)
+        return bound + tracked.rounding
 
     def find_validation(self, gone: Any = ()) -> Validation | None:
         """Return the rows of the criterion; None where there are none.

@@ -16,6 +16,8 @@ __all__ = ["Tracked"]
 
 _EPS = float(np.finfo(float).eps)
 _CANCELLED = 1e4  # times smaller than it was, a sum has lost digits
+_SHORT = 0.01  # change of curvature that is not worth a look at the rows
+_UNLIKELY = 50.0  # factor by which curvature may have changed, at worst
 _LOOSE = 1e3  # errors beyond say nothing
 
 
@@ -39,6 +41,9 @@ class Tracked:
         Sums of Hessians, about.
     gradient_error : float
         How far each stratum's scaled sum of gradients can be off.
+    R, leverage : float
+        Constants of self-concordance: a move by v changes the Hessian by factors up to
+        exp(R |v|), and up to exp(leverage |v|) with the norm of the known Hessian.
     low, up : float
         The Hessian at `theta` is between ``1 - low`` and ``1 + up`` times the known.
     cancelled : float
@@ -50,6 +55,8 @@ class Tracked:
     totals: np.ndarray
     gradients: np.ndarray
     hessians: np.ndarray
+    R: float
+    leverage: float = math.inf
     gradient_error: float = 0.0
     low: float = 0.0
     up: float = 0.0
@@ -57,11 +64,15 @@ class Tracked:
 
     @classmethod
     def measure(
-        cls, objective: Objective, theta: np.ndarray, w: np.ndarray
+        cls, objective: Objective, theta: np.ndarray, w: np.ndarray, R: float
     ) -> "Tracked":
-        """Form all sums in a pass over the rows: nothing is wrong."""
+        """Form all sums in two passes over the rows: nothing is wrong."""
         sums = objective.stratum_sums(theta, w)
-        return cls(objective, theta, objective.totals(w), *sums)
+        new = cls(objective, theta, objective.totals(w), *sums, R)
+        if not len(theta) or not math.isfinite(R):
+            return new
+        root = new._inverse_root
+        return new._with(leverage=objective.compute_leverage(root.T @ root))
 
     @property
     def gradient(self) -> np.ndarray:
@@ -100,6 +111,11 @@ class Tracked:
         is_known = math.isfinite(self.cancelled) and self.low + self.up < _LOOSE
         return not is_known or self.cancelled > _CANCELLED or self.jitter > 0
 
+    @property
+    def is_likely(self) -> bool:
+        """Tell whether the step may be a good one, though nothing vouches for it."""
+        return self.up < _UNLIKELY and self.jitter == 0
+
     def without(self, w: np.ndarray, rows: np.ndarray) -> "Tracked":
         """Subtract some rows, whose weights are still in `w`; the parameters stay."""
         objective, totals = self.objective, self.totals - self.objective.totals(w, rows)
@@ -115,16 +131,18 @@ class Tracked:
             shrunk = np.where(was > 0, was / left, 1.0)
         worst = float(shrunk.max(initial=1.0)) if (shrunk > 0).all() else math.inf
         after = after._with(cancelled=self.cancelled * worst)
-        if self.gradient_error == self.low == self.up == 0 or not math.isfinite(worst):
+        is_exact = self.gradient_error == self.low == self.up == 0
+        if (is_exact and self.leverage in (0, math.inf)) or not math.isfinite(worst):
             return after
         # What was wrong is now a larger share of less: H <= (1 + more) H'.
         scaled = objective.join_hessians(hessians, totals)
         diagonal = objective.penalty(self.totals) - objective.penalty(totals)
         scaled.flat[:: len(scaled) + 1] += diagonal
         root = after._inverse_root
-        more = max(float(((root @ scaled) * root).sum()), 0.0)
+        more = float(np.linalg.norm(root @ scaled @ root.T))
         spread = self._compare_scales(totals)
         return after._with(
+            leverage=self.leverage * math.sqrt(spread * (1 + more)),
             gradient_error=self.gradient_error * spread * math.sqrt(1 + more),
             low=self.low * spread * (1 + more),
             up=self.up * spread * (1 + more),
@@ -139,10 +157,17 @@ class Tracked:
         ratios = after[there] / before[there]
         return float(ratios.max(initial=1.0) / ratios.min(initial=1.0))
 
-    def moved(self, step: np.ndarray, R: float) -> "Tracked":
-        """Move the parameters; what that does to gradients is told by the Hessian."""
-        r = R * float(np.linalg.norm(step)) if step.any() else 0.0
-        size = self.measure_step(step)
+    def moved(self, step: np.ndarray, *, look: bool = False) -> "Tracked":
+        """Move the parameters; what that does to gradients is told by the Hessian.
+
+        Whether to `look` at the rows for how much their margins change: it is a pass.
+        """
+        size = math.sqrt(max(float(step @ (self.hessian @ step)), 0.0))
+        r = 0.0
+        if step.any():
+            r = min(self.R * float(np.linalg.norm(step)), self.leverage * size)
+        if look and _SHORT < r < math.inf:
+            r = min(r, self.objective.compute_change(step))
         wrong = bound_mean_change(self.low, self.up, r) * size if size else 0.0
         growth = math.exp(min(r, 50.0)) if r < 50 else math.inf
         return self._with(
@@ -165,27 +190,24 @@ class Tracked:
         """Take over true sums of gradients at some parameters."""
         return self._with(theta=theta, gradients=sums, gradient_error=0.0)
 
-    def measure_step(self, step: np.ndarray) -> float:
-        """Return the length of a step in the norm of the known Hessian."""
-        return math.sqrt(max(float(step @ (self.hessian @ step)), 0.0))
-
     @property
     def curvature(self) -> float:
         """Return a lower bound of the known Hessian's eigenvalues."""
         trace = float((self._inverse_root**2).sum())
         return 1 / trace if trace > 0 else math.inf
 
-    def bound(self, R: float) -> float:
+    def bound(self) -> float:
         """Return a bound of the distance to the optimum, rounding left out."""
         if not len(self.theta):
             return 0.0
-        if self.jitter > 0 or not self.low < 1 or not math.isfinite(R):
+        if self.jitter > 0 or not self.low < 1 or not math.isfinite(self.R):
             return math.inf
         gradient = self._inverse_root @ self.gradient
         error = len(self.gradients) * self.gradient_error
         decrement = float(np.linalg.norm(gradient)) + error
-        share = 1 - self.low
-        return bound_distance(decrement / math.sqrt(share), share * self.curvature, R)
+        share, curvature = 1 - self.low, self.curvature
+        rate = min(self.R / math.sqrt(curvature), self.leverage) / math.sqrt(share)
+        return bound_distance(decrement / math.sqrt(share), share * curvature, rate)
 
     @property
     def rounding(self) -> float:

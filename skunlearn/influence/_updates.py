@@ -70,7 +70,6 @@ def patch(
     step: np.ndarray,
     weigh: Callable[[], np.ndarray],
     settings: Settings,
-    R: float,
 ) -> Update:
     """Make a first step, and others with true gradients if it cannot be vouched for.
 
@@ -84,27 +83,27 @@ def patch(
         Returns the weights of the rows that stay. It is called only if need be.
     settings : Settings
         How near the optimum to get.
-    R : float
-        The constant of self-concordance.
 
     Returns
     -------
     Update
         The new parameters.
     """
-    moved = tracked.moved(step, R)
-    bound = moved.bound(R)
+    moved = tracked.moved(step)
+    bound = moved.bound()
     n_more = _MAX_STEPS if settings.n_steps == "auto" else settings.n_steps - 1
     is_enough = bound <= _goal(moved.theta, settings) or not n_more
     if math.isfinite(bound) and is_enough:
         return Update(moved.theta, moved, bound + moved.rounding, "patch")
-    w = weigh()
+    if not n_more and moved.is_likely:
+        return Update(moved.theta, moved, math.inf, "patch")
+    w, moved = weigh(), tracked.moved(step, look=True)
     point = evaluate(tracked.objective, moved.theta, w)
     before = float(np.linalg.norm(tracked.gradient))
     rounding = 1e-12 * np.linalg.norm(tracked.hessian)
     if not math.isfinite(point.norm) or point.norm > 2 * before + rounding:
         return Update(moved.theta, moved, math.inf, "patch", point.norm, failed=True)
-    return settle(tracked.objective, point, moved, w, settings, R, n_more)
+    return settle(tracked.objective, point, moved, w, settings, tracked.R, n_more)
 
 
 def settle(
@@ -121,8 +120,8 @@ def settle(
     while True:
         if tracked is not None:
             tracked = _measured(tracked, point, w)
-            if tracked.low > _STALE and not math.isfinite(tracked.bound(R)):
-                tracked = Tracked.measure(objective, point.theta, w)
+            if tracked.low > _STALE and not math.isfinite(tracked.bound()):
+                tracked = Tracked.measure(objective, point.theta, w, R)
         bound = bound_measured(objective, point, tracked, w, R)
         if bound <= _goal(point.theta, settings):
             status = "good"
@@ -134,7 +133,7 @@ def settle(
             status = "stalled"
             continue
         if tracked is not None:
-            tracked = tracked.moved(following.theta - point.theta, R)
+            tracked = tracked.moved(following.theta - point.theta, look=True)
         point, n_steps = following, n_steps + 1
     path: Literal["patch", "polish"] = "polish" if n_steps else "patch"
     slack = _slack(point) if tracked is None else tracked.rounding
@@ -155,12 +154,13 @@ def bound_measured(
     least = float(objective.penalty(objective.totals(w)).min())
     bounds = [point.norm / least if least > 0 else math.inf]
     if tracked is not None:
-        bounds.append(tracked.bound(R))
+        bounds.append(tracked.bound())
     if not math.isfinite(min(bounds)):
         if math.isfinite(R):
             floor = objective.curvature_floor(point.theta, w)
             decrement = point.norm / math.sqrt(floor) if floor > 0 else math.inf
-            bounds.append(bound_distance(decrement, floor, R))
+            rate = R / math.sqrt(floor) if floor > 0 else math.inf
+            bounds.append(bound_distance(decrement, floor, rate))
         else:
             bounds.append(bound_jumping(objective, point.theta, w, point.norm))
     return min(bounds)
@@ -203,5 +203,5 @@ def _propose(
         )
         if direction.residual < 0.01:
             return direction.step, tracked
-    tracked = Tracked.measure(objective, point.theta, w)
+    tracked = Tracked.measure(objective, point.theta, w, tracked.R)
     return solve_with(tracked, point.gradient, damping), tracked
