@@ -18,7 +18,6 @@ from skunlearn.influence._fitting import Optimum
 from skunlearn.influence._matrices import view_rows
 from skunlearn.influence._settings import Settings
 from skunlearn.influence._steps import Point
-from skunlearn.influence._tracked import Tracked
 from skunlearn.influence._updates import bound_measured
 
 __all__ = ["State", "view_batch"]
@@ -118,7 +117,7 @@ class State:
         point = Point(theta, np.nan, gradient, float(np.linalg.norm(gradient)))
         bound = bound_measured(objective, point, tracked, w, optimum.R)
         if not np.isfinite(bound):
-            tracked = Tracked.measure(objective, theta, w, optimum.R)
+            tracked = tracked.measured_anew(theta, w)
             bound = bound_measured(objective, point, tracked, w, optimum.R)
         return bound + tracked.rounding
 

@@ -16,6 +16,7 @@ __all__ = ["Tracked"]
 
 _EPS = float(np.finfo(float).eps)
 _CANCELLED = 1e4  # times smaller than it was, a sum has lost digits
+_SLACK = 3.0  # beyond, the leverage is worth a pass over the rows
 _SHORT = 0.01  # change of curvature that is not worth a look at the rows
 _UNLIKELY = 50.0  # factor by which curvature may have changed, at worst
 _LOOSE = 1e3  # errors beyond say nothing
@@ -44,6 +45,8 @@ class Tracked:
     R, leverage : float
         Constants of self-concordance: a move by v changes the Hessian by factors up to
         exp(R |v|), and up to exp(leverage |v|) with the norm of the known Hessian.
+    slack : float
+        How many times larger the leverage may have become than it has to be.
     low, up : float
         The Hessian at `theta` is between ``1 - low`` and ``1 + up`` times the known.
     cancelled : float
@@ -57,6 +60,7 @@ class Tracked:
     hessians: np.ndarray
     R: float
     leverage: float = math.inf
+    slack: float = math.inf
     gradient_error: float = 0.0
     low: float = 0.0
     up: float = 0.0
@@ -72,7 +76,24 @@ class Tracked:
         if not len(theta) or not math.isfinite(R):
             return new
         root = new._inverse_root
-        return new._with(leverage=objective.compute_leverage(root.T @ root))
+        leverage = objective.compute_leverage(root.T @ root)
+        return new._with(leverage=leverage, slack=1.0)
+
+    def measured_anew(self, theta: np.ndarray, w: np.ndarray) -> "Tracked":
+        """Form the sums again; the leverage follows from what it was, if it was tight.
+
+        A row's norm in the inverse of the new Hessian is its norm in that of the old
+        one, times a factor that both tell.
+        """
+        objective, R = self.objective, self.R
+        if not self.slack < _SLACK:
+            return Tracked.measure(objective, theta, w, R)
+        sums = objective.stratum_sums(theta, w)
+        new = Tracked(objective, theta, objective.totals(w), *sums, R)
+        root = new._inverse_root
+        factor = math.sqrt(_bound_eigenvalues(root @ self.hessian @ root.T))
+        slack = self.slack * max(factor, 1.0)
+        return new._with(leverage=self.leverage * factor, slack=slack)
 
     @property
     def gradient(self) -> np.ndarray:
@@ -135,14 +156,16 @@ class Tracked:
         if (is_exact and self.leverage in (0, math.inf)) or not math.isfinite(worst):
             return after
         # What was wrong is now a larger share of less: H <= (1 + more) H'.
-        scaled = objective.join_hessians(hessians, totals)
-        diagonal = objective.penalty(self.totals) - objective.penalty(totals)
-        scaled.flat[:: len(scaled) + 1] += diagonal
+        removed = objective.join_hessians(hessians, totals)
+        change = objective.penalty(self.totals) - 2 * objective.penalty(totals)
+        removed.flat[:: len(removed) + 1] += change
         root = after._inverse_root
-        more = float(np.linalg.norm(root @ scaled @ root.T))
+        more = _bound_eigenvalues(root @ removed @ root.T)
         spread = self._compare_scales(totals)
+        growth = math.sqrt(spread * (1 + more))
         return after._with(
-            leverage=self.leverage * math.sqrt(spread * (1 + more)),
+            leverage=self.leverage * growth,
+            slack=self.slack * growth,
             gradient_error=self.gradient_error * spread * math.sqrt(1 + more),
             low=self.low * spread * (1 + more),
             up=self.up * spread * (1 + more),
@@ -215,3 +238,9 @@ class Tracked:
         size = max(1.0, float(np.linalg.norm(self.theta)))
         condition = float(np.linalg.norm(self.hessian)) / self.curvature
         return 8 * _EPS * size * condition if len(self.theta) else 0.0
+
+
+def _bound_eigenvalues(matrix: np.ndarray) -> float:
+    """Return an upper bound of a symmetric matrix's eigenvalues, a tight one."""
+    square = matrix @ matrix
+    return math.sqrt(float(np.linalg.norm(square)))

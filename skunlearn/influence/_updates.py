@@ -121,7 +121,7 @@ def settle(
         if tracked is not None:
             tracked = _measured(tracked, point, w)
             if tracked.low > _STALE and not math.isfinite(tracked.bound()):
-                tracked = Tracked.measure(objective, point.theta, w, R)
+                tracked = tracked.measured_anew(point.theta, w)
         bound = bound_measured(objective, point, tracked, w, R)
         if bound <= _goal(point.theta, settings):
             status = "good"
@@ -203,5 +203,5 @@ def _propose(
         )
         if direction.residual < 0.01:
             return direction.step, tracked
-    tracked = Tracked.measure(objective, point.theta, w, tracked.R)
+    tracked = tracked.measured_anew(point.theta, w)
     return solve_with(tracked, point.gradient, damping), tracked
