@@ -93,9 +93,9 @@ def reweighted(tracked: Tracked, changes: np.ndarray, w: np.ndarray) -> Tracked:
     """
     objective = tracked.objective
     least, most = min(float(changes.min()), 0.0), max(float(changes.max()), 0.0)
+    tracked = tracked.with_totals(objective.totals(w))
     return replace(
         tracked,
-        totals=objective.totals(w),
         gradients=objective.stratum_gradients(tracked.theta, w),
         gradient_error=0.0,
         low=1 - (1 - tracked.low) * (1 + least),
