@@ -179,6 +179,15 @@ def _by_puma(state: State, rows: np.ndarray, validation: Validation | None) -> C
     weights = _weigh_anew(state, rows, validation, known)
     w = _without(state.w, rows)
     w_new = w * (1 + weights.changes)
+    if not _has_all_classes(state, w_new):
+        warnings.warn(
+            "to leave the criterion unchanged would take all weight from a class, so "
+            "that no row is weighed anew. Give the criterion more rows, or lower "
+            "max_reabsorption.",
+            UnlearningQualityWarning,
+            stacklevel=2,
+        )
+        return _vouch(_by_newton(state, rows), rows)
     if after is None:
         gradient = objective.gradient(theta, w_new)
     else:
@@ -198,6 +207,14 @@ def _by_puma(state: State, rows: np.ndarray, validation: Validation | None) -> C
     return replace(change, trial=trial, criterion_change=value - trial.before)
 
 
+def _has_all_classes(state: State, w: np.ndarray) -> bool:
+    """Tell whether some weight is left for each class."""
+    if w.all():
+        return True
+    y = state.training.y
+    return bool((np.bincount(y, w, minlength=len(state.classes)) > 0).all())
+
+
 def _weigh_anew(
     state: State, rows: np.ndarray, validation: Validation, known: Tracked | None
 ) -> Reweighting:
@@ -205,9 +222,9 @@ def _weigh_anew(
     objective, theta = state.optimum.objective, state.optimum.theta
     slopes = validation.gradient(objective, theta)
     if state.settings.max_reabsorption < 1:  # also where the removed rows pull to
-        slopes = np.array(
-            [slopes, state.w[rows] @ objective.row_gradients(theta, rows)]
-        )
+        sums = objective.stratum_gradients(theta, state.w, rows)
+        pull = (objective.scales(objective.totals(state.w)) * sums).sum(axis=0)
+        slopes = np.array([slopes, pull])
     v = apply_inverse(objective, theta, state.w, known, slopes.T, state.settings)
     scores = objective.scores(theta, state.w, v)
     if scores.ndim == 1:
