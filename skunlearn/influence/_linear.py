@@ -12,6 +12,7 @@ from skunlearn.influence._matrices import (
     iterate_blocks,
     multiply,
     multiply_back,
+    multiply_forth,
 )
 
 __all__ = ["LinearObjective"]
@@ -147,27 +148,48 @@ class LinearObjective(LinearBounds):
         A row's weight changes its own gradient, the scales of balanced classes, and a
         penalty that grows with the number of rows.
         """
-        totals, V = self.totals(w), v.reshape(self.n_params, -1).T
-        n_outputs, n_columns, m = self.n_outputs, self.n_columns, len(V)
-        both = np.vstack([theta, V]).reshape(-1, n_columns)
+        scores, _ = self._score(theta, w, v.reshape(self.n_params, -1), pull=False)
+        return scores[:, 0] if v.ndim == 1 else scores
+
+    def scores_and_pulls(
+        self, theta: np.ndarray, w: np.ndarray, v: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the scores for each column of v, and where weights by them pull."""
+        if self.class_scales.is_balanced or self.form.penalty_per_row:
+            return self.scores(theta, w, v), None
+        scores, pulls = self._score(theta, w, v, pull=True)
+        return scores, pulls.reshape(v.shape[1], -1)
+
+    def _score(
+        self, theta: np.ndarray, w: np.ndarray, v: np.ndarray, *, pull: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Score rows for each column of v; rows come last, which is fast for few v."""
+        totals, m = self.totals(w), v.shape[1]
+        both = np.vstack([theta, v.T]).reshape(-1, self.n_columns)
         plain, weigh = self._weigh(None), self._weigh(None, totals)
-        scores = np.empty((self.n_rows, m))
+        scores = np.empty((m, self.n_rows))
         sums = np.zeros((m, *self.class_scales.counts_in.shape))
+        pulls = np.zeros((m, self.n_outputs, self.n_columns))
         for block, X in iterate_blocks(self.X, None):
-            Z, codes = multiply(X, both), self.codes[block]
-            S = self.form.loss.slopes(Z[:, :n_outputs], codes)
-            A, Z = weigh(block) * S, Z[:, n_outputs:].reshape(len(Z), m, n_outputs)
-            scores[block] = np.einsum("nk,nmk->nm", A, Z)
+            Z, codes = multiply_forth(X, both), self.codes[block]
+            Z = Z.reshape(1 + m, self.n_outputs, -1)
+            S = self.form.loss.slopes(np.ascontiguousarray(Z[0].T), codes)
+            A = np.ascontiguousarray((weigh(block) * S).T)
+            part = scores[:, block]
+            np.einsum("kn,mkn->mn", A, Z[1:], out=part)
+            if pull:
+                for k, R in enumerate(A * w[block] ** 2):
+                    pulls[:, k] += multiply_back(X, (part * R).T, self.intercept)
             if self.class_scales.is_balanced:
-                T = (w[block, None] * plain(block) * S)[:, None] * Z
-                for total, part in zip(sums, T.swapaxes(0, 1), strict=True):
-                    np.add.at(total, codes, part)
+                T = (w[block, None] * plain(block) * S).T * Z[1:]
+                for total, each in zip(sums, T, strict=True):
+                    np.add.at(total, codes, each.T)
         if self.form.penalty_per_row:
-            scores += V @ (self._unit_penalty * theta)
+            scores += (v.T @ (self._unit_penalty * theta))[:, None]
         if self.class_scales.is_balanced:
             slopes = [self.class_scales.differentiate(totals[1:], s) for s in sums]
-            added = np.array(slopes)[:, self.codes].T
+            added = np.array(slopes)[:, self.codes]
             if self.form.balance_weighted and self.sample_weight is not None:
-                added *= self.sample_weight[:, None]
+                added *= self.sample_weight
             scores += added
-        return scores[:, 0] if v.ndim == 1 else scores
+        return scores.T, pulls

@@ -199,6 +199,16 @@ class Objective(ABC):
         """
         return float(self.penalty(self.totals(w)).min(initial=np.inf))
 
+    def scores_and_pulls(
+        self, theta: np.ndarray, w: np.ndarray, v: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the scores for each column of v, and where weights by them would pull.
+
+        For scores s these are the sums of ``w_i^2 s_i grad l_i``, shape (m, n_params),
+        where one stratum is all there is and they need no further pass; else None.
+        """
+        return self.scores(theta, w, v), None
+
     def losses_moved(
         self, theta: np.ndarray, moves: np.ndarray, rows: np.ndarray
     ) -> np.ndarray:

@@ -171,6 +171,21 @@ class Tracked:
             up=self.up * spread * (1 + more),
         )
 
+    def with_totals(self, totals: np.ndarray) -> "Tracked":
+        """Change what scales and penalties know of the weights."""
+        before, penalty = (self.objective.penalty(t) for t in (self.totals, totals))
+        kept = penalty > 0
+        lost = float((before[kept] / penalty[kept]).max(initial=1.0))
+        lost *= self._compare_scales(totals)
+        return replace(
+            self,
+            totals=totals,
+            leverage=self.leverage * math.sqrt(lost),
+            gradient_error=self.gradient_error * lost,
+            low=self.low * lost,
+            up=self.up * lost,
+        )
+
     def _compare_scales(self, totals: np.ndarray) -> float:
         """Return by how much other totals change the scales, unlike each other."""
         if len(self.gradients) == 1:
