@@ -167,10 +167,17 @@ class _Problem:
             product[:, :-1] += V[:, :-1]
             return product.ravel()
 
-        operator = LinearOperator((theta.size, theta.size), multiply, dtype=float)
+        def project(v: np.ndarray) -> np.ndarray:
+            V = v.reshape(self._shape).copy()
+            if self._is_softmax:
+                V[:, -1] -= V[:, -1].mean()
+            return V.ravel()
+
+        size = (theta.size, theta.size)
+        operator = LinearOperator(size, multiply, dtype=float)
 
         def solve(b: np.ndarray) -> np.ndarray:
-            x, _ = cg(operator, b.ravel(), rtol=1e-3, maxiter=500)
-            return x.reshape(b.shape)
+            x, _ = cg(operator, project(b), rtol=1e-3, maxiter=1_000)
+            return project(x).reshape(b.shape)
 
         return solve

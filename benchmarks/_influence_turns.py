@@ -46,9 +46,8 @@ class Arm:
         """Take a turn, unless the first one was so long that it says enough."""
         if self.seconds and self.seconds[0] > _DEAR:
             return
-        call = self.prepare()
         self.model = None
-        gc.collect()
+        call = self.prepare()
 
         def keep() -> None:
             self.model = call()
@@ -61,6 +60,7 @@ class Arm:
 
 def take_turns(arms: dict[str, Arm], repeats: int) -> None:
     """Let all arms run in turn, after one turn that warms up."""
+    gc.collect()
     for _ in range(repeats + 1):
         for arm in arms.values():
             arm.run()
