@@ -1,6 +1,6 @@
 """Contributions and losses in closed form, against leaving each row out in earnest."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -37,29 +37,32 @@ def _bench_set(
     ours = InfluenceUnlearningClassifier(model, method="puma")
     ours.fit(X, y, X_val=X_val, y_val=y_val)
     chosen = np.random.default_rng(1).choice(len(y), scale.size(200), replace=False)
-    predicted, predicted_losses = [], []
-    seconds = time_call(lambda: predicted.extend(ours.contributions()))
-    loss_seconds = time_call(lambda: predicted_losses.extend(ours.leave_one_out_loss()))
-    measured = []
-    retraining = time_call(
+    measured: list[tuple[float, float]] = []
+    seconds = time_call(
         lambda: measured.extend(_leave_out(ours.estimator_, i, rows) for i in chosen)
     )
-    change, losses = np.transpose(measured)
-    predicted = np.array(predicted)[chosen]
-    predicted_losses = np.array(predicted_losses)[chosen]
-    other = f"{format_seconds(retraining / len(chosen) * len(y))} for all"
-    time = format_seconds(seconds)
-    correlation = np.corrcoef(predicted, change)[0, 1]
-    case = f"{name}: contributions(), "
-    yield Row(f"{case}correlation", time, other, correlation, "", at_least=0.97)
-    slope = np.polyfit(predicted, change, 1)[0]
-    yield Row(f"{case}slope", time, other, slope, "", at_most=1.3, at_least=0.7)
-    time = format_seconds(loss_seconds)
-    case = f"{name}: leave_one_out_loss(), "
-    correlation = np.corrcoef(predicted_losses, losses)[0, 1]
-    yield Row(f"{case}correlation", time, other, correlation, "", at_least=0.97)
-    slope = np.polyfit(predicted_losses, losses, 1)[0]
-    yield Row(f"{case}slope", time, other, slope, "", at_most=1.3, at_least=0.7)
+    other = f"{format_seconds(seconds / len(chosen) * len(y))} for all"
+    changes, losses = np.transpose(measured)
+    yield from _judge(name, ours.contributions, chosen, changes, other)
+    yield from _judge(name, ours.leave_one_out_loss, chosen, losses, other)
+
+
+def _judge(
+    name: str,
+    predict: Callable[[], np.ndarray],
+    chosen: np.ndarray,
+    measured: np.ndarray,
+    other: str,
+) -> Iterator[Row]:
+    """Compare what is predicted for all rows with what was measured for some."""
+    predicted: list[float] = []
+    times = format_seconds(time_call(lambda: predicted.extend(predict()))), other
+    expected = np.array(predicted)[chosen]
+    case = f"{name}: {predict.__name__}(), "
+    correlation = np.corrcoef(expected, measured)[0, 1]
+    yield Row(f"{case}correlation", *times, correlation, "", at_least=0.97)
+    slope = np.polyfit(expected, measured, 1)[0]
+    yield Row(f"{case}slope", *times, slope, "", at_most=1.3, at_least=0.7)
 
 
 def _leave_out(
