@@ -49,8 +49,7 @@ def _bench_logistic(X: Any, y: Any, rows: np.ndarray, scale: Scale) -> Iterator[
     yield Row("1 step", str(one), f"{cold} cold", milliseconds, "ms", at_most=0.5)
     yield _row_of_error("1 step: relative error", one, cold, "cold", optimum)
     share = 1 / time_ratio(newton, auto)
-    path = auto.model.forget_records_[-1].path
-    yield Row(f"auto ({path})", str(auto), f"{newton} newton", share, at_most=0.5)
+    yield Row(f"auto ({auto.path})", str(auto), f"{newton} newton", share, at_most=0.5)
     yield _row_of_error(
         "auto: relative error", auto, newton, "newton", optimum, at_most=1e-7
     )
@@ -98,7 +97,7 @@ def _solve_ridge(X: np.ndarray, targets: np.ndarray, alpha: float) -> Optimum:
 
 
 def _error(arm: Arm, optimum: Optimum) -> float:
-    return measure_error(getattr(arm.model, "estimator_", arm.model), optimum)
+    return measure_error(arm.model, optimum)
 
 
 def _row_of_error(

@@ -20,7 +20,7 @@ _DEAR = 1.0  # seconds from which a call is timed once
 
 @dataclass
 class Arm:
-    """An alternative: what it took in each turn, and what it left.
+    """An alternative: what it took in each turn, the model it left, and which way.
 
     Parameters
     ----------
@@ -31,6 +31,7 @@ class Arm:
     prepare: Callable[[], Callable[[], Any]]
     seconds: list[float] = field(default_factory=list)
     model: Any = None
+    path: str = ""
 
     @property
     def median(self) -> float:
@@ -46,13 +47,16 @@ class Arm:
         """Take a turn, unless the first one was so long that it says enough."""
         if self.seconds and self.seconds[0] > _DEAR:
             return
-        self.model = None
         call = self.prepare()
+        results: list[Any] = []
+        self.seconds.append(time_call(lambda: results.append(call())))
+        self._keep(*results)
 
-        def keep() -> None:
-            self.model = call()
-
-        self.seconds.append(time_call(keep))
+    def _keep(self, result: Any) -> None:
+        """Keep the fitted model, and not the rows that a classifier has of its own."""
+        self.model = getattr(result, "estimator_", result)
+        if hasattr(result, "forget_records_"):
+            self.path = result.forget_records_[-1].path
 
     def __str__(self) -> str:
         return format_seconds(self.median)
