@@ -5,20 +5,19 @@ from collections.abc import Callable
 import numpy as np
 from scipy import sparse
 
-from skunlearn.influence._linear_bounds import LinearBounds
 from skunlearn.influence._linear_rows import Weigh
+from skunlearn.influence._linear_scores import LinearScores
 from skunlearn.influence._matrices import (
     compute_grams,
     iterate_blocks,
     multiply,
     multiply_back,
-    multiply_forth,
 )
 
 __all__ = ["LinearObjective"]
 
 
-class LinearObjective(LinearBounds):
+class LinearObjective(LinearScores):
     """The objective of a linear classifier; a subclass says in what form."""
 
     def value(self, theta: np.ndarray, w: np.ndarray) -> float:
@@ -141,55 +140,3 @@ class LinearObjective(LinearBounds):
             return G.ravel() + penalty * v
 
         return multiply_hessian
-
-    def scores(self, theta: np.ndarray, w: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """Return d(gradient . v) / dw_i for all rows, in one pass.
-
-        A row's weight changes its own gradient, the scales of balanced classes, and a
-        penalty that grows with the number of rows.
-        """
-        scores, _ = self._score(theta, w, v.reshape(self.n_params, -1), pull=False)
-        return scores[:, 0] if v.ndim == 1 else scores
-
-    def scores_and_pulls(
-        self, theta: np.ndarray, w: np.ndarray, v: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return the scores for each column of v, and where weights by them pull."""
-        if self.class_scales.is_balanced or self.form.penalty_per_row:
-            return self.scores(theta, w, v), None
-        scores, pulls = self._score(theta, w, v, pull=True)
-        return scores, pulls.reshape(v.shape[1], -1)
-
-    def _score(
-        self, theta: np.ndarray, w: np.ndarray, v: np.ndarray, *, pull: bool
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Score rows for each column of v; rows come last, which is fast for few v."""
-        totals, m = self.totals(w), v.shape[1]
-        both = np.vstack([theta, v.T]).reshape(-1, self.n_columns)
-        plain, weigh = self._weigh(None), self._weigh(None, totals)
-        scores = np.empty((m, self.n_rows))
-        sums = np.zeros((m, *self.class_scales.counts_in.shape))
-        pulls = np.zeros((m, self.n_outputs, self.n_columns))
-        for block, X in iterate_blocks(self.X, None):
-            Z, codes = multiply_forth(X, both), self.codes[block]
-            Z = Z.reshape(1 + m, self.n_outputs, -1)
-            S = self.form.loss.slopes(np.ascontiguousarray(Z[0].T), codes)
-            A = np.ascontiguousarray((weigh(block) * S).T)
-            part = scores[:, block]
-            np.einsum("kn,mkn->mn", A, Z[1:], out=part)
-            if pull:
-                for k, R in enumerate(A * w[block] ** 2):
-                    pulls[:, k] += multiply_back(X, (part * R).T, self.intercept)
-            if self.class_scales.is_balanced:
-                T = (w[block, None] * plain(block) * S).T * Z[1:]
-                for total, each in zip(sums, T, strict=True):
-                    np.add.at(total, codes, each.T)
-        if self.form.penalty_per_row:
-            scores += (v.T @ (self._unit_penalty * theta))[:, None]
-        if self.class_scales.is_balanced:
-            slopes = [self.class_scales.differentiate(totals[1:], s) for s in sums]
-            added = np.array(slopes)[:, self.codes]
-            if self.form.balance_weighted and self.sample_weight is not None:
-                added *= self.sample_weight
-            scores += added
-        return scores.T, pulls

@@ -75,8 +75,7 @@ class Tracked:
         new = cls(objective, theta, objective.totals(w), *sums, R)
         if not len(theta) or not math.isfinite(R):
             return new
-        root = new._inverse_root
-        leverage = objective.compute_leverage(root.T @ root)
+        leverage = objective.compute_leverage(new.inverse)
         return new._with(leverage=leverage, slack=1.0)
 
     def measured_anew(self, theta: np.ndarray, w: np.ndarray) -> "Tracked":
@@ -125,6 +124,12 @@ class Tracked:
         factor = self.factor
         root, _ = dtrtri(factor.triangle, lower=True)
         return np.tril(root) / factor.roots
+
+    @cached_property
+    def inverse(self) -> np.ndarray:
+        """Return the inverse of the Hessian that is known."""
+        root = self._inverse_root
+        return root.T @ root
 
     @property
     def is_worn(self) -> bool:
