@@ -180,6 +180,15 @@ def _by_puma(state: State, rows: np.ndarray, validation: Validation | None) -> C
     weights, pull = _weigh_anew(state, rows, validation, known)
     w = _without(state.w, rows)
     w_new = w * (1 + weights.changes)
+    if not _has_all_classes(state, w_new):
+        warnings.warn(
+            "to leave the criterion unchanged would take all weight from a class, so "
+            "that no row is weighed anew. Give the criterion more rows, or lower "
+            "max_reabsorption.",
+            UnlearningQualityWarning,
+            stacklevel=2,
+        )
+        return _vouch(_by_newton(state, rows), rows)
     if after is None:
         gradient = objective.gradient(theta, w_new)
     else:
@@ -199,6 +208,14 @@ def _by_puma(state: State, rows: np.ndarray, validation: Validation | None) -> C
     return replace(change, trial=trial, criterion_change=value - trial.before)
 
 
+def _has_all_classes(state: State, w: np.ndarray) -> bool:
+    """Tell whether some weight is left for each class."""
+    if w.all():
+        return True
+    y = state.training.y
+    return bool((np.bincount(y, w, minlength=len(state.classes)) > 0).all())
+
+
 def _weigh_anew(
     state: State, rows: np.ndarray, validation: Validation, known: Tracked | None
 ) -> tuple[Reweighting, np.ndarray | None]:
@@ -208,7 +225,8 @@ def _weigh_anew(
     """
     objective, theta = state.optimum.objective, state.optimum.theta
     w, settings = state.w, state.settings
-    gradients = w[rows, None] * objective.row_gradients(theta, rows)
+    scales = objective.scales(objective.totals(w))[objective.strata[rows]]
+    gradients = w[rows, None] * scales * objective.row_gradients(theta, rows)
     slopes = [validation.gradient(objective, theta)]
     if settings.max_reabsorption < 1:  # also where the removed rows pull to
         slopes.append(gradients.sum(axis=0))

@@ -82,7 +82,9 @@ def find_optimum(
     make = ConstantObjective if len(classes) == 1 else find_objective(estimator)
     objective = make(estimator, rows.X, rows.y, rows.sample_weight)
     if budget is not None:
-        objective.tilt = budget.draw_tilt(objective.n_params)
+        tilt = budget.draw_tilt(objective.n_params)
+        # What never changes the objective must not be tilted: there is no optimum then.
+        objective.tilt = tilt - objective.null_space.T @ (objective.null_space @ tilt)
     start = objective.read(estimator)
     start -= objective.null_space.T @ (objective.null_space @ start)
     solver = choose_solver(settings.solver, objective.n_params)

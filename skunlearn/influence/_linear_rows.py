@@ -186,7 +186,7 @@ class LinearRows(Objective):
 
         def weigh(rows: Any) -> np.ndarray:
             codes = self.codes[rows]
-            weights = np.full((len(codes), 1), self.form.loss_factor)
+            weights = np.full((len(codes), 1), float(self.form.loss_factor))
             for factor in (w, self.sample_weight):
                 if factor is not None:
                     weights *= factor[rows, None]

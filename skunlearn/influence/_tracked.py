@@ -73,7 +73,7 @@ class Tracked:
         """Form all sums in two passes over the rows: nothing is wrong."""
         sums = objective.stratum_sums(theta, w)
         new = cls(objective, theta, objective.totals(w), *sums, R)
-        if not len(theta) or not math.isfinite(R):
+        if not len(theta) or not math.isfinite(R) or new.jitter > 0:
             return new
         leverage = objective.compute_leverage(new.inverse)
         return new._with(leverage=leverage, slack=1.0)
@@ -89,6 +89,8 @@ class Tracked:
             return Tracked.measure(objective, theta, w, R)
         sums = objective.stratum_sums(theta, w)
         new = Tracked(objective, theta, objective.totals(w), *sums, R)
+        if new.jitter > 0:
+            return new
         root = new._inverse_root
         factor = math.sqrt(_bound_eigenvalues(root @ self.hessian @ root.T))
         slack = self.slack * max(factor, 1.0)
@@ -177,28 +179,24 @@ class Tracked:
         )
 
     def with_totals(self, totals: np.ndarray) -> "Tracked":
-        """Change what scales and penalties know of the weights."""
-        before, penalty = (self.objective.penalty(t) for t in (self.totals, totals))
-        kept = penalty > 0
-        lost = float((before[kept] / penalty[kept]).max(initial=1.0))
-        lost *= self._compare_scales(totals)
+        """Take over other totals: scales and penalties change, and what they weigh."""
+        penalties = (self.objective.penalty(t) for t in (self.totals, totals))
+        growth = self._compare_scales(totals) * _spread(*penalties)
         return replace(
             self,
             totals=totals,
-            leverage=self.leverage * math.sqrt(lost),
-            gradient_error=self.gradient_error * lost,
-            low=self.low * lost,
-            up=self.up * lost,
+            leverage=self.leverage * math.sqrt(growth),
+            slack=self.slack * math.sqrt(growth),
+            gradient_error=self.gradient_error * growth,
+            low=self.low * growth,
+            up=self.up * growth,
         )
 
     def _compare_scales(self, totals: np.ndarray) -> float:
         """Return by how much other totals change the scales, unlike each other."""
         if len(self.gradients) == 1:
             return 1.0
-        before, after = (self.objective.scales(t) for t in (self.totals, totals))
-        there = (before > 0) & (after > 0)
-        ratios = after[there] / before[there]
-        return float(ratios.max(initial=1.0) / ratios.min(initial=1.0))
+        return _spread(*(self.objective.scales(t) for t in (self.totals, totals)))
 
     def moved(self, step: np.ndarray, *, look: bool = False) -> "Tracked":
         """Move the parameters; what that does to gradients is told by the Hessian.
@@ -264,3 +262,10 @@ def _bound_eigenvalues(matrix: np.ndarray) -> float:
     """Return an upper bound of a symmetric matrix's eigenvalues, a tight one."""
     square = matrix @ matrix
     return math.sqrt(float(np.linalg.norm(square)))
+
+
+def _spread(before: np.ndarray, after: np.ndarray) -> float:
+    """Return how much positive factors change, unlike each other or 1."""
+    there = (before > 0) & (after > 0)
+    ratios = after[there] / before[there]
+    return float(ratios.max(initial=1.0) / ratios.min(initial=1.0))
