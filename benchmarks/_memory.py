@@ -17,7 +17,7 @@ from sklearn.linear_model import SGDClassifier
 
 from skunlearn import ShardedUnlearningClassifier
 
-__all__ = ["can_measure", "measure"]
+__all__ = ["Peak", "can_measure", "measure", "run_alone"]
 
 _PROC = Path("/proc/self")
 
@@ -32,14 +32,19 @@ def can_measure() -> bool:
 
 def measure(n_samples: int) -> dict[str, int]:
     """Run this module in a fresh process and return what it prints."""
-    command = [sys.executable, __file__, str(n_samples)]
+    return run_alone(__file__, str(n_samples))
+
+
+def run_alone(script: str, *arguments: str) -> dict[str, int]:
+    """Run a script in a fresh process and return the JSON that it prints."""
+    command = [sys.executable, script, *arguments]
     run = subprocess.run(
         command, env=os.environ | _EAGER, capture_output=True, text=True, check=True
     )
     return json.loads(run.stdout)
 
 
-class _Peak:
+class Peak:
     """The peak of resident memory, in bytes above what there was at the beginning."""
 
     def __init__(self) -> None:
@@ -75,7 +80,7 @@ def main(n_samples: int) -> None:
     """Print bytes of X, held after fit, and at the peaks of fit and of forget."""
     _make_classifier().fit(*make_rows(2_000)).forget(0)  # load all that is loaded late
     gc.collect()
-    peak = _Peak()
+    peak = Peak()
     X, y = make_rows(n_samples)
     report = {"X": X.nbytes}
     peak.reset()

@@ -14,6 +14,7 @@ from skunlearn.influence._fitting import Optimum, find_optimum
 from skunlearn.influence._puma import (
     Trial,
     apply_inverse,
+    find_multipliers,
     plan_weights,
     reweighted,
     shrink_step,
@@ -176,7 +177,7 @@ def _by_puma(state: State, rows: np.ndarray, validation: Validation | None) -> C
     objective, theta = optimum.objective, optimum.theta
     after = None if optimum.tracked is None else _subtract(state, rows)
     known = optimum.tracked if settings.hessian == "original" else after
-    weights = _weigh_anew(state, rows, validation, known)
+    weights, pull = _weigh_anew(state, rows, validation, known)
     w = _without(state.w, rows)
     w_new = w * (1 + weights.changes)
     if not _has_all_classes(state, w_new):
@@ -191,7 +192,7 @@ def _by_puma(state: State, rows: np.ndarray, validation: Validation | None) -> C
     if after is None:
         gradient = objective.gradient(theta, w_new)
     else:
-        after = reweighted(after, weights.changes, w_new)
+        after = reweighted(after, weights.changes, w_new, pull)
         gradient = after.gradient
     step = -apply_inverse(objective, theta, w, known, gradient, settings)
     trial = shrink_step(
@@ -217,20 +218,29 @@ def _has_all_classes(state: State, w: np.ndarray) -> bool:
 
 def _weigh_anew(
     state: State, rows: np.ndarray, validation: Validation, known: Tracked | None
-) -> Reweighting:
-    """Return how to change weights, so that the removal leaves the criterion alone."""
+) -> tuple[Reweighting, np.ndarray | None]:
+    """Return how to change weights, so that the removal leaves the criterion alone.
+
+    The second is what that adds to the gradient, if it is known without a pass.
+    """
     objective, theta = state.optimum.objective, state.optimum.theta
-    slopes = validation.gradient(objective, theta)
-    if state.settings.max_reabsorption < 1:  # also where the removed rows pull to
-        sums = objective.stratum_gradients(theta, state.w, rows)
-        pull = (objective.scales(objective.totals(state.w)) * sums).sum(axis=0)
-        slopes = np.array([slopes, pull])
-    v = apply_inverse(objective, theta, state.w, known, slopes.T, state.settings)
-    scores = objective.scores(theta, state.w, v)
-    if scores.ndim == 1:
-        return plan_weights(state.w * scores, None, rows, state.settings)
-    contributions, returns = state.w * np.ascontiguousarray(scores.T)
-    return plan_weights(contributions, returns, rows, state.settings)
+    w, settings = state.w, state.settings
+    scales = objective.scales(objective.totals(w))[objective.strata[rows]]
+    gradients = w[rows, None] * scales * objective.row_gradients(theta, rows)
+    slopes = [validation.gradient(objective, theta)]
+    if settings.max_reabsorption < 1:  # also where the removed rows pull to
+        slopes.append(gradients.sum(axis=0))
+    v = apply_inverse(objective, theta, w, known, np.transpose(slopes), settings)
+    scores, pulls = objective.scores_and_pulls(theta, w, v)
+    scores = w * np.ascontiguousarray(scores.T)
+    if pulls is not None:
+        pulls -= scores[:, rows] @ gradients
+    returns = scores[1] if len(scores) > 1 else None
+    weights = plan_weights(scores[0], returns, rows, settings)
+    multipliers = None
+    if pulls is not None:
+        multipliers = find_multipliers(weights.changes, scores)
+    return weights, None if multipliers is None else multipliers @ pulls
 
 
 def _by_gradients(

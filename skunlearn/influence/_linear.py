@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy import sparse
 
-from skunlearn.influence._linear_bounds import LinearBounds
 from skunlearn.influence._linear_rows import Weigh
+from skunlearn.influence._linear_scores import LinearScores
 from skunlearn.influence._matrices import (
     compute_grams,
     iterate_blocks,
@@ -17,7 +17,7 @@ from skunlearn.influence._matrices import (
 __all__ = ["LinearObjective"]
 
 
-class LinearObjective(LinearBounds):
+class LinearObjective(LinearScores):
     """The objective of a linear classifier; a subclass says in what form."""
 
     def value(self, theta: np.ndarray, w: np.ndarray) -> float:
@@ -140,34 +140,3 @@ class LinearObjective(LinearBounds):
             return G.ravel() + penalty * v
 
         return multiply_hessian
-
-    def scores(self, theta: np.ndarray, w: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """Return d(gradient . v) / dw_i for all rows, in one pass.
-
-        A row's weight changes its own gradient, the scales of balanced classes, and a
-        penalty that grows with the number of rows.
-        """
-        totals, V = self.totals(w), v.reshape(self.n_params, -1).T
-        n_outputs, n_columns, m = self.n_outputs, self.n_columns, len(V)
-        both = np.vstack([theta, V]).reshape(-1, n_columns)
-        plain, weigh = self._weigh(None), self._weigh(None, totals)
-        scores = np.empty((self.n_rows, m))
-        sums = np.zeros((m, *self.class_scales.counts_in.shape))
-        for block, X in iterate_blocks(self.X, None):
-            Z, codes = multiply(X, both), self.codes[block]
-            S = self.form.loss.slopes(Z[:, :n_outputs], codes)
-            A, Z = weigh(block) * S, Z[:, n_outputs:].reshape(len(Z), m, n_outputs)
-            scores[block] = np.einsum("nk,nmk->nm", A, Z)
-            if self.class_scales.is_balanced:
-                T = (w[block, None] * plain(block) * S)[:, None] * Z
-                for total, part in zip(sums, T.swapaxes(0, 1), strict=True):
-                    np.add.at(total, codes, part)
-        if self.form.penalty_per_row:
-            scores += V @ (self._unit_penalty * theta)
-        if self.class_scales.is_balanced:
-            slopes = [self.class_scales.differentiate(totals[1:], s) for s in sums]
-            added = np.array(slopes)[:, self.codes].T
-            if self.form.balance_weighted and self.sample_weight is not None:
-                added *= self.sample_weight[:, None]
-            scores += added
-        return scores[:, 0] if v.ndim == 1 else scores

@@ -90,17 +90,6 @@ class LinearRows(Objective):
         factors = F.transpose(0, 2, 1)[:, :, :, None] * X[:, None, None, :]
         return factors.reshape(len(codes), F.shape[2], -1)
 
-    def losses_moved(
-        self, theta: np.ndarray, moves: np.ndarray, rows: np.ndarray
-    ) -> np.ndarray:
-        """Return the loss of each row at ``theta`` plus a move of its own, (n,)."""
-        X = add_ones(self.X[rows], self.intercept)
-        moves = moves.reshape(len(rows), self.n_outputs, self.n_columns)
-        Z = self._multiply(rows, theta) + np.einsum("nkd,nd->nk", moves, X)
-        return (
-            self._weigh(None)(rows) * self.form.loss.values(Z, self.codes[rows])
-        ).sum(axis=1)
-
     # Other rows
 
     def decide(self, theta: np.ndarray, X: Any) -> np.ndarray:

@@ -199,10 +199,32 @@ class Objective(ABC):
         """
         return float(self.penalty(self.totals(w)).min(initial=np.inf))
 
-    def losses_moved(
-        self, theta: np.ndarray, moves: np.ndarray, rows: np.ndarray
+    def scores_and_pulls(
+        self, theta: np.ndarray, w: np.ndarray, v: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the scores for each column of v, and where weights by them would pull.
+
+        For scores s these are the sums of ``w_i^2 s_i grad l_i``, shape (m, n_params),
+        where one stratum is all there is and they need no further pass; else None.
+        """
+        return self.scores(theta, w, v), None
+
+    def leave_one_out(
+        self, theta: np.ndarray, w: np.ndarray, inverse: np.ndarray, rows: np.ndarray
     ) -> np.ndarray:
-        """Return the loss of each row at ``theta`` plus a move of its own, (n,)."""
+        """Return the losses of some rows after Newton steps that remove them.
+
+        `inverse` is that of the Hessian. With the factors F of a row's Hessian the step
+        is ``inv(H - F.T F) g``, which takes the inverse of a small matrix (Woodbury).
+        """
+        scales = self.scales(self.totals(w))[self.strata[rows]]
+        G = w[rows, None] * scales * self.row_gradients(theta, rows)
+        roots = np.sqrt(w[rows, None] * scales)[:, None]
+        F = roots * self.row_factors(theta, rows)
+        HF, Hg = F @ inverse, G @ inverse
+        inner = (1 + 1e-12) * np.eye(F.shape[1]) - HF @ F.swapaxes(1, 2)
+        bent = np.linalg.solve(inner, F @ Hg[:, :, None])
+        moves = Hg + (HF.swapaxes(1, 2) @ bent)[:, :, 0]
         pairs = zip(rows, moves, strict=True)
         losses = [self.losses(theta + v, np.array([row]))[0] for row, v in pairs]
         return np.array(losses, dtype=float)

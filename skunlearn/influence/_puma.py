@@ -17,7 +17,14 @@ from skunlearn.influence._settings import Settings
 from skunlearn.influence._tracked import Tracked
 from skunlearn.influence._updates import solve_with
 
-__all__ = ["Trial", "apply_inverse", "plan_weights", "reweighted", "shrink_step"]
+__all__ = [
+    "Trial",
+    "apply_inverse",
+    "find_multipliers",
+    "plan_weights",
+    "reweighted",
+    "shrink_step",
+]
 
 _TRUSTED = 0.5  # error of a prediction, as a share of what the removal changes
 _SHORTEST = 2.0**-6
@@ -85,22 +92,37 @@ def plan_weights(
     )
 
 
-def reweighted(tracked: Tracked, changes: np.ndarray, w: np.ndarray) -> Tracked:
-    """Return what is known after weights have changed; gradients are formed anew.
+def reweighted(
+    tracked: Tracked, changes: np.ndarray, w: np.ndarray, pull: np.ndarray | None
+) -> Tracked:
+    """Return what is known after weights have changed.
 
     The Hessian stays as it is known: no row's part of it changes by more than the
-    extremes of the changes.
+    extremes of the changes. `pull` is the sum of the changes of gradients; without it,
+    these are formed anew.
     """
-    objective = tracked.objective
     least, most = min(float(changes.min()), 0.0), max(float(changes.max()), 0.0)
-    tracked = tracked.with_totals(objective.totals(w))
+    tracked = tracked.with_totals(tracked.objective.totals(w))
+    if pull is None:
+        sums = tracked.objective.stratum_gradients(tracked.theta, w)
+        tracked = tracked.with_gradients(tracked.theta, sums)
+    else:
+        tracked = replace(tracked, gradients=tracked.gradients + pull)
     return replace(
         tracked,
-        gradients=objective.stratum_gradients(tracked.theta, w),
-        gradient_error=0.0,
         low=1 - (1 - tracked.low) * (1 + least),
         up=(1 + tracked.up) * (1 + most) - 1,
     )
+
+
+def find_multipliers(changes: np.ndarray, slopes: np.ndarray) -> np.ndarray | None:
+    """Return m with ``changes = m @ slopes``; None where no such m is found."""
+    grams = slopes @ slopes.T
+    if not np.linalg.cond(grams) < 1e12:
+        return None
+    multipliers = np.linalg.solve(grams, slopes @ changes)
+    rest = changes - multipliers @ slopes
+    return multipliers if rest @ rest <= 1e-24 * (changes @ changes) else None
 
 
 @dataclass(frozen=True)

@@ -34,35 +34,17 @@ def _score_blocks(state: State, n_jobs: int | None, score: Any) -> np.ndarray:
     return np.concatenate(parts) * (state.w > 0)
 
 
-def _scaled_gradients(state: State, rows: np.ndarray) -> np.ndarray:
-    """Return what each row adds to the gradient of the objective."""
+def _self_influence(state: State, rows: np.ndarray) -> np.ndarray:
     objective, tracked = state.optimum.objective, state.optimum.tracked
     assert tracked is not None
     scales = objective.scales(tracked.totals)[objective.strata[rows]]
     gradients = objective.row_gradients(state.optimum.theta, rows)
-    return state.w[rows, None] * scales * gradients
-
-
-def _self_influence(state: State, rows: np.ndarray) -> np.ndarray:
-    tracked = state.optimum.tracked
-    assert tracked is not None
-    gradients = _scaled_gradients(state, rows)
+    gradients *= state.w[rows, None] * scales
     return np.einsum("nd,dn->n", gradients, tracked.factor.solve(gradients.T))
 
 
 def _leave_one_out(state: State, rows: np.ndarray) -> np.ndarray:
-    """Move along ``(H - F.T F)^-1 g``, where F is small (Woodbury)."""
-    objective, tracked = state.optimum.objective, state.optimum.tracked
-    assert tracked is not None
-    theta = state.optimum.theta
-    scales = np.sqrt(objective.scales(tracked.totals)[objective.strata[rows]])
-    roots = np.sqrt(state.w[rows])[:, None] * scales
-    F = roots[:, None, :] * objective.row_factors(theta, rows)
-    n, rank, p = F.shape
-    HF = tracked.factor.solve(F.reshape(-1, p).T).T.reshape(n, rank, p)
-    Hg = tracked.factor.solve(_scaled_gradients(state, rows).T).T
-    inner = np.eye(rank) - np.einsum("nrp,nsp->nrs", F, HF)
-    inner += 1e-12 * np.eye(rank)
-    bent = np.linalg.solve(inner, np.einsum("nrp,np->nr", F, Hg)[:, :, None])
-    moves = Hg + np.einsum("nrp,nr->np", HF, bent[:, :, 0])
-    return objective.losses_moved(theta, moves, rows)
+    optimum = state.optimum
+    assert optimum.tracked is not None
+    inverse = optimum.tracked.inverse
+    return optimum.objective.leave_one_out(optimum.theta, state.w, inverse, rows)

@@ -75,8 +75,7 @@ class Tracked:
         new = cls(objective, theta, objective.totals(w), *sums, R)
         if not len(theta) or not math.isfinite(R) or new.jitter > 0:
             return new
-        root = new._inverse_root
-        leverage = objective.compute_leverage(root.T @ root)
+        leverage = objective.compute_leverage(new.inverse)
         return new._with(leverage=leverage, slack=1.0)
 
     def measured_anew(self, theta: np.ndarray, w: np.ndarray) -> "Tracked":
@@ -134,6 +133,12 @@ class Tracked:
         root, _ = dtrtri(factor.triangle, lower=True)
         return np.tril(root) / factor.roots
 
+    @cached_property
+    def inverse(self) -> np.ndarray:
+        """Return the inverse of the Hessian that is known."""
+        root = self._inverse_root
+        return root.T @ root
+
     @property
     def is_worn(self) -> bool:
         """Tell whether the sums have lost so much that they have to be formed anew."""
@@ -190,6 +195,7 @@ class Tracked:
             totals=totals,
             leverage=self.leverage * math.sqrt(growth),
             slack=self.slack * math.sqrt(growth),
+            gradient_error=self.gradient_error * growth,
             low=self.low * growth,
             up=self.up * growth,
         )
