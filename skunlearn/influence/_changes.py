@@ -28,6 +28,7 @@ from skunlearn.influence._updates import Update, patch, settle, solve_with
 __all__ = ["Change", "compute_contributions", "refit", "remove"]
 
 _MAX_STEPS = 30
+_SPENT = 0.1  # share of what is certified, up to which a residual is left as it is
 
 
 @dataclass(frozen=True)
@@ -259,8 +260,10 @@ def _by_gradients(
 def _patch(
     state: State, tracked: Tracked, step: np.ndarray, weigh: Callable[[], np.ndarray]
 ) -> Change:
-    update = patch(tracked, step, weigh, state.settings)
-    return _finish(state, update)
+    settings = state.settings
+    if state.budget is not None and settings.n_steps == "auto":
+        settings = replace(settings, n_steps=1)  # the residual decides on more
+    return _finish(state, patch(tracked, step, weigh, settings))
 
 
 def _finish(state: State, update: Update) -> Change:
@@ -312,20 +315,34 @@ def _certify(change: Change, rows: np.ndarray) -> Change:
     state = change.state
     if state.budget is None or change.path == "refit":
         return change
-    optimum, norm = state.optimum, change.gradient_norm
-    if norm is None:
-        w = _without(state.w, rows)
-        gradient = optimum.objective.gradient(optimum.theta, w)
-        norm = float(np.linalg.norm(gradient))
-    if norm <= state.budget.allowed:
-        return replace(change, gradient_norm=norm)
+    allowed = state.budget.allowed
+    if change.gradient_norm is None:
+        change = _measure(change, _without(state.w, rows), _SPENT * allowed)
+    norm = change.gradient_norm
+    assert norm is not None
+    if norm <= allowed:
+        return change
     warnings.warn(
         f"the budget of certify is spent: the gradient has the norm {norm:.2g}, and "
-        f"{state.budget.allowed:.2g} is certified. The classifier was fitted anew.",
+        f"{allowed:.2g} is certified. The classifier was fitted anew.",
         UnlearningQualityWarning,
         stacklevel=2,
     )
     return _fit_anew(change, rows)
+
+
+def _measure(change: Change, w: np.ndarray, goal: float) -> Change:
+    """Take the true gradient over, and go on from it if it is longer than the goal."""
+    state = change.state
+    optimum, settings = state.optimum, state.settings
+    point = evaluate(optimum.objective, optimum.theta, w)
+    is_good = point.norm <= goal
+    n_steps = 0 if is_good or settings.n_steps != "auto" else _MAX_STEPS
+    R, tracked = optimum.R, optimum.tracked
+    update = settle(optimum.objective, point, tracked, w, settings, R, n_steps)
+    new = _finish(state, replace(update, failed=False))
+    path = change.path if update.path == "patch" else update.path
+    return replace(change, state=new.state, path=path, gradient_norm=new.gradient_norm)
 
 
 def _fit_anew(change: Change, rows: np.ndarray) -> Change:
