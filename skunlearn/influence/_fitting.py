@@ -19,11 +19,12 @@ from skunlearn.influence._settings import Settings
 from skunlearn.influence._solvers import Polished, polish
 from skunlearn.influence._steps import Point
 from skunlearn.influence._tracked import Tracked
-from skunlearn.influence._updates import bound_measured
+from skunlearn.influence._updates import bound_measured, estimate_rounding
 
 __all__ = ["Optimum", "choose_solver", "find_optimum"]
 
 _DENSE_PARAMS = 2000  # a Hessian of 32 MB
+_ABSURD = 1e50  # size of parameters that no optimum is near
 _SHORT = 1e-6  # share of the parameters' norm that a last step may have left
 
 
@@ -87,6 +88,8 @@ def find_optimum(
         objective.tilt = tilt - objective.null_space.T @ (objective.null_space @ tilt)
     start = objective.read(estimator)
     start -= objective.null_space.T @ (objective.null_space @ start)
+    if not np.abs(start).max(initial=0) < _ABSURD:  # SGD can diverge
+        start = np.zeros_like(start)
     solver = choose_solver(settings.solver, objective.n_params)
     polished = _polish(objective, start, w, solver, settings)
     if not _is_there(polished):  # SGD can end where everything is flat
@@ -101,7 +104,10 @@ def find_optimum(
     gradient = objective.gradient(theta, w) if tracked is None else tracked.gradient
     point = Point(theta, np.nan, gradient, norm)
     bound = bound_measured(objective, point, tracked, w, R)
-    bound += tracked.rounding if tracked is not None and np.isfinite(bound) else 0.0
+    if tracked is None:
+        bound += estimate_rounding(objective, point, w)
+    elif np.isfinite(bound):
+        bound += tracked.rounding
     n_steps = polished.n_steps
     return Optimum(estimator, objective, theta, tracked, R, bound, norm, n_steps)
 

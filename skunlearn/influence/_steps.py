@@ -100,6 +100,9 @@ def propose_near(
 def _shorten(step: np.ndarray, theta: np.ndarray) -> np.ndarray:
     """Shorten a step that has hardly any curvature to go by."""
     longest = _LONG * max(1.0, float(np.linalg.norm(theta)))
+    largest = float(np.abs(step).max(initial=0))
+    if largest > longest:  # or its norm might overflow
+        step = step * (longest / largest)
     return step * (longest / max(float(np.linalg.norm(step)), longest))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.linalg.lapack import dtrtri
 
 from skunlearn.influence._certificate import bound_distance, bound_mean_change
-from skunlearn.influence._factor import Factor, factorise_somehow
+from skunlearn.influence._factor import Factor, factorise, factorise_somehow
 from skunlearn.influence._objective import Objective
 
 __all__ = ["Tracked"]
@@ -87,7 +87,7 @@ class Tracked:
         one, times a factor that both tell.
         """
         objective, R = self.objective, self.R
-        if not self.slack < _SLACK:
+        if self.jitter > 0 or not self.slack < _SLACK:
             return Tracked.measure(objective, theta, w, R)
         sums = objective.stratum_sums(theta, w)
         new = Tracked(objective, theta, objective.totals(w), *sums, R)
@@ -110,7 +110,13 @@ class Tracked:
 
     @cached_property
     def _solved(self) -> tuple[Factor, float]:
-        return factorise_somehow(self.hessian, self.objective.null_space)
+        null_space = self.objective.null_space
+        try:
+            return factorise_somehow(self.hessian, null_space)
+        except np.linalg.LinAlgError:  # more was subtracted than is known to be there
+            diagonal = np.abs(self.hessian.diagonal())
+            diagonal[diagonal == 0] = 1.0
+            return factorise(np.diag(diagonal), null_space), math.inf
 
     @property
     def factor(self) -> Factor:
@@ -164,6 +170,8 @@ class Tracked:
         is_exact = self.gradient_error == self.low == self.up == 0
         if (is_exact and self.leverage in (0, math.inf)) or not math.isfinite(worst):
             return after
+        if after.jitter > 0:
+            return after._with(cancelled=math.inf, leverage=math.inf)
         # What was wrong is now a larger share of less: H <= (1 + more) H'.
         more = after._compare_removed(w, rows, hessians, self.totals)
         spread = self._compare_scales(totals)

@@ -20,8 +20,16 @@ from skunlearn.influence._steps import (
 )
 from skunlearn.influence._tracked import Tracked
 
-__all__ = ["Update", "bound_measured", "patch", "settle", "solve_with"]
+__all__ = [
+    "Update",
+    "bound_measured",
+    "estimate_rounding",
+    "patch",
+    "settle",
+    "solve_with",
+]
 
+_EPS = float(np.finfo(float).eps)
 _MAX_STEPS = 30
 _STALE = 0.2  # share of a Hessian that may be wrong
 _NEAR_PRODUCTS = 12  # more than these, and it is time to form the Hessian
@@ -136,7 +144,10 @@ def settle(
             tracked = tracked.moved(following.theta - point.theta, look=True)
         point, n_steps = following, n_steps + 1
     path: Literal["patch", "polish"] = "polish" if n_steps else "patch"
-    slack = _slack(point) if tracked is None else tracked.rounding
+    if tracked is None:
+        slack = estimate_rounding(objective, point, w)
+    else:
+        slack = tracked.rounding
     failed = status == "too few" and settings.n_steps == "auto"
     return Update(point.theta, tracked, bound + slack, path, point.norm, failed)
 
@@ -170,8 +181,14 @@ def _goal(theta: np.ndarray, settings: Settings) -> float:
     return settings.tol * max(1.0, float(np.linalg.norm(theta)))
 
 
-def _slack(point: Point) -> float:
-    return 1e-14 * max(1.0, float(np.linalg.norm(point.theta)))
+def estimate_rounding(objective: Objective, point: Point, w: np.ndarray) -> float:
+    """Return how far numbers of this precision can be off, about; no Hessian known."""
+    if not len(point.theta):
+        return 0.0
+    floor = objective.curvature_floor(point.theta, w)
+    trace = float(objective.diagonal(point.theta, w).sum())
+    size = max(1.0, float(np.linalg.norm(point.theta)))
+    return _EPS * size * trace / floor if floor > 0 else math.inf
 
 
 def _measured(tracked: Tracked, point: Point, w: np.ndarray) -> Tracked:
