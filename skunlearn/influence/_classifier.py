@@ -77,7 +77,8 @@ class InfluenceUnlearningClassifier(BaseUnlearningClassifier):
         or of all that were there before, as in the paper.
     eta : float or "auto", default="auto"
         Share of the first step that "puma" takes. "auto" halves it until the criterion
-        changes about as predicted.
+        changes about as predicted. Where it ends is decided by this with n_steps=1
+        alone: further steps go to the same optimum.
     max_weight : float, default=1.0
         The largest relative change of a weight upwards; weights never get below 0.
     l1_penalty : float, default=0.0
@@ -97,11 +98,12 @@ class InfluenceUnlearningClassifier(BaseUnlearningClassifier):
         What is added to the diagonal of Hessians in steps. The optimum stays.
     tol : float, default=1e-8
         The distance to the optimum that is good enough, as a share of the norm of the
-        parameters, or of 1 if that is larger.
+        parameters, or of 1 if that is larger. For `fit`, the norm of the gradient.
     max_iter : int, default=200
         The largest number of products with a Hessian for one step.
     n_steps : int or "auto", default="auto"
-        Steps of a forget. "auto": as many as the bound takes to get below `tol`.
+        The largest number of steps of a forget; "influence" makes one. "auto": as many
+        as the bound takes to get below `tol`.
     n_jobs : int, default=None
         Number of threads that score rows in `self_influence` and `leave_one_out_loss`.
     random_state : int, RandomState instance or None, default=None
@@ -126,7 +128,7 @@ class InfluenceUnlearningClassifier(BaseUnlearningClassifier):
     classes_ : ndarray of shape (n_classes,)
         Classes of the rows that the classifier is trained on.
     n_iter_ : int
-        Number of gradients that the last fit to an optimum evaluated.
+        Newton steps of the last fit to an optimum, plus one.
     n_features_in_ : int
         Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -149,8 +151,9 @@ class InfluenceUnlearningClassifier(BaseUnlearningClassifier):
     requests; all else counts at `fit`.
 
     With p parameters, a first step for k rows costs O(k p^2 + p^3) and is independent
-    of the number of rows, but for "puma", which passes over them. Each further step
-    passes over the rows a few times.
+    of the number of rows, but for "puma", losses whose second derivatives jump (squared
+    hinge, modified Huber), `certify` and solver="cg", which pass over them. Each
+    further step passes over the rows a few times.
 
     The object keeps the retained rows, and so does its pickle. The values of forgotten
     rows are overwritten at once. Transformers in a pipeline stay as they were fitted:
@@ -334,8 +337,8 @@ class InfluenceUnlearningClassifier(BaseUnlearningClassifier):
         Warns
         -----
         UnlearningQualityWarning
-            If the distance to the retrained parameters cannot be bounded, or all had to
-            be fitted anew.
+            If the distance to the retrained parameters cannot be bounded, all had to be
+            fitted anew, or no row is left for the criterion.
         """
         self._check_is_fitted()
         with self._state.turnstile.lock:
@@ -427,14 +430,15 @@ class InfluenceUnlearningClassifier(BaseUnlearningClassifier):
     def leave_one_out_loss(self) -> np.ndarray:
         """Return the loss of each retained row if it had not been learnt.
 
-        It is the loss after the Newton step that removes the row: what leave-one-out
-        cross-validation tells, at the price of one pass. Mislabelled rows have large
-        losses.
+        It is the loss after the Newton step that removes the row: about what
+        leave-one-out cross-validation tells, at the price of one pass. Mislabelled rows
+        have large losses. They are in units of the objective: times ``C``, say, and the
+        row's sample weight.
 
         Returns
         -------
         ndarray of shape (n_retained,)
-            The losses, in order of `retained_indices_`; rows held out have their loss.
+            The losses, in order of `retained_indices_`; 0 for rows held out.
 
         Raises
         ------
@@ -568,14 +572,14 @@ class InfluenceUnlearningClassifier(BaseUnlearningClassifier):
 
     @property
     def distance_bound_(self) -> float:
-        """Upper bound of the distance to the parameters that training would give."""
+        """Upper bound of the distance to the optimum for the current weights."""
         self._check_is_fitted()
         with single_threaded:
             return self._state.distance_bound
 
     @property
     def n_iter_(self) -> int:
-        """Number of gradients that the last fit to an optimum evaluated."""
+        """Newton steps of the last fit to an optimum, plus one."""
         self._check_is_fitted()
         return self._state.optimum.n_steps + 1
 
