@@ -82,7 +82,8 @@ def find_optimum(
     make = ConstantObjective if len(classes) == 1 else find_objective(estimator)
     objective = make(estimator, rows.X, rows.y, rows.sample_weight)
     if budget is not None:
-        objective.tilt = budget.draw_tilt(objective.n_params)
+        tilt, null_space = budget.draw_tilt(objective.n_params), objective.null_space
+        objective.tilt = tilt - null_space.T @ (null_space @ tilt)  # nothing to hide
     start = objective.read(estimator)
     start -= objective.null_space.T @ (objective.null_space @ start)
     solver = choose_solver(settings.solver, objective.n_params)
@@ -90,16 +91,17 @@ def find_optimum(
     if not _is_there(polished):  # SGD can end where everything is flat
         again = _polish(objective, np.zeros_like(start), w, solver, settings)
         polished = again if _is_there(again) else polished
-    _warn(polished)
     theta = polished.theta
     objective.write(estimator, theta)
     R = objective.compute_self_concordance()
-    tracked = Tracked.measure(objective, theta, w, R) if solver == "cholesky" else None
+    is_formed = solver == "cholesky" and len(theta) > 0  # not where one class is left
+    tracked = Tracked.measure(objective, theta, w, R) if is_formed else None
     norm = polished.gradient_norm
     gradient = objective.gradient(theta, w) if tracked is None else tracked.gradient
     point = Point(theta, np.nan, gradient, norm)
     bound = bound_measured(objective, point, tracked, w, R)
     bound += tracked.rounding if tracked is not None and np.isfinite(bound) else 0.0
+    _warn(polished, bound)
     n_steps = polished.n_steps
     return Optimum(estimator, objective, theta, tracked, R, bound, norm, n_steps)
 
@@ -142,7 +144,7 @@ def _is_there(polished: Polished) -> bool:
     return polished.status == "converged" or polished.step_norm <= _SHORT * size
 
 
-def _warn(polished: Polished) -> None:
+def _warn(polished: Polished, bound: float) -> None:
     """Say where Newton steps have not ended at an optimum."""
     if not _is_there(polished):
         warnings.warn(
@@ -155,7 +157,7 @@ def _warn(polished: Polished) -> None:
             UnlearningQualityWarning,
             stacklevel=2,
         )
-    elif polished.jitter > 1e-9:
+    elif polished.jitter > 1e-9 or (polished.jitter and not np.isfinite(bound)):
         warnings.warn(
             "the Hessian is singular: columns depend on each other and are not "
             f"penalised ({polished.jitter:.0e} of its diagonal was added). The optimum "
