@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
 
 from skunlearn.exceptions import NothingRetainedError, UnlearningQualityWarning
 from skunlearn.influence._criteria import Validation
@@ -111,14 +112,26 @@ def _drop_classes(state: State, rows: np.ndarray) -> Change:
     y = recode[held.y]  # a new array; rows that are forgotten get a code of no meaning
     y[: state.n_training][state.w == 0] = 0
     y[rows] = 0
+    classes = state.classes[there]
     state = replace(
         state,
+        prototype=_without_weights_of_others(state.prototype, classes),
         rows=replace(state.rows, held=replace(held, y=y)),
         counts=state.counts[there],
-        classes=state.classes[there],
+        classes=classes,
     )
     state = refit(state, _without(state.w, rows))
     return Change(state, "refit", state.optimum.gradient_norm)
+
+
+def _without_weights_of_others(prototype: Any, classes: np.ndarray) -> Any:
+    """Return an estimator whose `class_weight` names no other class: none may."""
+    weights = getattr(prototype, "class_weight", None)
+    if not isinstance(weights, dict):
+        return prototype
+    there = set(classes.tolist())
+    weights = {name: value for name, value in weights.items() if name in there}
+    return clone(prototype).set_params(class_weight=weights)
 
 
 def _without(w: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -37,7 +37,9 @@ def _estimator_has(method: str) -> Any:
     """Return the check that the wrapped estimator has a method."""
 
     def check(self: Any) -> bool:
-        getattr(self._get_base(), method)
+        is_fitted = self.__sklearn_is_fitted__()
+        # The prototype, since a class that is left alone makes a constant of the base.
+        getattr(self._state.prototype if is_fitted else self._get_base(), method)
         return True
 
     return check
@@ -300,7 +302,7 @@ class InfluenceUnlearningClassifier(BaseUnlearningClassifier):
                 given,
                 groups=groups,
                 criterion=find_criterion(self.criterion),
-                validation=_check_pair(X_val, y_val),
+                validation=self._check_validation(estimator, X_val, y_val),
                 held_share=self._get_held_share(X_val),
                 settings=self._get_settings(),
                 budget=self._get_budget(key),
@@ -449,6 +451,8 @@ class InfluenceUnlearningClassifier(BaseUnlearningClassifier):
 
     def _score(self, compute: Any) -> np.ndarray:
         self._check_is_fitted()
+        if len(self.classes_) == 1:
+            return np.zeros(self._state.n_training)
         if self._state.optimum.tracked is None:
             raise ValueError(
                 "the Hessian is needed, which solver='cg' does not form. Fit with "
@@ -624,6 +628,15 @@ class InfluenceUnlearningClassifier(BaseUnlearningClassifier):
             )
         return self.validation_fraction
 
+    def _check_validation(
+        self, estimator: Any, X_val: Any, y_val: Any
+    ) -> tuple[Any, Any] | None:
+        if (X_val is None) != (y_val is None):
+            raise ValueError("X_val and y_val must be given both, or neither.")
+        if X_val is None:
+            return None
+        return check_samples(self, estimator, X_val, reset=False), y_val
+
     def _get_settings(self) -> Settings:
         names = [field.name for field in fields(Settings)]
         return Settings(**{name: getattr(self, name) for name in names})
@@ -641,12 +654,6 @@ class InfluenceUnlearningClassifier(BaseUnlearningClassifier):
     @property
     def _group_index(self) -> tuple[GroupIndex | None, int]:
         return self._state.groups, self._state.key
-
-
-def _check_pair(X_val: Any, y_val: Any) -> tuple[Any, Any] | None:
-    if (X_val is None) != (y_val is None):
-        raise ValueError("X_val and y_val must be given both, or neither.")
-    return None if X_val is None else (X_val, y_val)
 
 
 def _check_certify(certify: Any) -> tuple[float, float]:
