@@ -17,12 +17,13 @@ from skunlearn._records import ForgetRecord
 from skunlearn._rows import Erasure, Rows
 from skunlearn._threads import single_threaded
 from skunlearn.influence._budget import Budget
-from skunlearn.influence._changes import compute_contributions, remove
 from skunlearn.influence._criteria import CRITERIA, find_criterion
 from skunlearn.influence._erasing import erase, make_record
 from skunlearn.influence._inputs import check_given, check_samples, get_final
+from skunlearn.influence._methods import compute_contributions
 from skunlearn.influence._preparing import prepare
 from skunlearn.influence._registry import find_objective
+from skunlearn.influence._removal import remove
 from skunlearn.influence._row_scores import (
     compute_leave_one_out,
     compute_self_influence,
@@ -78,9 +79,10 @@ class InfluenceUnlearningClassifier(BaseUnlearningClassifier):
         With "puma", of which rows the Hessian of the first step is: of those that stay,
         or of all that were there before, as in the paper.
     eta : float or "auto", default="auto"
-        Share of the first step that "puma" takes. "auto" halves it until the criterion
-        changes about as predicted. Where it ends is decided by this with n_steps=1
-        alone: further steps go to the same optimum.
+        Share of its step that "puma" takes; with more than one step that is no more
+        than a start. "auto" takes the whole step, but a smaller share of the new
+        weights, down to none, until the criterion changes about as predicted and by no
+        more than what the removal alone is predicted to do.
     max_weight : float, default=1.0
         The largest relative change of a weight upwards; weights never get below 0.
     l1_penalty : float, default=0.0
