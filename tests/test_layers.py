@@ -68,6 +68,8 @@ LAYERS = [
     ["influence._linear"],
     ["influence._classifiers", "influence._state"],
     ["influence._changes", "influence._inputs", "influence._row_scores"],
+    ["influence._methods"],
+    ["influence._removal"],
     ["influence._erasing", "influence._preparing"],
     ["influence._classifier"],
     ["influence"],

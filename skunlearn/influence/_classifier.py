@@ -17,12 +17,13 @@ from skunlearn._records import ForgetRecord
 from skunlearn._rows import Erasure, Rows
 from skunlearn._threads import single_threaded
 from skunlearn.influence._budget import Budget
-from skunlearn.influence._changes import compute_contributions, remove
 from skunlearn.influence._criteria import CRITERIA, find_criterion
 from skunlearn.influence._erasing import erase, make_record
 from skunlearn.influence._inputs import check_given, check_samples, get_final
+from skunlearn.influence._methods import compute_contributions
 from skunlearn.influence._preparing import prepare
 from skunlearn.influence._registry import find_objective
+from skunlearn.influence._removal import remove
 from skunlearn.influence._row_scores import (
     compute_leave_one_out,
     compute_self_influence,
@@ -37,7 +38,9 @@ def _estimator_has(method: str) -> Any:
     """Return the check that the wrapped estimator has a method."""
 
     def check(self: Any) -> bool:
-        getattr(self._get_base(), method)
+        is_fitted = self.__sklearn_is_fitted__()
+        # The prototype, since a class that is left alone makes a constant of the base.
+        getattr(self._state.prototype if is_fitted else self._get_base(), method)
         return True
 
     return check
@@ -76,8 +79,10 @@ class InfluenceUnlearningClassifier(BaseUnlearningClassifier):
         With "puma", of which rows the Hessian of the first step is: of those that stay,
         or of all that were there before, as in the paper.
     eta : float or "auto", default="auto"
-        Share of the first step that "puma" takes. "auto" halves it until the criterion
-        changes about as predicted.
+        Share of its step that "puma" takes; with more than one step that is no more
+        than a start. "auto" takes the whole step, but a smaller share of the new
+        weights, down to none, until the criterion changes about as predicted and by no
+        more than what the removal alone is predicted to do.
     max_weight : float, default=1.0
         The largest relative change of a weight upwards; weights never get below 0.
     l1_penalty : float, default=0.0
@@ -97,11 +102,12 @@ class InfluenceUnlearningClassifier(BaseUnlearningClassifier):
         What is added to the diagonal of Hessians in steps. The optimum stays.
     tol : float, default=1e-8
         The distance to the optimum that is good enough, as a share of the norm of the
-        parameters, or of 1 if that is larger.
+        parameters, or of 1 if that is larger. For `fit`, the norm of the gradient.
     max_iter : int, default=200
         The largest number of products with a Hessian for one step.
     n_steps : int or "auto", default="auto"
-        Steps of a forget. "auto": as many as the bound takes to get below `tol`.
+        The largest number of steps of a forget; "influence" makes one. "auto": as many
+        as the bound takes to get below `tol`.
     n_jobs : int, default=None
         Number of threads that score rows in `self_influence` and `leave_one_out_loss`.
     random_state : int, RandomState instance or None, default=None
@@ -126,7 +132,7 @@ class InfluenceUnlearningClassifier(BaseUnlearningClassifier):
     classes_ : ndarray of shape (n_classes,)
         Classes of the rows that the classifier is trained on.
     n_iter_ : int
-        Number of gradients that the last fit to an optimum evaluated.
+        Newton steps of the last fit to an optimum, plus one.
     n_features_in_ : int
         Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -149,8 +155,9 @@ class InfluenceUnlearningClassifier(BaseUnlearningClassifier):
     requests; all else counts at `fit`.
 
     With p parameters, a first step for k rows costs O(k p^2 + p^3) and is independent
-    of the number of rows, but for "puma", which passes over them. Each further step
-    passes over the rows a few times.
+    of the number of rows, but for "puma", losses whose second derivatives jump (squared
+    hinge, modified Huber), `certify` and solver="cg", which pass over them. Each
+    further step passes over the rows a few times.
 
     The object keeps the retained rows, and so does its pickle. The values of forgotten
     rows are overwritten at once. Transformers in a pipeline stay as they were fitted:
@@ -297,7 +304,7 @@ class InfluenceUnlearningClassifier(BaseUnlearningClassifier):
                 given,
                 groups=groups,
                 criterion=find_criterion(self.criterion),
-                validation=_check_pair(X_val, y_val),
+                validation=self._check_validation(estimator, X_val, y_val),
                 held_share=self._get_held_share(X_val),
                 settings=self._get_settings(),
                 budget=self._get_budget(key),
@@ -334,8 +341,8 @@ class InfluenceUnlearningClassifier(BaseUnlearningClassifier):
         Warns
         -----
         UnlearningQualityWarning
-            If the distance to the retrained parameters cannot be bounded, or all had to
-            be fitted anew.
+            If the distance to the retrained parameters cannot be bounded, all had to be
+            fitted anew, or no row is left for the criterion.
         """
         self._check_is_fitted()
         with self._state.turnstile.lock:
@@ -427,14 +434,15 @@ class InfluenceUnlearningClassifier(BaseUnlearningClassifier):
     def leave_one_out_loss(self) -> np.ndarray:
         """Return the loss of each retained row if it had not been learnt.
 
-        It is the loss after the Newton step that removes the row: what leave-one-out
-        cross-validation tells, at the price of one pass. Mislabelled rows have large
-        losses.
+        It is the loss after the Newton step that removes the row: about what
+        leave-one-out cross-validation tells, at the price of one pass. Mislabelled rows
+        have large losses. They are in units of the objective: times ``C``, say, and the
+        row's sample weight.
 
         Returns
         -------
         ndarray of shape (n_retained,)
-            The losses, in order of `retained_indices_`; rows held out have their loss.
+            The losses, in order of `retained_indices_`; 0 for rows held out.
 
         Raises
         ------
@@ -445,6 +453,8 @@ class InfluenceUnlearningClassifier(BaseUnlearningClassifier):
 
     def _score(self, compute: Any) -> np.ndarray:
         self._check_is_fitted()
+        if len(self.classes_) == 1:
+            return np.zeros(self._state.n_training)
         if self._state.optimum.tracked is None:
             raise ValueError(
                 "the Hessian is needed, which solver='cg' does not form. Fit with "
@@ -568,14 +578,14 @@ class InfluenceUnlearningClassifier(BaseUnlearningClassifier):
 
     @property
     def distance_bound_(self) -> float:
-        """Upper bound of the distance to the parameters that training would give."""
+        """Upper bound of the distance to the optimum for the current weights."""
         self._check_is_fitted()
         with single_threaded:
             return self._state.distance_bound
 
     @property
     def n_iter_(self) -> int:
-        """Number of gradients that the last fit to an optimum evaluated."""
+        """Newton steps of the last fit to an optimum, plus one."""
         self._check_is_fitted()
         return self._state.optimum.n_steps + 1
 
@@ -620,6 +630,15 @@ class InfluenceUnlearningClassifier(BaseUnlearningClassifier):
             )
         return self.validation_fraction
 
+    def _check_validation(
+        self, estimator: Any, X_val: Any, y_val: Any
+    ) -> tuple[Any, Any] | None:
+        if (X_val is None) != (y_val is None):
+            raise ValueError("X_val and y_val must be given both, or neither.")
+        if X_val is None:
+            return None
+        return check_samples(self, estimator, X_val, reset=False), y_val
+
     def _get_settings(self) -> Settings:
         names = [field.name for field in fields(Settings)]
         return Settings(**{name: getattr(self, name) for name in names})
@@ -637,12 +656,6 @@ class InfluenceUnlearningClassifier(BaseUnlearningClassifier):
     @property
     def _group_index(self) -> tuple[GroupIndex | None, int]:
         return self._state.groups, self._state.key
-
-
-def _check_pair(X_val: Any, y_val: Any) -> tuple[Any, Any] | None:
-    if (X_val is None) != (y_val is None):
-        raise ValueError("X_val and y_val must be given both, or neither.")
-    return None if X_val is None else (X_val, y_val)
 
 
 def _check_certify(certify: Any) -> tuple[float, float]:

@@ -69,6 +69,8 @@ class RidgeObjective(LinearObjective):
         """Refuse bounds, and more than one label for a row."""
         if estimator.positive:
             raise make_unsupported(estimator, "positive=True bounds the coefficients")
+        if np.ndim(estimator.alpha):
+            raise make_unsupported(estimator, "alpha must be one number")
         binarizer = getattr(estimator, "_label_binarizer", None)
         if getattr(binarizer, "y_type_", "").startswith("multilabel"):
             raise make_unsupported(estimator, "it was fitted on several labels per row")

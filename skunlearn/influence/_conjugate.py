@@ -101,6 +101,8 @@ def conjugate_gradients(
             break
         z = project(approximate(r))
         rho, previous = r @ z, rho
+        if rho == 0:  # too small a number to divide by
+            break
         p = z + (rho / previous) * p
     residual = float(np.linalg.norm(b - multiply(x)) / size) if x.any() else 1.0
     if status == "converged" and residual > 10 * tol:  # rounding has the last word

@@ -95,11 +95,11 @@ def find_optimum(
     if not _is_there(polished):  # SGD can end where everything is flat
         again = _polish(objective, np.zeros_like(start), w, solver, settings)
         polished = again if _is_there(again) else polished
-    _warn(polished)
     theta = polished.theta
     objective.write(estimator, theta)
     R = objective.compute_self_concordance()
-    tracked = Tracked.measure(objective, theta, w, R) if solver == "cholesky" else None
+    is_formed = solver == "cholesky" and len(theta) > 0  # not where one class is left
+    tracked = Tracked.measure(objective, theta, w, R) if is_formed else None
     norm = polished.gradient_norm
     gradient = objective.gradient(theta, w) if tracked is None else tracked.gradient
     point = Point(theta, np.nan, gradient, norm)
@@ -108,6 +108,7 @@ def find_optimum(
         bound += estimate_rounding(objective, point, w)
     elif np.isfinite(bound):
         bound += tracked.rounding
+    _warn(polished, bound)
     n_steps = polished.n_steps
     return Optimum(estimator, objective, theta, tracked, R, bound, norm, n_steps)
 
@@ -150,7 +151,7 @@ def _is_there(polished: Polished) -> bool:
     return polished.status == "converged" or polished.step_norm <= _SHORT * size
 
 
-def _warn(polished: Polished) -> None:
+def _warn(polished: Polished, bound: float) -> None:
     """Say where Newton steps have not ended at an optimum."""
     if not _is_there(polished):
         warnings.warn(
@@ -163,7 +164,7 @@ def _warn(polished: Polished) -> None:
             UnlearningQualityWarning,
             stacklevel=2,
         )
-    elif polished.jitter > 1e-9:
+    elif polished.jitter > 1e-9 or (polished.jitter and not np.isfinite(bound)):
         warnings.warn(
             "the Hessian is singular: columns depend on each other and are not "
             f"penalised ({polished.jitter:.0e} of its diagonal was added). The optimum "

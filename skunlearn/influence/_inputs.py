@@ -142,6 +142,8 @@ def transform(
     if not isinstance(estimator, Pipeline):
         return None, take_rows(given.X, order)
     pipeline = clone(estimator)
+    caches = [n for n in pipeline.get_params() if n.split("__")[-1] == "memory"]
+    pipeline.set_params(**dict.fromkeys(caches))  # which keep rows, in files
     before = pipeline[:-1]
     training, held = order[:n_training], order[n_training:]
     if not len(before):

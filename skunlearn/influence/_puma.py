@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from skunlearn.influence._conjugate import conjugate_gradients
-from skunlearn.influence._criteria import Validation
 from skunlearn.influence._objective import Objective
 from skunlearn.influence._reweighting import Reweighting, reweight
 from skunlearn.influence._settings import Settings
@@ -23,11 +22,7 @@ __all__ = [
     "find_multipliers",
     "plan_weights",
     "reweighted",
-    "shrink_step",
 ]
-
-_TRUSTED = 0.5  # error of a prediction, as a share of what the removal changes
-_SHORTEST = 2.0**-6
 
 
 def apply_inverse(
@@ -127,48 +122,7 @@ def find_multipliers(changes: np.ndarray, slopes: np.ndarray) -> np.ndarray | No
 
 @dataclass(frozen=True)
 class Trial:
-    """A share of a step, the criterion before, and by how much it should change."""
+    """How far PUMA went, and what it predicted that to do to the criterion."""
 
     eta: float
-    before: float
     predicted: float
-
-
-def shrink_step(
-    validation: Validation,
-    objective: Objective,
-    theta: np.ndarray,
-    step: np.ndarray,
-    removal: float,
-    eta: float | str,
-) -> Trial:
-    """Return the largest share of a step on which predictions can be relied.
-
-    Parameters
-    ----------
-    validation : Validation
-        The criterion.
-    objective : Objective
-        The objective.
-    theta, step : ndarray of shape (n_params,)
-        Where to start, and the whole step.
-    removal : float
-        What the removal alone is predicted to change: the measure of errors.
-    eta : "auto" or float
-        The share, where it is given.
-
-    Returns
-    -------
-    Trial
-        The share, with the change that was predicted and the actual one.
-    """
-    before = validation.value(objective, theta)
-    slope = float(validation.gradient(objective, theta) @ step)
-    share = 1.0 if eta == "auto" else float(eta)
-    while True:
-        actual = validation.value(objective, theta + share * step) - before
-        error = abs(actual - share * slope)
-        scale = share * (abs(removal) + abs(slope))
-        if eta != "auto" or error <= _TRUSTED * scale or share <= _SHORTEST:
-            return Trial(share, before, share * slope)
-        share /= 2

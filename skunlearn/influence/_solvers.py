@@ -12,7 +12,7 @@ __all__ = ["Polished", "polish"]
 
 _Status = Literal["converged", "stalled", "max_steps"]
 
-_SHORT = 1e-2  # step, as a share of the parameters' norm
+_SHORT = 1e-4  # step, as a share of the parameters' norm
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def polish(
             relative_residual=max((d.residual for d in directions), default=0.0),
         )
 
-    n_steps, is_near = 0, True
+    n_steps, is_near = 0, not objective.n_params  # a solver may have gone far already
     while True:
         if point.norm <= tol and is_near:
             return finish("converged")

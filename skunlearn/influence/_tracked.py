@@ -16,6 +16,8 @@ __all__ = ["Tracked"]
 
 _EPS = float(np.finfo(float).eps)
 _CANCELLED = 1e4  # times smaller than it was, a sum has lost digits
+_FEW = 20  # times fewer rows than parameters
+_WIDE = 256  # parameters, from which on inverses are not formed for a bound alone
 _SLACK = 3.0  # beyond, the leverage is worth a pass over the rows
 _SHORT = 0.01  # change of curvature that is not worth a look at the rows
 _UNLIKELY = 50.0  # factor by which curvature may have changed, at worst
@@ -171,11 +173,7 @@ class Tracked:
         if after.jitter > 0:
             return after._with(cancelled=math.inf, leverage=math.inf)
         # What was wrong is now a larger share of less: H <= (1 + more) H'.
-        removed = objective.join_hessians(hessians, totals)
-        change = objective.penalty(self.totals) - 2 * objective.penalty(totals)
-        removed.flat[:: len(removed) + 1] += change
-        root = after._inverse_root
-        more = _bound_eigenvalues(root @ removed @ root.T)
+        more = after._compare_removed(w, rows, hessians, self.totals)
         spread = self._compare_scales(totals)
         growth = math.sqrt(spread * (1 + more))
         return after._with(
@@ -185,6 +183,26 @@ class Tracked:
             low=self.low * spread * (1 + more),
             up=self.up * spread * (1 + more),
         )
+
+    def _compare_removed(
+        self, w: np.ndarray, rows: np.ndarray, hessians: np.ndarray, before: np.ndarray
+    ) -> float:
+        """Bound what was subtracted, as a share of what is left in any direction."""
+        objective, theta, totals = self.objective, self.theta, self.totals
+        lost = objective.penalty(before) - objective.penalty(totals)
+        if len(rows) * _FEW >= len(theta):
+            removed = objective.join_hessians(hessians, totals)
+            removed.flat[:: len(theta) + 1] += lost - objective.penalty(totals)
+            root = self._inverse_root
+            return _bound_eigenvalues(root @ removed @ root.T)
+        scales = np.sqrt(objective.scales(totals)[objective.strata[rows]])
+        F = (np.sqrt(w[rows, None]) * scales)[:, None] * objective.row_factors(
+            theta, rows
+        )
+        F = F.reshape(-1, len(theta))
+        left = np.where(lost > 0, objective.penalty(totals), 1.0)
+        share = float((lost / left).max(initial=0.0))
+        return share + _bound_eigenvalues(F @ self.factor.solve(F.T))
 
     def with_totals(self, totals: np.ndarray) -> "Tracked":
         """Take over other totals: scales and penalties change, and what they weigh."""
@@ -242,6 +260,9 @@ class Tracked:
     @property
     def curvature(self) -> float:
         """Return a lower bound of the known Hessian's eigenvalues."""
+        least = float(self.objective.penalty(self.totals).min(initial=math.inf))
+        if len(self.theta) > _WIDE and least > 0:
+            return least
         trace = float((self._inverse_root**2).sum())
         return 1 / trace if trace > 0 else math.inf
 
@@ -251,9 +272,9 @@ class Tracked:
             return 0.0
         if self.jitter > 0 or not self.low < 1 or not math.isfinite(self.R):
             return math.inf
-        gradient = self._inverse_root @ self.gradient
-        error = len(self.gradients) * self.gradient_error
-        decrement = float(np.linalg.norm(gradient)) + error
+        gradient = self.gradient
+        decrement = math.sqrt(max(float(gradient @ self.factor.solve(gradient)), 0.0))
+        decrement += len(self.gradients) * self.gradient_error
         share, curvature = 1 - self.low, self.curvature
         rate = min(self.R / math.sqrt(curvature), self.leverage) / math.sqrt(share)
         return bound_distance(decrement / math.sqrt(share), share * curvature, rate)
