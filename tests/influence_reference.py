@@ -195,3 +195,23 @@ def fit_quietly(classifier, *args, **kwargs):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return classifier.fit(*args, **kwargs)
+
+
+class Convex:
+    """The convex test of PUMA's pitfalls: four classes, a tenth of labels flipped."""
+
+    n_rows, n_features, n_classes = 2000, 20, 4
+
+    def __init__(self):
+        rng = np.random.default_rng(0)
+        centres = rng.normal(size=(self.n_classes, self.n_features))
+        n = self.n_rows + 1000
+        y = rng.integers(self.n_classes, size=n)
+        X = centres[y] + rng.normal(size=(n, self.n_features))
+        self.X, self.X_val = np.split(X, [self.n_rows])
+        self.y, self.y_val = np.split(y, [self.n_rows])
+        self.true_y, self.y = self.y, self.y.copy()
+        self.flipped = rng.permutation(self.n_rows)[: self.n_rows // 10]
+        moves = rng.integers(1, self.n_classes, len(self.flipped))
+        self.y[self.flipped] = (self.y[self.flipped] + moves) % self.n_classes
+        self.base = LogisticRegression(C=1 / (self.n_rows * 5e-3))
