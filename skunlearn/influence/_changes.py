@@ -1,6 +1,7 @@
 """How a state goes over into another: steps that leave what there was as it is."""
 
 import copy
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -39,7 +40,7 @@ class Change:
     path: str
     gradient_norm: float | None = None
     trial: Trial | None = None
-    criterion_change: float | None = None
+    criterion_change: float = math.nan
 
     @property
     def is_lost(self) -> bool:

@@ -81,8 +81,8 @@ class InfluenceUnlearningClassifier(BaseUnlearningClassifier):
     eta : float or "auto", default="auto"
         Share of its step that "puma" takes; with more than one step that is no more
         than a start. "auto" takes the whole step, but a smaller share of the new
-        weights, down to none, until the criterion changes about as predicted and by no
-        more than what the removal alone is predicted to do.
+        weights, down to none, if the criterion does not change about as predicted or
+        by more than what the removal alone is predicted to do.
     max_weight : float, default=1.0
         The largest relative change of a weight upwards; weights never get below 0.
     l1_penalty : float, default=0.0

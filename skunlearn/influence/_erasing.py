@@ -68,5 +68,5 @@ def make_record(change: Change, request: Request, seconds: float) -> ForgetRecor
         distance_bound=state.optimum.bound,
         eta=None if trial is None else trial.eta,
         criterion_change_predicted=None if trial is None else trial.predicted,
-        criterion_change_actual=change.criterion_change,
+        criterion_change_actual=None if trial is None else change.criterion_change,
     )

@@ -109,6 +109,13 @@ def find_optimum(
     elif np.isfinite(bound):
         bound += tracked.rounding
     _warn(polished, bound)
+    if budget is not None and not norm <= budget.allowed:
+        warnings.warn(
+            f"certify does not hold from the start: the gradient has the norm {norm:.2g}, "
+            f"and {budget.allowed:.2g} is certified. Raise noise_scale, or epsilon.",
+            UnlearningQualityWarning,
+            stacklevel=2,
+        )
     n_steps = polished.n_steps
     return Optimum(estimator, objective, theta, tracked, R, bound, norm, n_steps)
 

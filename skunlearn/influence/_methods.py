@@ -75,7 +75,8 @@ def by_puma(state: State, rows: np.ndarray, validation: Validation | None) -> Ch
     """A step that weighs the rows that stay anew; then as many as it takes.
 
     With eta="auto", smaller and smaller shares of the new weights are tried until the
-    criterion changes about as predicted, and no more than by the removal alone.
+    criterion changes about as predicted, and no more than by the removal alone. If none
+    does that, the best of them is taken, or none of the weights.
     """
     if validation is None:
         warnings.warn(
@@ -92,11 +93,15 @@ def by_puma(state: State, rows: np.ndarray, validation: Validation | None) -> Ch
         return request.carry_out(1.0, float(state.settings.eta))
     if not weights.changes.any():
         return request.carry_out(0.0, 1.0)
+    changes = []
     for share in _SHARES:
-        change = request.try_share(share)
-        if change is not None:
-            return change
-    return replace(request.carry_out(0.0, 1.0), trial=Trial(0.0, weights.wanted))
+        if (change := request.try_share(share)) is not None:
+            if change.criterion_change <= weights.wanted:
+                return change
+            changes.append(change)
+    change = request.carry_out(0.0, 1.0)
+    changes.append(replace(change, trial=Trial(0.0, weights.wanted)))
+    return min(changes, key=lambda change: change.criterion_change)
 
 
 @dataclass(frozen=True)
@@ -120,9 +125,7 @@ class _Request:
         scale = abs(self.weights.wanted) + abs(predicted)
         if not abs(change - predicted) <= _TRUSTED * scale:
             return None
-        result = self._carry_out(plan, share)
-        assert result.criterion_change is not None
-        return result if result.criterion_change <= self.weights.wanted else None
+        return self._carry_out(plan, share)
 
     def carry_out(self, share: float, eta: float) -> Change:
         """Change weights by a share of the plan, and make a share of the step."""

@@ -107,11 +107,18 @@ def patch(
         return Update(moved.theta, moved, math.inf, "patch")
     w, moved = weigh(), tracked.moved(step, look=True)
     point = evaluate(tracked.objective, moved.theta, w)
-    before = float(np.linalg.norm(tracked.gradient))
-    rounding = 1e-12 * np.linalg.norm(tracked.hessian)
-    if not math.isfinite(point.norm) or point.norm > 2 * before + rounding:
+    if _has_diverged(point, tracked, w):
         return Update(moved.theta, moved, math.inf, "patch", point.norm, failed=True)
     return settle(tracked.objective, point, moved, w, settings, tracked.R, n_more)
+
+
+def _has_diverged(point: Point, tracked: Tracked, w: np.ndarray) -> bool:
+    """Tell whether a step has led away; what was known before may be too small."""
+    rounding = 1e-12 * float(np.linalg.norm(tracked.hessian))
+    if point.norm <= 2 * float(np.linalg.norm(tracked.gradient)) + rounding:
+        return False
+    before = tracked.objective.gradient(tracked.theta, w)
+    return not point.norm <= 2 * float(np.linalg.norm(before)) + rounding
 
 
 def settle(
