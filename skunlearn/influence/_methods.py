@@ -90,7 +90,8 @@ def by_puma(state: State, rows: np.ndarray, validation: Validation | None) -> Ch
     weights, pull = _weigh_anew(state, rows, validation, after)
     request = _Request(state, rows, validation, after, weights, pull)
     if state.settings.eta != "auto":
-        return request.carry_out(1.0, float(state.settings.eta))
+        share = 1.0 if request.leaves_classes else 0.0
+        return request.carry_out(share, float(state.settings.eta))
     if not weights.changes.any():
         return request.carry_out(0.0, 1.0)
     changes = []
@@ -114,6 +115,13 @@ class _Request:
     after: Tracked | None
     weights: Reweighting
     pull: np.ndarray | None
+
+    @property
+    def leaves_classes(self) -> bool:
+        """Tell whether all of the plan leaves some weight for each class."""
+        w = self.state.w * (1 + self.weights.changes)
+        w[self.rows] = 0
+        return _has_all_classes(self.state, w)
 
     def try_share(self, share: float) -> Change | None:
         """Change weights by a share of the plan; None where that cannot be trusted."""

@@ -12,7 +12,7 @@ from sklearn.metrics import log_loss
 
 from skunlearn import InfluenceUnlearningClassifier
 from skunlearn.exceptions import UnlearningQualityWarning
-from skunlearn.influence import _changes
+from skunlearn.influence import _methods
 from skunlearn.influence._criteria import find_criterion
 from skunlearn.influence._reweighting import Reweighting
 
@@ -161,17 +161,16 @@ def test_weights_stay_in_their_box(data):
     assert measure(classifier, data.X, data.y) <= classifier.distance_bound_
 
 
-def test_weight_is_left_for_each_class(monkeypatch):
-    """Where the criterion would have all of it, no row is weighed anew."""
+@pytest.mark.parametrize("eta", ["auto", 1.0])
+def test_weight_is_left_for_each_class(monkeypatch, eta):
+    """Where the criterion would have all of it, less is done, or nothing."""
     X, codes = make_rows(40, 2, 2, seed=1)
-    classifier = InfluenceUnlearningClassifier(random_state=0).fit(X, codes)
+    classifier = InfluenceUnlearningClassifier(eta=eta, random_state=0).fit(X, codes)
     kept = classifier.weights_ > 0
     greedy = Reweighting(np.where(codes[kept] == 1, -1.0, 0.0), 0.0, 1.0, 0.0)
-    monkeypatch.setattr(_changes, "plan_weights", lambda *_: greedy)
-    with pytest.warns(UnlearningQualityWarning, match="all weight from a class"):
-        classifier.forget(np.flatnonzero(kept)[0])
-    assert set(classifier.weights_[kept]) == {0.0, 1.0}
-    assert classifier.weights_.sum() == kept.sum() - 1
+    monkeypatch.setattr(_methods, "plan_weights", lambda *_: greedy)
+    classifier.forget(np.flatnonzero(kept)[0])
+    assert set(codes[classifier.weights_ > 0]) == {0, 1}
     assert measure(classifier, X, codes) <= classifier.distance_bound_
 
 
