@@ -111,7 +111,7 @@ def find_optimum(
     _warn(polished, bound)
     if budget is not None and not norm <= budget.allowed:
         warnings.warn(
-            f"certify does not hold from the start: the gradient has the norm {norm:.2g}, "
+            f"nothing is certified from the start: the gradient has norm {norm:.2g}, "
             f"and {budget.allowed:.2g} is certified. Raise noise_scale, or epsilon.",
             UnlearningQualityWarning,
             stacklevel=2,
