@@ -7,6 +7,7 @@ from scipy.linalg.lapack import dpotrf, dpotrs
 
 __all__ = ["Factor", "factorise", "factorise_somehow"]
 
+_NOTHING = 1e-200  # curvature by which nothing can be divided
 _JITTERS = (0.0, 1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-2, 1.0)
 
 
@@ -72,7 +73,7 @@ def factorise(
     null_space = np.zeros((0, n)) if null_space is None else null_space
     filled = hessian + np.diag(hessian).max(initial=0) * (null_space.T @ null_space)
     diagonal = np.diag(filled) + damping
-    roots = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+    roots = np.sqrt(np.where(diagonal > _NOTHING, diagonal, 1.0))
     filled[np.diag_indices(n)] = diagonal
     filled /= roots
     filled /= roots[:, None]
