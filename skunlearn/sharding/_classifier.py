@@ -257,6 +257,7 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         forget_proba : array-like of shape (n_samples,), default=None
             How likely each row is to be forgotten, in [0, 1]. Inside a shard the most
             likely come last; with several slices, that is where forgetting is cheap.
+            Rows of a group count as the likeliest of them.
 
         Returns
         -------
@@ -292,8 +293,6 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
             if sample_weight is not None:
                 check_weights(recipe, estimator)
             newcomers = check_newcomers(batch, 0, root_seed, groups, forget_proba)
-            if self.partition == "distribution_aware":
-                newcomers = newcomers.with_group_probabilities()
             settings = Settings(
                 root_seed,
                 self.partition,
@@ -337,7 +336,8 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         groups : array-like of shape (n_samples,), default=None
             Their groups; due exactly if the rows before had groups.
         forget_proba : array-like of shape (n_samples,), default=None
-            How likely each is to be forgotten.
+            How likely each is to be forgotten. A group that has rows already keeps
+            the probability that it came with.
 
         Returns
         -------
@@ -368,8 +368,6 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
             newcomers = check_newcomers(
                 batch, state.rows.n_positions, state.layout.key, groups, forget_proba
             )
-            if isinstance(state.layout.partition, DistributionAware):
-                newcomers = newcomers.with_group_probabilities()
             plan = plan_addition(state, newcomers)
             self._state, _ = self._train(plan, "partial_fit")
         return self

@@ -38,7 +38,7 @@ class Traits:
     class_hashes : ndarray of uint64, shape (n_classes,)
         Hash of each class.
     forget_proba : ndarray of shape (n_rows,) or None
-        Probability of each row to be forgotten.
+        Probability of each row to be forgotten, the same for rows of one group.
     """
 
     hashes: np.ndarray
@@ -205,7 +205,7 @@ class DistributionAware:
     weighs_by_size: ClassVar[bool] = True
 
     @classmethod
-    def from_rows(cls, hashes: np.ndarray, forget_proba: np.ndarray) -> Any:
+    def from_rows(cls, hashes: np.ndarray, forget_proba: Any) -> Any:
         """Fill shards in that order, each up to one expected request.
 
         Rows of one hash are one group: they are forgotten by one request.

@@ -124,6 +124,19 @@ class State:
             positions = positions[weight[self.rows.slot_of[positions]] > 0]
         return positions
 
+    def find_group_probabilities(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return the hash of each retained row's group, and its probability to go.
+
+        That is 0 where the group came without any. None if there are no groups.
+        """
+        if self.groups is None:
+            return None
+        proba = self.rows.held.forget_proba
+        positions = self.find_counting()
+        slots = self.rows.slot_of[positions]
+        values = np.zeros(len(slots)) if proba is None else proba[slots]
+        return self.groups.hashes[positions], values
+
     def weigh_classes(self) -> np.ndarray:
         """Return the weight of each class: its retained rows where they have none.
 

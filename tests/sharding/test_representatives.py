@@ -58,7 +58,7 @@ def find_picks(classifier):
 
 def assert_fresh(classifier):
     """Assert law 1, given the quotas that the first fit fixed."""
-    fresh = fit_in_layout(classifier, X, Y, forget_proba=PROBA)
+    fresh = fit_in_layout(classifier, X, Y)
     assert_same_classifier(classifier, fresh, X)
     positions = np.argsort(classifier._state.rows.slot_of)
     keep = classifier.retained_indices_[np.argsort(fresh._state.rows.slot_of)]
