@@ -122,9 +122,10 @@ def plan_removal(state: State, positions: np.ndarray) -> Plan:
     shards = list(state.shards)
     changed = dict(_group_by_shard(state.layout.partition.find_shards(traits)))
     for i, which in changed.items():
-        shards[i] = shards[i].without_rows(
+        smaller = shards[i].without_rows(
             slots[which], positions[which], partial(state.find_labels, i)
         )
+        shards[i] = smaller.settled()
     reduced = replace(state, class_counts=class_counts, shards=tuple(shards))
     if class_counts.all():
         touched = (i for i in changed if not shards[i].is_as(state.shards[i]))
@@ -132,6 +133,8 @@ def plan_removal(state: State, positions: np.ndarray) -> Plan:
     is_left = class_counts > 0
     classes = trim_text(state.classes[is_left])
     reduced = with_classes(reduced, classes, state.class_hashes[is_left], positions)
+    settled = tuple(shard.settled() for shard in reduced.shards)
+    reduced = replace(reduced, shards=settled)
     return Plan(reduced, find_touched(state, reduced))
 
 
