@@ -4,6 +4,7 @@ Planning trains nothing and changes nothing; it finds the shards that a change t
 and cuts their checkpoints back to those that the change leaves true.
 """
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -13,7 +14,7 @@ import numpy as np
 
 from skunlearn._casting import trim_text
 from skunlearn._identities import GroupIndex, hash_groups
-from skunlearn.exceptions import NothingRetainedError
+from skunlearn.exceptions import NothingRetainedError, UnlearningQualityWarning
 from skunlearn.sharding._classes import find_touched, with_classes
 from skunlearn.sharding._layout import Layout, Settings
 from skunlearn.sharding._newcomers import Newcomers
@@ -167,8 +168,20 @@ def complete(
     for i in plan.touched:
         result = trained.get(i, Trained(i, {}, shards[i].choice, 0.0))
         shards[i] = shards[i].with_states(result.states, result.choice)
+    _warn_of_failures([r.failure for r in trained.values() if r.failure is not None])
     seconds = sum(result.selection_seconds for result in trained.values())
     return replace(plan.state, shards=tuple(shards)), seconds
+
+
+def _warn_of_failures(failures: list[str]) -> None:
+    if failures:
+        warnings.warn(
+            f"the model of one class could not be fitted to the rows of {len(failures)}"
+            " parts, where a spherical Gaussian stands in for it. The first of them "
+            f"has failed with: {failures[0]}",
+            UnlearningQualityWarning,
+            stacklevel=6,  # of the call of forget
+        )
 
 
 def _group_by_shard(shards: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:

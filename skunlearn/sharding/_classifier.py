@@ -38,6 +38,7 @@ from skunlearn.sharding._partitions import DistributionAware
 from skunlearn.sharding._selection import RepresentativeSelection
 from skunlearn.sharding._settings import (
     check_for_rows,
+    check_models,
     check_parameters,
     check_probabilities,
 )
@@ -144,8 +145,9 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
     mean cost is told by :func:`skunlearn.costs.expected_retrained_samples`.
 
     A constituent makes do with its rows: neighbours and mixture components are no more
-    than there are rows, a shard of one class is a constant, and the one-class model of
-    a single row a spherical Gaussian of variance 1 around it.
+    than there are rows, and a shard of one class is a constant. Where rows are too few
+    for a one-class model, a spherical Gaussian of variance 1 around their mean stands
+    in for it; except for a single row, a warning says so.
 
     References
     ----------
@@ -302,7 +304,9 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
                 self.n_negatives,
                 recipe.regime.learns == "one_class",
             )
-            self._state, _ = self._train(plan_fit(recipe, settings, newcomers), "fit")
+            state, _ = self._train(plan_fit(recipe, settings, newcomers), "fit")
+            check_models(state)
+            self._state = state
         return self
 
     @with_callbacks
