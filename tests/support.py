@@ -157,6 +157,8 @@ def fit_in_layout(classifier, X, y, *, identities=None, sample_weight=None):
     state, keep = classifier._state, classifier.retained_indices_
     identities = np.arange(len(y)) if identities is None else np.asarray(identities)
     fresh = clone(classifier)
+    seen = ("n_features_in_", "feature_names_in_")
+    vars(fresh).update({k: v for k, v in vars(classifier).items() if k in seen})
     for number, (start, stop) in enumerate(pairwise([*state.batches, len(y)])):
         rows = keep[(keep >= start) & (keep < stop)]
         newcomers = take_newcomers(state, X, y, rows, identities, sample_weight)

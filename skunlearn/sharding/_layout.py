@@ -8,7 +8,6 @@ leave the layout open; this is what makes forgetting exact bit for bit).
 """
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from skunlearn.sharding._partitions import (
     Traits,
     Uniform,
 )
-from skunlearn.sharding._pools import Pools
+from skunlearn.sharding._pools import Quotas
 
 __all__ = ["Layout", "Places", "Settings", "arrange"]
 
@@ -60,7 +59,7 @@ class Layout:
         Finds the shards of rows.
     slice_cuts : Cuts
         Where, in the order of probability to be forgotten and hash, slices begin.
-    quotas : dict
+    quotas : Quotas
         How many rows are picked to train on, by shard, slice and class, where not all
         of them are.
     """
@@ -68,7 +67,7 @@ class Layout:
     key: int
     partition: Partition
     slice_cuts: Cuts
-    quotas: dict[tuple[Any, ...], Pools] = field(default_factory=dict)
+    quotas: Quotas = field(default_factory=Quotas)
 
     @property
     def n_slices(self) -> int:

@@ -24,7 +24,6 @@ from skunlearn._threads import single_threaded
 from skunlearn.sharding._choices import Choice
 from skunlearn.sharding._densities import check_scores, is_stand_in, make_stand_in
 from skunlearn.sharding._parts import Path
-from skunlearn.sharding._pools import Pools
 from skunlearn.sharding._schedule import Regime, Step
 from skunlearn.sharding._seeds import plant_seeds
 from skunlearn.sharding._selection import RepresentativeSelection
@@ -67,11 +66,6 @@ class Recipe:
     row_limits: tuple[tuple[str, int], ...]
     shared: tuple[Any, ...]
     selection: RepresentativeSelection | None
-
-    def plan_pools(self, hashes: np.ndarray) -> Pools:
-        """Fix how many rows of the given hashes are picked to train on."""
-        assert self.selection is not None
-        return Pools.plan(self.selection.fraction, hashes)
 
     def start(self) -> Any:
         """Return an unfitted estimator."""
