@@ -1,5 +1,6 @@
 """PUMA: removals that leave a criterion alone, and what they may not do for it."""
 
+import copy
 import warnings
 
 import numpy as np
@@ -12,7 +13,7 @@ from sklearn.metrics import log_loss
 
 from skunlearn import InfluenceUnlearningClassifier
 from skunlearn.exceptions import UnlearningQualityWarning
-from skunlearn.influence import _changes
+from skunlearn.influence import _methods
 from skunlearn.influence._criteria import find_criterion
 from skunlearn.influence._reweighting import Reweighting
 
@@ -162,12 +163,15 @@ def test_weights_stay_in_their_box(data):
 
 
 def test_weight_is_left_for_each_class(monkeypatch):
-    """Where the criterion would have all of it, no row is weighed anew."""
+    """Where the criterion would have all of it, no row is weighed anew, or by half."""
     X, codes = make_rows(40, 2, 2, seed=1)
-    classifier = InfluenceUnlearningClassifier(random_state=0).fit(X, codes)
+    classifier = InfluenceUnlearningClassifier(eta=1.0, random_state=0).fit(X, codes)
     kept = classifier.weights_ > 0
     greedy = Reweighting(np.where(codes[kept] == 1, -1.0, 0.0), 0.0, 1.0, 0.0)
-    monkeypatch.setattr(_changes, "plan_weights", lambda *_: greedy)
+    monkeypatch.setattr(_methods, "plan_weights", lambda *_: greedy)
+    trusted = copy.copy(classifier).set_params(eta="auto")
+    weights = trusted.forget(np.flatnonzero(kept)[0]).weights_[kept]
+    assert weights[1:].min() > 0
     with pytest.warns(UnlearningQualityWarning, match="all weight from a class"):
         classifier.forget(np.flatnonzero(kept)[0])
     assert set(classifier.weights_[kept]) == {0.0, 1.0}
