@@ -2,6 +2,7 @@
 
 import math
 import types
+from itertools import pairwise
 
 import numpy as np
 from scipy import sparse
@@ -24,10 +25,11 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from skunlearn import ShardedUnlearningClassifier
-from skunlearn._identities import derive_seed, hash_positions
+from skunlearn._containers import take_rows
+from skunlearn._identities import derive_seed, hash_groups, hash_positions
 from skunlearn._rows import Batch
-from skunlearn.sharding._changes import complete, plan_fit
-from skunlearn.sharding._inputs import check_newcomers
+from skunlearn.sharding._changes import complete, plan_addition, plan_fit
+from skunlearn.sharding._newcomers import Newcomers
 from skunlearn.sharding._partitions import Traits
 
 # Bases that every law is tried on. Small, but with all the randomness they can have.
@@ -145,17 +147,41 @@ def fit_two_shards(X, y, base=None):
     return ShardedUnlearningClassifier(base, n_shards=2, random_state=0).fit(X, y)
 
 
-def fit_in_layout(classifier, X, y, **metadata):
-    """Return a fresh fit as `fit_anew` does, given what was fixed at the first fit."""
-    keep, state = classifier.retained_indices_, classifier._state
-    batch = Batch(X[keep], y[keep], None)
-    proba = metadata.get("forget_proba")
-    proba = None if proba is None else proba[keep]
-    newcomers = check_newcomers(batch, 0, state.layout.key, keep, proba)
+def fit_in_layout(classifier, X, y, *, identities=None, sample_weight=None):
+    """Return a fresh fit as `fit_anew` does, given what was fixed when rows came.
+
+    That is the layout, how likely each row is to be forgotten, and which rows came
+    together: those of later batches are learnt as `partial_fit` does. A batch of which
+    nothing is left keeps its number.
+    """
+    state, keep = classifier._state, classifier.retained_indices_
+    identities = np.arange(len(y)) if identities is None else np.asarray(identities)
     fresh = clone(classifier)
-    plan = plan_fit(state.recipe, state.layout, newcomers)
-    fresh._state, _ = complete(plan, None, lambda shard: None)
+    seen = ("n_features_in_", "feature_names_in_")
+    vars(fresh).update({k: v for k, v in vars(classifier).items() if k in seen})
+    for number, (start, stop) in enumerate(pairwise([*state.batches, len(y)])):
+        rows = keep[(keep >= start) & (keep < stop)]
+        newcomers = take_newcomers(state, X, y, rows, identities, sample_weight)
+        if number == 0:
+            plan = plan_fit(state.recipe, state.layout, newcomers)
+        else:
+            plan = plan_addition(fresh._state, newcomers)
+        fresh._state, _ = complete(plan, None, lambda shard: None)
     return fresh
+
+
+def take_newcomers(state, X, y, rows, identities, sample_weight):
+    """Return rows of a state as they were when they came."""
+    proba = state.rows.held.forget_proba
+    weight = None if sample_weight is None else np.asarray(sample_weight)[rows]
+    batch = Batch(
+        take_rows(X, rows),
+        y[rows],
+        weight,
+        None if proba is None else proba[state.rows.slot_of[rows]],
+    )
+    hashes = hash_groups(identities[rows], state.layout.key)
+    return Newcomers(batch, hashes, has_groups=True)
 
 
 def retrain_naively(classifier, X, y):

@@ -35,7 +35,7 @@ LAYERS = [
     ],
     ["sharding._aggregation", "sharding._choices", "sharding._partitions"],
     ["sharding._by_class", "sharding._layout", "sharding._shards"],
-    ["sharding._training"],
+    ["sharding._newcomers", "sharding._training"],
     ["sharding._bases", "sharding._state"],
     ["sharding._classes"],
     ["sharding._changes"],

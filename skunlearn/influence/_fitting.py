@@ -111,8 +111,8 @@ def find_optimum(
     _warn(polished, bound)
     if budget is not None and not norm <= budget.allowed:
         warnings.warn(
-            "certify does not hold from the start: the gradient has the norm "
-            f"{norm:.2g}, and {budget.allowed:.2g} is certified. Raise noise_scale, or epsilon.",
+            f"nothing is certified from the start: the gradient has norm {norm:.2g}, "
+            f"and {budget.allowed:.2g} is certified. Raise noise_scale, or epsilon.",
             UnlearningQualityWarning,
             stacklevel=2,
         )

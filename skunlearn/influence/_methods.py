@@ -90,8 +90,16 @@ def by_puma(state: State, rows: np.ndarray, validation: Validation | None) -> Ch
     weights, pull = _weigh_anew(state, rows, validation, after)
     request = _Request(state, rows, validation, after, weights, pull)
     if state.settings.eta != "auto":
-        share = 1.0 if request.leaves_classes else 0.0
-        return request.carry_out(share, float(state.settings.eta))
+        if request.leaves_all_classes:
+            return request.carry_out(1.0, float(state.settings.eta))
+        warnings.warn(
+            "to leave the criterion unchanged would take all weight from a class, so "
+            "that no row is weighed anew. Use eta='auto', or a criterion of more rows, "
+            "or lower max_reabsorption.",
+            UnlearningQualityWarning,
+            stacklevel=2,
+        )
+        return by_newton(state, rows)
     if not weights.changes.any():
         return request.carry_out(0.0, 1.0)
     changes = []
@@ -117,11 +125,9 @@ class _Request:
     pull: np.ndarray | None
 
     @property
-    def leaves_classes(self) -> bool:
-        """Tell whether all of the plan leaves some weight for each class."""
-        w = self.state.w * (1 + self.weights.changes)
-        w[self.rows] = 0
-        return _has_all_classes(self.state, w)
+    def leaves_all_classes(self) -> bool:
+        """Tell whether the plan leaves some weight for each class."""
+        return _has_all_classes(self.state, self._weigh(1.0))
 
     def try_share(self, share: float) -> Change | None:
         """Change weights by a share of the plan; None where that cannot be trusted."""
@@ -155,8 +161,7 @@ class _Request:
         """Return what is known with other weights, and the step that they ask for."""
         optimum, settings, after = self.state.optimum, self.state.settings, self.after
         objective, theta = optimum.objective, optimum.theta
-        w = self.state.w * (1 + share * self.weights.changes)
-        w[self.rows] = 0
+        w = self._weigh(share)
         if after is not None and share > 0:
             pull = None if self.pull is None else share * self.pull
             after = reweighted(after, share * self.weights.changes, w, pull)
@@ -166,6 +171,11 @@ class _Request:
         was = self.state.w if is_original else w
         step = -apply_inverse(objective, theta, was, known, gradient, settings)
         return _Plan(w, after, step)
+
+    def _weigh(self, share: float) -> np.ndarray:
+        w = self.state.w * (1 + share * self.weights.changes)
+        w[self.rows] = 0
+        return w
 
     def _value(self, theta: np.ndarray) -> float:
         return self.validation.value(self.state.optimum.objective, theta)

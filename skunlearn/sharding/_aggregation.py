@@ -98,7 +98,7 @@ def aggregate(
     Returns
     -------
     ndarray of shape (n_samples, n_classes)
-        The scores.
+        The scores. Whoever says NaN of a row abstains there; where all do, NaN is left.
     """
     if weights is None:
         weights = np.ones(len(estimators))
@@ -113,7 +113,7 @@ def rank_votes(votes: np.ndarray, mean: np.ndarray, kind: ScoreKind) -> np.ndarr
     if kind == "predict_proba":
         return (votes + mean) / (votes.sum(axis=1, keepdims=True) + 1)
     rank = (-mean).argsort(axis=1, kind="stable").argsort(axis=1)
-    return votes - rank / mean.shape[1]
+    return np.where(np.isnan(mean), mean, votes - rank / mean.shape[1])
 
 
 def _mean_scores(
@@ -131,9 +131,31 @@ def _mean_scores(
     compute = partial(compute_scores, classes=classes, kind=kind)
     scores = _ask_each(estimators, X, compute, n_jobs)
     total = np.zeros((X.shape[0], len(classes)))
+    silent: Any = 0.0  # weight of those who abstain, of each row
     for weight, mine in zip(weights, scores, strict=True):
+        is_silent = _find_silent(mine)
+        if is_silent is not None:
+            mine, silent = _fill(mine, is_silent), silent + weight * is_silent
         total += mine if weight == 1 else weight * mine
-    return total / weights.sum()
+    return _divide(total, weights.sum() - silent)
+
+
+def _find_silent(scores: np.ndarray) -> np.ndarray | None:
+    """Tell of which rows a constituent has no answer, which is NaN; None if of none."""
+    if not np.isnan(scores.sum()):  # at half the price
+        return None
+    return np.isnan(scores).any(axis=1)
+
+
+def _fill(scores: np.ndarray, is_silent: np.ndarray) -> np.ndarray:
+    return np.where(is_silent[:, None], 0.0, scores)
+
+
+def _divide(total: np.ndarray, weight: Any) -> np.ndarray:
+    """Return the mean, NaN where there is no weight."""
+    if np.ndim(weight) == 0:
+        return total / weight
+    return total / np.where(weight > 0, weight, np.nan)[:, None]
 
 
 def _count_votes(
@@ -149,10 +171,16 @@ def _count_votes(
     rows = np.arange(X.shape[0])
     compute = partial(_compute_ballot, classes=classes, kind=kind)
     ballots = _ask_each(estimators, X, compute, n_jobs)
+    silent: Any = 0.0
     for weight, (codes, scores) in zip(weights, ballots, strict=True):
-        votes[rows, codes] += weight
+        is_silent = _find_silent(scores)
+        if is_silent is None:
+            votes[rows, codes] += weight
+        else:
+            scores, silent = _fill(scores, is_silent), silent + weight * is_silent
+            votes[rows, codes] += np.where(is_silent, 0.0, weight)
         total += weight * scores
-    return votes, total / weights.sum()
+    return votes, _divide(total, weights.sum() - silent)
 
 
 def _ask_each(

@@ -4,8 +4,9 @@ Planning trains nothing and changes nothing; it finds the shards that a change t
 and cuts their checkpoints back to those that the change leaves true.
 """
 
+import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
@@ -13,16 +14,14 @@ import numpy as np
 
 from skunlearn._casting import trim_text
 from skunlearn._identities import GroupIndex, hash_groups
-from skunlearn._rows import Batch, Rows
-from skunlearn.exceptions import NothingRetainedError
+from skunlearn.exceptions import NothingRetainedError, UnlearningQualityWarning
 from skunlearn.sharding._classes import find_touched, with_classes
-from skunlearn.sharding._layout import Layout, Places, Settings, maximum_of_group
-from skunlearn.sharding._partitions import Traits
+from skunlearn.sharding._layout import Layout, Settings
+from skunlearn.sharding._newcomers import Newcomers
 from skunlearn.sharding._state import Plan, State
 from skunlearn.sharding._training import Recipe, Trained, train_shards
 
 __all__ = [
-    "Newcomers",
     "complete",
     "plan_addition",
     "plan_fit",
@@ -31,66 +30,12 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, eq=False)
-class Newcomers:
-    """Rows that have not been laid out yet.
-
-    Parameters
-    ----------
-    batch : Batch
-        The rows.
-    hashes : ndarray of uint64, shape (n_rows,)
-        Hash of the identity of each.
-    has_groups : bool
-        Whether that identity is a group.
-    """
-
-    batch: Batch
-    hashes: np.ndarray
-    has_groups: bool
-
-    def with_group_probabilities(self) -> "Newcomers":
-        """Return the rows, each as likely to go as the likeliest of its group."""
-        proba = self.batch.forget_proba
-        assert proba is not None
-        proba = maximum_of_group(proba, self.hashes)
-        return replace(self, batch=replace(self.batch, forget_proba=proba))
-
-    @property
-    def counting(self) -> np.ndarray | slice:
-        """Return which rows have weight; others say nothing."""
-        weight = self.batch.sample_weight
-        return slice(None) if weight is None else np.flatnonzero(weight)
-
-    @property
-    def classes(self) -> np.ndarray:
-        """Return the classes of the rows that have weight."""
-        return np.unique(self.batch.y[self.counting])
-
-    def describe(self, classes: np.ndarray, class_hashes: np.ndarray) -> Traits:
-        """Return what decides where the counting rows belong."""
-        counting, proba = self.counting, self.batch.forget_proba
-        return Traits(
-            self.hashes[counting],
-            np.searchsorted(classes, self.batch.y[counting]),
-            class_hashes,
-            None if proba is None else proba[counting],
-        )
-
-    def sort(self, places: Places) -> Rows:
-        """Return the rows in the order of their places, those without any last."""
-        order, weight = places.order, self.batch.sample_weight
-        if weight is not None:
-            counting, silent = np.flatnonzero(weight), np.flatnonzero(weight == 0)
-            order = np.concatenate([counting[order], silent])
-        return Rows.in_order(self.batch, order)
-
-
 def plan_fit(recipe: Recipe, layout: Layout | Settings, newcomers: Newcomers) -> Plan:
     """Plan to learn rows from scratch.
 
     Settings are fixed to a layout by these rows; a layout stays as it is.
     """
+    newcomers = newcomers.with_group_probabilities()
     classes = trim_text(newcomers.classes)
     class_hashes = hash_groups(classes, layout.key)
     traits = newcomers.describe(classes, class_hashes)
@@ -104,7 +49,7 @@ def plan_fit(recipe: Recipe, layout: Layout | Settings, newcomers: Newcomers) ->
         batches=(0,),
         classes=classes,
         class_hashes=class_hashes,
-        class_counts=np.bincount(traits.codes),
+        class_counts=np.bincount(traits.codes, minlength=len(classes)),
         shards=(),
     )
     state = state.with_own_quotas()
@@ -114,6 +59,7 @@ def plan_fit(recipe: Recipe, layout: Layout | Settings, newcomers: Newcomers) ->
 
 def plan_addition(state: State, newcomers: Newcomers) -> Plan:
     """Plan to learn more rows: a new last slice in each shard that they fall in."""
+    newcomers = newcomers.with_group_probabilities(state.find_group_probabilities())
     classes = trim_text(np.union1d(state.classes, newcomers.classes))
     class_hashes = hash_groups(classes, state.layout.key)
     traits = newcomers.describe(classes, class_hashes)
@@ -177,9 +123,10 @@ def plan_removal(state: State, positions: np.ndarray) -> Plan:
     shards = list(state.shards)
     changed = dict(_group_by_shard(state.layout.partition.find_shards(traits)))
     for i, which in changed.items():
-        shards[i] = shards[i].without_rows(
+        smaller = shards[i].without_rows(
             slots[which], positions[which], partial(state.find_labels, i)
         )
+        shards[i] = smaller.settled()
     reduced = replace(state, class_counts=class_counts, shards=tuple(shards))
     if class_counts.all():
         touched = (i for i in changed if not shards[i].is_as(state.shards[i]))
@@ -187,6 +134,8 @@ def plan_removal(state: State, positions: np.ndarray) -> Plan:
     is_left = class_counts > 0
     classes = trim_text(state.classes[is_left])
     reduced = with_classes(reduced, classes, state.class_hashes[is_left], positions)
+    settled = tuple(shard.settled() for shard in reduced.shards)
+    reduced = replace(reduced, shards=settled)
     return Plan(reduced, find_touched(state, reduced))
 
 
@@ -219,8 +168,20 @@ def complete(
     for i in plan.touched:
         result = trained.get(i, Trained(i, {}, shards[i].choice, 0.0))
         shards[i] = shards[i].with_states(result.states, result.choice)
+    _warn_of_failures([r.failure for r in trained.values() if r.failure is not None])
     seconds = sum(result.selection_seconds for result in trained.values())
     return replace(plan.state, shards=tuple(shards)), seconds
+
+
+def _warn_of_failures(failures: list[str]) -> None:
+    if failures:
+        warnings.warn(
+            f"the model of one class could not be fitted to the rows of {len(failures)}"
+            " parts, where a spherical Gaussian stands in for it. The first of them "
+            f"has failed with: {failures[0]}",
+            UnlearningQualityWarning,
+            stacklevel=6,  # of the call of forget
+        )
 
 
 def _group_by_shard(shards: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:

@@ -83,9 +83,11 @@ def _lay_out_anew(
     # The rows of a request are marked as forgotten when all else is done.
     kept = np.setdiff1d(after.find_counting(), positions, assume_unique=True)
     traits = after.describe(kept)
+    batch = np.searchsorted(after.batches, kept, side="right") - 1
+    slices = after.layout.find_slices(traits)  # of the rows of fit; others come later
     places = arrange(
         after.layout.partition.find_shards(traits),
-        _find_stages(before, kept),
+        np.where(batch == 0, slices, after.layout.n_slices + batch - 1),
         traits,
         n_shards=after.layout.partition.count_shards(len(after.classes)),
         n_stages=after.layout.n_slices + len(after.batches) - 1,
@@ -97,15 +99,3 @@ def _lay_out_anew(
         shard.trimmed().continuing(known.get(shard.seed_path), positions)
         for shard in shards
     )
-
-
-def _find_stages(state: State, positions: np.ndarray) -> np.ndarray:
-    """Return the slice of each row of fit, and a later stage for later batches."""
-    n_slices = state.layout.n_slices
-    slice_of = np.zeros(state.rows.n_positions, dtype=np.int64)  # by slot
-    for i, shard in enumerate(state.shards):
-        for j, slots in enumerate(shard.cut()[:n_slices]):
-            slice_of[slots[state.find_labels(i, slots) == 1]] = j
-    batch = np.searchsorted(state.batches, positions, side="right") - 1
-    slices = slice_of[state.rows.slot_of[positions]]
-    return np.where(batch == 0, slices, n_slices + batch - 1)

@@ -38,6 +38,7 @@ from skunlearn.sharding._partitions import DistributionAware
 from skunlearn.sharding._selection import RepresentativeSelection
 from skunlearn.sharding._settings import (
     check_for_rows,
+    check_models,
     check_parameters,
     check_probabilities,
 )
@@ -144,8 +145,9 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
     mean cost is told by :func:`skunlearn.costs.expected_retrained_samples`.
 
     A constituent makes do with its rows: neighbours and mixture components are no more
-    than there are rows, a shard of one class is a constant, and the one-class model of
-    a single row a spherical Gaussian of variance 1 around it.
+    than there are rows, and a shard of one class is a constant. Where rows are too few
+    for a one-class model, a spherical Gaussian of variance 1 around their mean stands
+    in for it; except for a single row, a warning says so.
 
     References
     ----------
@@ -257,6 +259,7 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         forget_proba : array-like of shape (n_samples,), default=None
             How likely each row is to be forgotten, in [0, 1]. Inside a shard the most
             likely come last; with several slices, that is where forgetting is cheap.
+            Rows of a group count as the likeliest of them.
 
         Returns
         -------
@@ -292,8 +295,6 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
             if sample_weight is not None:
                 check_weights(recipe, estimator)
             newcomers = check_newcomers(batch, 0, root_seed, groups, forget_proba)
-            if self.partition == "distribution_aware":
-                newcomers = newcomers.with_group_probabilities()
             settings = Settings(
                 root_seed,
                 self.partition,
@@ -303,7 +304,9 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
                 self.n_negatives,
                 recipe.regime.learns == "one_class",
             )
-            self._state, _ = self._train(plan_fit(recipe, settings, newcomers), "fit")
+            state, _ = self._train(plan_fit(recipe, settings, newcomers), "fit")
+            check_models(state)
+            self._state = state
         return self
 
     @with_callbacks
@@ -337,7 +340,8 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         groups : array-like of shape (n_samples,), default=None
             Their groups; due exactly if the rows before had groups.
         forget_proba : array-like of shape (n_samples,), default=None
-            How likely each is to be forgotten.
+            How likely each is to be forgotten. A group that has rows already keeps
+            the probability that it came with.
 
         Returns
         -------
@@ -368,8 +372,6 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
             newcomers = check_newcomers(
                 batch, state.rows.n_positions, state.layout.key, groups, forget_proba
             )
-            if isinstance(state.layout.partition, DistributionAware):
-                newcomers = newcomers.with_group_probabilities()
             plan = plan_addition(state, newcomers)
             self._state, _ = self._train(plan, "partial_fit")
         return self

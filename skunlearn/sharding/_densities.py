@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone, is_outlier_detector
+from sklearn.mixture import BayesianGaussianMixture, GaussianMixture
+from sklearn.neighbors import KernelDensity
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import (
     MaxAbsScaler,
@@ -12,13 +14,19 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
+from skunlearn._containers import slice_rows
+
 __all__ = [
     "PointDensity",
+    "check_scores",
     "compute_log_density",
     "is_log_density",
     "is_one_class",
-    "replace_model",
+    "is_stand_in",
+    "make_stand_in",
 ]
+
+_SOUND = (BayesianGaussianMixture, GaussianMixture, KernelDensity)
 
 
 def is_one_class(estimator: Any) -> bool:
@@ -59,12 +67,44 @@ def _log_volume(estimator: Any) -> float:
     return -float(np.log(scale).sum())
 
 
-def replace_model(estimator: Any) -> Any:
-    """Return an unfitted estimator with a PointDensity in place of its last step."""
+def check_scores(estimator: Any, X: Any) -> None:
+    """Raise ValueError if a model cannot score a row that it was fitted to.
+
+    Outlier detectors and the densities of scikit-learn can if they could be fitted.
+    """
+    last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+    if isinstance(last, _SOUND) or is_outlier_detector(last):
+        return  # asking costs a tenth of training a mixture
+    with np.errstate(all="ignore"):
+        score = estimator.score_samples(slice_rows(X, 0, 1))
+    if not np.isfinite(score).all():
+        raise ValueError(f"it scores a row that it was fitted to {score[0]}.")
+
+
+def make_stand_in(estimator: Any, X: Any) -> Any:
+    """Return a fitted model that is content with fewer rows than an estimator.
+
+    It is the estimator with a PointDensity in place of its last step or, where the
+    steps before are not content either, a PointDensity of the rows as they are.
+    """
+    if not isinstance(estimator, Pipeline):
+        return PointDensity().fit(X)
+    stand_in = clone(estimator)
+    stand_in.steps[-1] = (estimator.steps[-1][0], PointDensity())
+    try:
+        with np.errstate(all="ignore"):
+            stand_in.fit(X)
+        check_scores(stand_in, X)
+    except ValueError:
+        return PointDensity().fit(X)
+    return stand_in
+
+
+def is_stand_in(estimator: Any) -> bool:
+    """Tell whether a fitted model stands in for one that needs more rows."""
     if isinstance(estimator, Pipeline):
-        name, last = estimator.steps[-1]
-        return clone(estimator).set_params(**{name: replace_model(last)})
-    return PointDensity()
+        return is_stand_in(estimator.steps[-1][1])
+    return isinstance(estimator, PointDensity)
 
 
 class PointDensity(BaseEstimator):

@@ -19,7 +19,7 @@ from skunlearn._containers import cast_rows, is_frame, without_labels
 from skunlearn._identities import as_ids, hash_groups, hash_positions
 from skunlearn._rows import Batch
 from skunlearn.sharding._capabilities import allows_nan
-from skunlearn.sharding._changes import Newcomers
+from skunlearn.sharding._newcomers import Newcomers
 from skunlearn.sharding._state import State
 
 __all__ = ["check_batch", "check_newcomers", "check_samples", "match_batch"]

@@ -8,7 +8,6 @@ leave the layout open; this is what makes forgetting exact bit for bit).
 """
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -22,9 +21,9 @@ from skunlearn.sharding._partitions import (
     Traits,
     Uniform,
 )
-from skunlearn.sharding._pools import Pools
+from skunlearn.sharding._pools import Quotas
 
-__all__ = ["Layout", "Places", "Settings", "arrange", "maximum_of_group"]
+__all__ = ["Layout", "Places", "Settings", "arrange"]
 
 _SLICE_STREAM = mix(np.array([1 << 32], dtype=np.uint64))  # streams below draw shards
 
@@ -60,7 +59,7 @@ class Layout:
         Finds the shards of rows.
     slice_cuts : Cuts
         Where, in the order of probability to be forgotten and hash, slices begin.
-    quotas : dict
+    quotas : Quotas
         How many rows are picked to train on, by shard, slice and class, where not all
         of them are.
     """
@@ -68,7 +67,7 @@ class Layout:
     key: int
     partition: Partition
     slice_cuts: Cuts
-    quotas: dict[tuple[Any, ...], Pools] = field(default_factory=dict)
+    quotas: Quotas = field(default_factory=Quotas)
 
     @property
     def n_slices(self) -> int:
@@ -76,12 +75,9 @@ class Layout:
         return len(self.slice_cuts.values) + 1
 
     def find_slices(self, traits: Traits) -> np.ndarray:
-        """Return the slice of each row; rows of one group count as the likeliest."""
+        """Return the slice of each row."""
         hashes = mix(traits.hashes ^ _SLICE_STREAM)
-        proba = traits.forget_proba
-        if proba is not None:
-            proba = maximum_of_group(proba, traits.hashes)
-        return self.slice_cuts.find(proba, hashes)
+        return self.slice_cuts.find(traits.forget_proba, hashes)
 
     def fix(self, traits: Traits) -> "Layout":
         """Return itself: it was fixed by other rows already."""
@@ -132,17 +128,15 @@ class Settings:
         quantiles, so that rows that are likely to go come last.
         """
         proba = traits.forget_proba
-        values = None if proba is None else maximum_of_group(proba, traits.hashes)
-        cut_at = np.zeros(1) if values is None else values
-        cuts = Cuts.at_quantiles(cut_at, self.n_slices)
-        return Layout(self.key, self._make_partition(traits.hashes, values), cuts)
+        cuts = Cuts.at_quantiles(np.zeros(1) if proba is None else proba, self.n_slices)
+        return Layout(self.key, self._make_partition(traits), cuts)
 
-    def _make_partition(self, hashes: np.ndarray, proba: Any) -> Partition:
+    def _make_partition(self, traits: Traits) -> Partition:
         uniform = Uniform(self.n_shards, self.n_replicas)
         if self.partition == "uniform":
             return uniform
         if self.partition == "distribution_aware":
-            return DistributionAware.from_rows(hashes, proba)
+            return DistributionAware.from_rows(traits.hashes, traits.forget_proba)
         if self.is_one_class:
             return ByClass(uniform)
         return ClassOrRest(uniform, self.n_negatives)
@@ -201,11 +195,3 @@ def _sort_parts(parts: np.ndarray) -> np.ndarray:
     """Sort by part, keeping the order inside; linear for fewer than 65,536 parts."""
     largest = int(parts.max(initial=0))
     return np.argsort(parts.astype(np.min_scalar_type(largest)), kind="stable")
-
-
-def maximum_of_group(values: np.ndarray, hashes: np.ndarray) -> np.ndarray:
-    """Return for each row the highest value among rows of its hash."""
-    _, group = np.unique(hashes, return_inverse=True)
-    maximum = np.full(group.max(initial=-1) + 1, -np.inf)
-    np.maximum.at(maximum, group, values)
-    return maximum[group]

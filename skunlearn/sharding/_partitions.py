@@ -38,7 +38,7 @@ class Traits:
     class_hashes : ndarray of uint64, shape (n_classes,)
         Hash of each class.
     forget_proba : ndarray of shape (n_rows,) or None
-        Probability of each row to be forgotten.
+        Probability of each row to be forgotten, the same for rows of one group.
     """
 
     hashes: np.ndarray
@@ -68,6 +68,9 @@ class Partition(Protocol):
 
     def find_class(self, shard: int) -> int | None:
         """Return the index of the class that a shard is for, None if for all."""
+
+    def find_own(self, shard: int, code: int) -> int:
+        """Return the shard for rows of a class that may be against others in one."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,10 @@ class Uniform:
     def find_class(self, shard: int) -> None:
         """Return None: shards are for all classes."""
 
+    def find_own(self, shard: int, code: int) -> int:
+        """Return the shard itself."""
+        return shard
+
 
 @dataclass(frozen=True)
 class ByClass:
@@ -134,6 +141,10 @@ class ByClass:
     def find_class(self, shard: int) -> int:
         """Return the index of the class that a shard is for."""
         return shard // self.parts.n_shards
+
+    def find_own(self, shard: int, code: int) -> int:
+        """Return the same part of the class of the rows."""
+        return code * self.parts.n_shards + shard % self.parts.n_shards
 
     def find_shards(self, traits: Traits) -> np.ndarray:
         """Return the shards of each row: parts of its class."""
@@ -170,7 +181,8 @@ class ClassOrRest(ByClass):
 
     def find_shards(self, traits: Traits) -> np.ndarray:
         """Return the shards of each row: of its own class, then of others."""
-        others = _choose_others(traits, min(self.n_negatives, traits.n_classes - 1))
+        n_others = min(self.n_negatives, max(traits.n_classes - 1, 0))
+        others = _choose_others(traits, n_others)
         return self.find_parts(traits, np.column_stack([traits.codes, others]))
 
 
@@ -205,7 +217,7 @@ class DistributionAware:
     weighs_by_size: ClassVar[bool] = True
 
     @classmethod
-    def from_rows(cls, hashes: np.ndarray, forget_proba: np.ndarray) -> Any:
+    def from_rows(cls, hashes: np.ndarray, forget_proba: Any) -> Any:
         """Fill shards in that order, each up to one expected request.
 
         Rows of one hash are one group: they are forgotten by one request.
@@ -231,6 +243,10 @@ class DistributionAware:
 
     def find_class(self, shard: int) -> None:
         """Return None: shards are for all classes."""
+
+    def find_own(self, shard: int, code: int) -> int:
+        """Return the shard itself."""
+        return shard
 
 
 def _fill(expected: np.ndarray) -> list[int]:

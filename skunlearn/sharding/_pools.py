@@ -8,14 +8,16 @@ their shares are fixed when the rows are first seen, from counts.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from skunlearn._identities import draw
 from skunlearn.sharding._greedy import select_rows
 
-__all__ = ["Pools", "count_picks", "deal"]
+__all__ = ["Name", "Pools", "Quotas", "count_picks", "deal"]
+
+Name = tuple[tuple[int, ...], int, int]  # seed path of a shard, slice, hash of a class
 
 # One pool as long as there are at most so many rows and picks; of several pools each
 # has about half of that, for speed.
@@ -125,6 +127,41 @@ class Pools:
             ranks.append(len(before) + np.arange(len(chosen)))
         turns = np.argsort(np.concatenate(ranks), kind="stable")
         return np.concatenate(picks)[turns]
+
+
+@dataclass(frozen=True, eq=False)
+class Quotas:
+    """How many rows are picked, by shard, slice and class: fixed when rows come.
+
+    Parameters
+    ----------
+    fixed : dict
+        Quotas of rows that there were before.
+    planned : dict
+        Those of rows that are coming, in the making.
+    """
+
+    fixed: dict[Name, Pools] = field(default_factory=dict)
+    planned: dict[Name, Pools] = field(default_factory=dict)
+
+    def opened(self) -> "Quotas":
+        """Return the quotas, to which others can be added."""
+        return Quotas({**self.fixed, **self.planned})
+
+    def find(self, name: Name, own: Name, fraction: float, hashes: np.ndarray) -> Pools:
+        """Return the quota of rows of some hashes, and plan it if they are coming.
+
+        Where rows that were there before come to stand against another class, for want
+        of the one that they stood against, and nobody of their class and slice did so
+        at first, their quota is that in the shard of their `own` class. To plan one
+        would let it depend on which of them were forgotten until then.
+        """
+        for known in (name, own):
+            if known in self.fixed:
+                return self.fixed[known]
+        if name not in self.planned:
+            self.planned[name] = Pools.plan(fraction, hashes)
+        return self.planned[name]
 
 
 def deal(hashes: np.ndarray, n_pools: int) -> np.ndarray:

@@ -7,14 +7,15 @@ from sklearn.base import clone, is_classifier
 
 from skunlearn._rows import Batch
 from skunlearn.exceptions import UnsupportedEstimatorError
-from skunlearn.sharding._densities import is_one_class
+from skunlearn.sharding._densities import is_one_class, is_stand_in
 from skunlearn.sharding._selection import (
     RepresentativeSelection,
     check_selection,
     compute_features,
 )
+from skunlearn.sharding._state import State
 
-__all__ = ["check_for_rows", "check_parameters", "check_probabilities"]
+__all__ = ["check_for_rows", "check_models", "check_parameters", "check_probabilities"]
 
 
 def check_parameters(
@@ -51,6 +52,19 @@ def check_probabilities(forget_proba: Any) -> None:
         raise ValueError(
             "partition='distribution_aware' spreads rows by how likely they are to be "
             "forgotten: give forget_proba, one probability for each row."
+        )
+
+
+def check_models(state: State) -> None:
+    """Refuse a fit in which no model of one class is what was asked for.
+
+    Too few rows in some parts are no error, but this is hardly for want of rows.
+    """
+    shards = [shard for shard in state.shards if shard.bounds[-1] > 1]
+    if shards and all(is_stand_in(shard.estimator) for shard in shards):
+        raise ValueError(
+            f"{state.recipe.prototype!r} could not be fitted to the rows of any class; "
+            "a warning before this error says why."
         )
 
 

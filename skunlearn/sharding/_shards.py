@@ -113,6 +113,12 @@ class Shard:
         complete.__dict__["steps"] = self.steps  # which are those of the same rows
         return complete
 
+    def settled(self) -> "Shard":
+        """Return the shard complete, if rows are gone and nothing is to be trained."""
+        if self.steps_due or (self.is_trained and not len(self.pending)):
+            return self
+        return self.with_states({}, self.choice)
+
     def without_rows(
         self,
         slots: np.ndarray,
@@ -182,8 +188,7 @@ class Shard:
         label_counts = self.label_counts[filled]
         if self.regime.resume is None:
             bounds, label_counts = bounds[[0, -1]], label_counts.sum(0, keepdims=True)
-        shorter = replace(self, bounds=bounds, label_counts=label_counts)
-        return replace(shorter, pending=_nothing()) if shorter.is_trained else shorter
+        return replace(self, bounds=bounds, label_counts=label_counts)
 
     def continuing(self, old: "Shard | None", positions: np.ndarray) -> "Shard":
         """Return the shard with the checkpoints of an old one that are still true.

@@ -124,6 +124,19 @@ class State:
             positions = positions[weight[self.rows.slot_of[positions]] > 0]
         return positions
 
+    def find_group_probabilities(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return the hash of each retained row's group, and its probability to go.
+
+        That is 0 where the group came without any. None if there are no groups.
+        """
+        if self.groups is None:
+            return None
+        proba = self.rows.held.forget_proba
+        positions = self.find_counting()
+        slots = self.rows.slot_of[positions]
+        values = np.zeros(len(slots)) if proba is None else proba[slots]
+        return self.groups.hashes[positions], values
+
     def weigh_classes(self) -> np.ndarray:
         """Return the weight of each class: its retained rows where they have none.
 
@@ -182,7 +195,7 @@ class State:
 
     def with_own_quotas(self) -> "State":
         """Return the state with a copy of the quotas, to which more can be added."""
-        layout = replace(self.layout, quotas=dict(self.layout.quotas))
+        layout = replace(self.layout, quotas=self.layout.quotas.opened())
         return replace(self, layout=layout)
 
     def _with_candidates(self, index: int, shard: Shard, hashes: np.ndarray) -> Shard:
@@ -197,22 +210,27 @@ class State:
         self, shard: int, stage: int, slots: np.ndarray, hashes: np.ndarray
     ) -> tuple[Tier, ...]:
         """Return rows of one slice by class, with quotas that are fixed once."""
+        assert self.recipe.selection is not None
         codes, labels = self.find_codes(slots), self.find_labels(shard, slots)
-        seed_path = self.layout.partition.make_seed_path(shard, self.class_hashes)
+        partition = self.layout.partition
         tiers = []
         for code in np.unique(codes):
             mine = slots[codes == code]
             class_hash = int(self.class_hashes[code])
-            name = (seed_path, stage, class_hash)
-            if name not in self.layout.quotas:
-                self.layout.quotas[name] = self.recipe.plan_pools(hashes[mine])
+            name, own = (
+                (partition.make_seed_path(place, self.class_hashes), stage, class_hash)
+                for place in (shard, partition.find_own(shard, int(code)))
+            )
+            quota = self.layout.quotas.find(
+                name, own, self.recipe.selection.fraction, hashes[mine]
+            )
             tiers.append(
                 Tier(
                     class_hash=class_hash,
                     label=int(labels[codes == code][0]),
                     slots=mine,
                     hashes=hashes[mine],
-                    pools=self.layout.quotas[name],
+                    pools=quota,
                     picks=slots[:0],
                 )
             )

@@ -22,9 +22,8 @@ from skunlearn._memory import own_arrays
 from skunlearn._rows import Batch
 from skunlearn._threads import single_threaded
 from skunlearn.sharding._choices import Choice
-from skunlearn.sharding._densities import replace_model
+from skunlearn.sharding._densities import check_scores, is_stand_in, make_stand_in
 from skunlearn.sharding._parts import Path
-from skunlearn.sharding._pools import Pools
 from skunlearn.sharding._schedule import Regime, Step
 from skunlearn.sharding._seeds import plant_seeds
 from skunlearn.sharding._selection import RepresentativeSelection
@@ -67,11 +66,6 @@ class Recipe:
     row_limits: tuple[tuple[str, int], ...]
     shared: tuple[Any, ...]
     selection: RepresentativeSelection | None
-
-    def plan_pools(self, hashes: np.ndarray) -> Pools:
-        """Fix how many rows of the given hashes are picked to train on."""
-        assert self.selection is not None
-        return Pools.plan(self.selection.fraction, hashes)
 
     def start(self) -> Any:
         """Return an unfitted estimator."""
@@ -164,12 +158,15 @@ class Trained:
         The rows that were chosen, if there was a choice.
     selection_seconds : float
         How long it took to choose.
+    failure : str or None
+        Why a model stands in for the last checkpoint that there should be.
     """
 
     shard: int
     states: dict[int, Any]
     choice: Choice | None
     selection_seconds: float
+    failure: str | None = None
 
 
 def train_shards(
@@ -220,22 +217,51 @@ def train_shard(recipe: Recipe, task: Task) -> Trained:
         task = task.select(recipe.selection)
     selection_seconds = time.perf_counter() - start
     states = {}
-    state = task.state
+    state, failure = task.state, None
+    make = _make_model if recipe.regime.learns == "one_class" else _make_classifier
     for step in task.steps:
-        state = _make_step(recipe, task, step, state)
+        state, failure = make(recipe, task, step, state)
         own_arrays(state)
         states[step.slice] = state
-    return Trained(task.shard, states, task.choice, selection_seconds)
+    return Trained(task.shard, states, task.choice, selection_seconds, failure)
 
 
-def _make_step(recipe: Recipe, task: Task, step: Step, state: Any) -> Any:
+def _make_classifier(
+    recipe: Recipe, task: Task, step: Step, state: Any
+) -> tuple[Any, None]:
     rows = task.cut(step)
-    is_one_class = recipe.regime.learns == "one_class"
-    if step.kind == "constant" and is_one_class:
-        return replace_model(recipe.prototype).fit(rows.X)
     if step.kind == "constant":
-        return DummyClassifier(strategy="prior").fit(rows.X, rows.y)
+        return DummyClassifier(strategy="prior").fit(rows.X, rows.y), None
+    return _train(recipe, task, step, rows, state), None
+
+
+def _make_model(
+    recipe: Recipe, task: Task, step: Step, state: Any
+) -> tuple[Any, str | None]:
+    """Return a model of one class, and why it is a simpler one, if it is.
+
+    There is no telling in general how many rows a model needs, least of all one behind
+    other steps: it is tried.
+    """
+    rows = task.cut(step)
+    if step.kind == "constant":
+        return make_stand_in(recipe.prototype, rows.X), None
+    if is_stand_in(state):
+        step = replace(step, kind="fresh")  # there is nothing to go on from
+    try:
+        model = _train(recipe, task, step, rows, state)
+        check_scores(model, rows.X)
+    except ValueError as error:
+        try:
+            return make_stand_in(recipe.prototype, rows.X), str(error)
+        except (TypeError, ValueError):
+            raise error from None  # no matter of too few rows
+    return model, None
+
+
+def _train(recipe: Recipe, task: Task, step: Step, rows: Batch, state: Any) -> Any:
     fresh = step.kind == "fresh"
+    is_one_class = recipe.regime.learns == "one_class"
     estimator = recipe.start() if fresh else recipe.copy(state)
     method = recipe.regime.start if fresh else recipe.regime.resume
     arguments: dict[str, Any] = {}

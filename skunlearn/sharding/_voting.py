@@ -97,8 +97,9 @@ class VotingMixin:
         -------
         ndarray of shape (n_samples, n_classes)
             The mean of the constituents' probabilities; with hard voting the shares of
-            votes, the mean counted as one vote more. Where no constituent answers, the
-            shares of the classes in the retained rows.
+            votes, the mean counted as one vote more. A constituent that says NaN of a
+            row has no answer there. Where none has one, the shares of the classes in
+            the retained rows.
         """
         return self._answer(X).scores
 
@@ -182,15 +183,17 @@ class VotingMixin:
         shards = [shard for shard in state.shards if shard.estimator is not None]
         voters = [shard.estimator for shard in shards]
         kind = find_score_kind(find_judges(voters, state.recipe.prototype))
+        shares = state.class_counts / state.class_counts.sum()
         if not voters:
-            counts = state.class_counts
-            return np.tile(counts / counts.sum(), (X.shape[0], 1)), kind
+            return np.tile(shares, (X.shape[0], 1)), kind
         weights = None
         if state.layout.partition.weighs_by_size:
             weights = np.array([shard.bounds[-1] for shard in shards], dtype=float)
         scores = aggregate(
             voters, X, state.classes, kind, self.voting, self.n_jobs, weights
         )
+        is_silent = np.isnan(scores).any(axis=1)
+        scores[is_silent] = shares  # where nobody has an answer either
         return scores, kind
 
     def _ask_committees(self, state: State, X: Any) -> tuple[np.ndarray, ScoreKind]:

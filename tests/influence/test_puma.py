@@ -1,5 +1,6 @@
 """PUMA: removals that leave a criterion alone, and what they may not do for it."""
 
+import copy
 import warnings
 
 import numpy as np
@@ -161,16 +162,20 @@ def test_weights_stay_in_their_box(data):
     assert measure(classifier, data.X, data.y) <= classifier.distance_bound_
 
 
-@pytest.mark.parametrize("eta", ["auto", 1.0])
-def test_weight_is_left_for_each_class(monkeypatch, eta):
-    """Where the criterion would have all of it, less is done, or nothing."""
+def test_weight_is_left_for_each_class(monkeypatch):
+    """Where the criterion would have all of it, no row is weighed anew, or by half."""
     X, codes = make_rows(40, 2, 2, seed=1)
-    classifier = InfluenceUnlearningClassifier(eta=eta, random_state=0).fit(X, codes)
+    classifier = InfluenceUnlearningClassifier(eta=1.0, random_state=0).fit(X, codes)
     kept = classifier.weights_ > 0
     greedy = Reweighting(np.where(codes[kept] == 1, -1.0, 0.0), 0.0, 1.0, 0.0)
     monkeypatch.setattr(_methods, "plan_weights", lambda *_: greedy)
-    classifier.forget(np.flatnonzero(kept)[0])
-    assert set(codes[classifier.weights_ > 0]) == {0, 1}
+    trusted = copy.copy(classifier).set_params(eta="auto")
+    weights = trusted.forget(np.flatnonzero(kept)[0]).weights_[kept]
+    assert weights[1:].min() > 0
+    with pytest.warns(UnlearningQualityWarning, match="all weight from a class"):
+        classifier.forget(np.flatnonzero(kept)[0])
+    assert set(classifier.weights_[kept]) == {0.0, 1.0}
+    assert classifier.weights_.sum() == kept.sum() - 1
     assert measure(classifier, X, codes) <= classifier.distance_bound_
 
 

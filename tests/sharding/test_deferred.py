@@ -4,9 +4,28 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.linear_model import SGDClassifier
+from sklearn.mixture import GaussianMixture
+from sklearn.naive_bayes import GaussianNB
 from support import CASES, assert_same_classifier, fit_anew, make_case, make_data
 
+from skunlearn import ShardedUnlearningClassifier
+
+SELECTIONS = {
+    "slices": (SGDClassifier(max_iter=3, tol=None), {}),
+    "sequence": (GaussianNB(), {"slice_training": "sequential"}),
+    "class_parts": (GaussianMixture(reg_covar=0.1), {"partition": "class"}),
+}
+
 X, Y = make_data()
+
+
+def fit_selection(name):
+    """Return a classifier that is trained on picks, in slices."""
+    base, params = SELECTIONS[name]
+    params = {"n_shards": 2, "n_slices": 3, "selection": 0.4, **params}
+    return ShardedUnlearningClassifier(base, random_state=3, **params).fit(X, Y)
+
 
 operations = st.lists(
     st.tuples(
@@ -129,3 +148,47 @@ def test_nothing_waits_where_nothing_is_to_train():
     assert_same_classifier(
         classifier, make_case("bayes", "cumulative", n_shards=1).fit(X[:40], Y[:40]), X
     )
+
+
+@pytest.mark.parametrize("name", ["slices", "sequence", "class_parts"])
+def test_nothing_waits_where_no_pick_is_left(name):
+    """The last slices of picks go as a whole, one after the other."""
+    classifier = fit_selection(name)
+    fresh = fit_selection(name)
+    position_of = np.argsort(classifier._state.rows.slot_of)
+    for shard in classifier._state.shards:
+        classifier.forget(position_of[shard.choice.orders[-1]], retrain=False)
+    assert classifier.n_pending_ == 0
+    assert classifier.retrain().forget_records_[-1].shards == ()
+    for shard in fresh._state.shards:
+        fresh.forget(position_of[shard.choice.orders[-1]])
+    assert_same_classifier(classifier, fresh, X)
+
+
+@pytest.mark.parametrize("layout", ["cumulative", "sequential"])
+def test_nothing_waits_in_an_empty_slice(layout):
+    """Nor in an empty shard: there is nothing to train."""
+    classifier = make_case("bayes", layout).fit(X, Y)
+    fresh = make_case("bayes", layout).fit(X, Y)
+    position_of = np.argsort(classifier._state.rows.slot_of)
+    first, second = (position_of[shard.slots] for shard in classifier._state.shards)
+    start = classifier._state.shards[1].bounds[-2]
+    gone = np.concatenate([first, second[start:]])
+    assert classifier.forget(gone, retrain=False).n_pending_ == 0
+    assert classifier.estimators_[0] is None
+    assert_same_classifier(classifier, fresh.forget(gone), X)
+    assert classifier.retrain().forget_records_[-1].shards == ()
+
+
+@pytest.mark.parametrize(("base", "layout"), CASES)
+@settings(max_examples=4)
+@given(operations=operations)
+def test_what_waits_is_to_be_trained(base, layout, operations):
+    """Positions wait exactly if `retrain` has something to do."""
+    classifier = make_case(base, layout).fit(X, Y)
+    for _, request in operations:
+        request = [*request, *np.flatnonzero(Y == "ash")[: 2 * len(request)]]
+        if np.setdiff1d(classifier.retained_indices_, request).size:
+            classifier.forget(request, retrain=False)
+    n_pending = classifier.n_pending_
+    assert (n_pending > 0) == (classifier.retrain().forget_records_[-1].shards != ())

@@ -138,7 +138,7 @@ def test_thresholds_of_forget_proba(base, layout, params, requests):
     proba = np.random.default_rng(1).random(len(Y)).round(1)
     classifier = make_case(base, layout, **params).fit(X, Y, forget_proba=proba)
     forget_all(classifier, requests)
-    expected = fit_in_layout(classifier, X, Y, forget_proba=proba)
+    expected = fit_in_layout(classifier, X, Y)
     assert_same_classifier(classifier, expected, X)
 
 

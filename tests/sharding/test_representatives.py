@@ -58,7 +58,7 @@ def find_picks(classifier):
 
 def assert_fresh(classifier):
     """Assert law 1, given the quotas that the first fit fixed."""
-    fresh = fit_in_layout(classifier, X, Y, forget_proba=PROBA)
+    fresh = fit_in_layout(classifier, X, Y)
     assert_same_classifier(classifier, fresh, X)
     positions = np.argsort(classifier._state.rows.slot_of)
     keep = classifier.retained_indices_[np.argsort(fresh._state.rows.slot_of)]
@@ -194,3 +194,33 @@ def test_selections_that_make_no_sense(selection):
     """Errors come before anything is trained."""
     with pytest.raises((ValueError, TypeError), match="selection"):
         ShardedUnlearningClassifier(selection=selection).fit(X, Y)
+
+
+@settings(max_examples=25)
+@given(
+    first=st.sets(st.integers(0, 39), min_size=1, max_size=20),
+    label=st.sampled_from(np.unique(Y)),
+    n_negatives=st.integers(1, 2),
+    seed=st.integers(0, 50),
+)
+def test_order_where_rows_change_sides(first, label, n_negatives, seed):
+    """How many are picked does not depend on what went before a class did."""
+    data, labels = make_data(40, n_classes=4)
+    first, second = np.array(list(first)), np.flatnonzero(labels == label)
+    if not np.setdiff1d(np.arange(40), np.union1d(first, second)).size:
+        return
+    results = []
+    for batches in ([first, second], [second, first], [np.union1d(first, second)]):
+        classifier = ShardedUnlearningClassifier(
+            DecisionTreeClassifier(max_features=2),
+            partition="class",
+            n_shards=3,
+            n_negatives=n_negatives,
+            selection=0.4,
+            random_state=seed,
+        ).fit(data, labels)
+        for batch in batches:
+            classifier.forget(batch)
+        results.append(classifier)
+    for other in results[1:]:
+        assert_same_classifier(results[0], other, data)
