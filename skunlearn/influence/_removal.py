@@ -100,6 +100,7 @@ def _vouch(change: Change, rows: np.ndarray) -> Change:
             stacklevel=2,
         )
         return _fit_anew(change, rows)
+    change = _certify(change, rows)
     if change.is_lost:
         warnings.warn(
             "the distance to the retrained parameters cannot be bounded: the removal "
@@ -108,7 +109,7 @@ def _vouch(change: Change, rows: np.ndarray) -> Change:
             UnlearningQualityWarning,
             stacklevel=2,
         )
-    return _certify(change, rows)
+    return change
 
 
 def _certify(change: Change, rows: np.ndarray) -> Change:
@@ -117,8 +118,9 @@ def _certify(change: Change, rows: np.ndarray) -> Change:
     if state.budget is None or change.path == "refit":
         return change
     allowed = state.budget.allowed
-    if change.gradient_norm is None:
-        change = _measure(change, without_rows(state.w, rows), _SPENT * allowed)
+    goal = _SPENT * allowed
+    if change.gradient_norm is None or change.gradient_norm > goal:
+        change = _measure(change, without_rows(state.w, rows), goal)
     norm = change.gradient_norm
     assert norm is not None
     if norm <= allowed:
