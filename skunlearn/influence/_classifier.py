@@ -404,7 +404,7 @@ class InfluenceUnlearningClassifier(BaseUnlearningClassifier):
         """
         self._check_is_fitted()
         with single_threaded:
-            state, validation = self._state, self._state.find_validation()
+            state, validation = self._state.sharpened, self._state.find_validation()
             if validation is None:
                 raise ValueError(
                     "no row is left for the criterion. Fit with X_val and y_val, or "
@@ -461,7 +461,7 @@ class InfluenceUnlearningClassifier(BaseUnlearningClassifier):
                 "solver='cholesky'."
             )
         with single_threaded:
-            return compute(self._state, self.n_jobs)
+            return compute(self._state.sharpened, self.n_jobs)
 
     def _spread(self, values: np.ndarray) -> np.ndarray:
         """Return values of slots for the positions that are retained, others 0."""

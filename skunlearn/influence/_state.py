@@ -22,6 +22,8 @@ from skunlearn.influence._updates import bound_measured
 
 __all__ = ["State", "view_batch"]
 
+_SHARP = 0.02  # share of the Hessian by which scores of rows may be off
+
 
 @dataclass(frozen=True, eq=False)
 class State:
@@ -120,6 +122,15 @@ class State:
             tracked = tracked.measured_anew(theta, w)
             bound = bound_measured(objective, point, tracked, w, optimum.R)
         return bound + tracked.rounding
+
+    @property
+    def sharpened(self) -> "State":
+        """Return this with the Hessian at the parameters, if that known is another."""
+        optimum, tracked = self.optimum, self.optimum.tracked
+        if tracked is None or tracked.low + tracked.up <= _SHARP:
+            return self
+        tracked = tracked.measured_anew(optimum.theta, self.w)
+        return replace(self, optimum=replace(optimum, tracked=tracked))
 
     def find_validation(self, gone: Any = ()) -> Validation | None:
         """Return the rows of the criterion; None where there are none.
