@@ -159,7 +159,9 @@ def transform(
 
 def transform_others(pipeline: Pipeline | None, X: Any) -> Any:
     """Return rows that the steps before the classifier were not fitted to."""
-    return _check_transformed(pipeline[:-1].transform(X) if pipeline else X)
+    if pipeline is not None and len(pipeline) > 1:
+        X = pipeline[:-1].transform(X)
+    return _check_transformed(X)
 
 
 def _check_transformed(X: Any) -> Any:
