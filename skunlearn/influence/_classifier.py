@@ -126,7 +126,7 @@ class InfluenceUnlearningClassifier(BaseUnlearningClassifier):
         The fitted estimator with the current parameters.
     weights_ : ndarray of shape (n_positions,)
         Weight of each row in what is minimised, beside its `sample_weight`: 0 if it is
-        forgotten or held out.
+        forgotten or held out, or if that is 0.
     gradient_residual_ : float
         Norm of the gradient of what is minimised on the rows that stay. Computed when
         it is first asked for, in a pass over the rows.

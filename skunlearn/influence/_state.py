@@ -42,9 +42,10 @@ class State:
     held : ndarray
         Positions of the rows that are held out, in order of their slots.
     w : ndarray of shape (n_training,)
-        Weight of the row in each training slot; 0 is for forgotten ones.
+        Weight of the row in each training slot; 0 is for rows that are forgotten, and
+        for those that never had a weight.
     counts : ndarray of shape (n_classes,)
-        Training rows of each class.
+        Training rows of each class that have a weight.
     classes : ndarray of shape (n_classes,)
         The label of each code.
     criterion : Criterion

@@ -10,6 +10,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skunlearn import InfluenceUnlearningClassifier
+from skunlearn.exceptions import NothingRetainedError
 
 # What influence says of its single steps.
 pytestmark = pytest.mark.filterwarnings("ignore:the distance to the retrained")
@@ -136,3 +137,21 @@ def test_a_row_of_no_weight_is_no_row(name):
     weighted = make_case(name).fit(X, Y, weight).forget(range(10))
     without = make_case(name).fit(X[keep], Y[keep], weight[keep]).forget(range(8))
     np.testing.assert_allclose(get_vector(weighted), get_vector(without), atol=1e-7)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", ["multinomial", "ridge", "svc", "sgd_log"])
+def test_classes_of_no_weight(name, method):
+    """A row that weighs nothing is none, and a class of such rows is none either."""
+    weight = np.where(Y == "cedar", 0.0, WEIGHT)
+    weight[:30] = 0
+    classifier = make_case(name, method=method).fit(X, Y, weight)
+    assert classifier.classes_.tolist() == ["ash", "birch"]
+    theta = get_vector(classifier).copy()
+    record = classifier.forget(range(20)).forget_records_[-1]
+    assert (record.n_forgotten, record.path) == (20, "patch")
+    assert get_vector(classifier).tobytes() == theta.tobytes()
+    with pytest.raises(NothingRetainedError):
+        classifier.forget(weight > 0)
+    classifier.forget((weight > 0) & (Y == "birch"))
+    assert classifier.classes_.tolist() == ["ash"]
