@@ -8,7 +8,7 @@ from influence_cases import fit_anew, get_vector, make_case, make_data
 
 from skunlearn._rows import Erasure
 from skunlearn.exceptions import UnlearningQualityWarning
-from skunlearn.influence import _changes, _classifier, _updates
+from skunlearn.influence import _changes, _classifier, _methods, _removal, _updates
 
 X, Y = make_data()
 MARKER = 0.123456789012345
@@ -23,7 +23,7 @@ def forget_nothing(monkeypatch):
 
 def forget_one_row_too_few(monkeypatch):
     """The last row of a request stays in the parameters."""
-    remove = _changes.remove
+    remove = _removal.remove
     monkeypatch.setattr(
         _classifier, "remove", lambda state, slots: remove(state, slots[:-1])
     )
@@ -40,18 +40,18 @@ def step_half_as_far(monkeypatch):
     def solve(*arguments):
         return _updates.solve_with(*arguments) / 2
 
-    monkeypatch.setattr(_changes, "solve_with", solve)
+    monkeypatch.setattr(_methods, "solve_with", solve)
     monkeypatch.setattr(_updates, "_goal", lambda *arguments: np.inf)
 
 
 def keep_the_totals(monkeypatch):
     """What depends on the number of rows does not hear of the removal."""
-    subtract = _changes._subtract
+    subtract = _changes.subtract
 
     def mutant(state, rows):
         return replace(subtract(state, rows), totals=state.optimum.tracked.totals)
 
-    monkeypatch.setattr(_changes, "_subtract", mutant)
+    monkeypatch.setattr(_methods, "subtract", mutant)
     monkeypatch.setattr(_updates, "_goal", lambda *arguments: np.inf)
 
 
