@@ -2,16 +2,16 @@
 
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KernelDensity
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skunlearn import ShardedUnlearningClassifier
+from skunlearn import InfluenceUnlearningClassifier, ShardedUnlearningClassifier
 
 INSTANCES = [
     ShardedUnlearningClassifier(),
@@ -40,11 +40,51 @@ INSTANCES = [
     ),
 ]
 
+INFLUENCE_INSTANCES = [
+    InfluenceUnlearningClassifier(),
+    InfluenceUnlearningClassifier(method="newton"),
+    InfluenceUnlearningClassifier(method="influence"),
+    InfluenceUnlearningClassifier(method="newton", solver="cg"),
+    InfluenceUnlearningClassifier(method="newton", certify=(1.0, 1e-4)),
+    InfluenceUnlearningClassifier(RidgeClassifier(), method="newton"),
+    InfluenceUnlearningClassifier(LinearSVC(), method="newton"),
+    InfluenceUnlearningClassifier(SGDClassifier("log_loss"), method="newton"),
+    InfluenceUnlearningClassifier(
+        make_pipeline(StandardScaler(), LogisticRegression()), method="newton"
+    ),
+    InfluenceUnlearningClassifier(
+        LogisticRegression(class_weight="balanced"), method="puma", criterion="accuracy"
+    ),
+]
+
 DENSE = (GaussianNB, HistGradientBoostingClassifier, KernelDensity)  # take no others
+
+
+WEIGHT_CHECKS = (
+    "check_sample_weight_equivalence_on_dense_data",
+    "check_sample_weight_equivalence_on_sparse_data",
+)
+
+
+def expected_influence_failures(classifier):
+    """Return the checks that cannot hold, with reasons."""
+    base = classifier.estimator
+    if classifier.method == "puma":
+        reason = "a row's place decides whether it is held out for the criterion"
+        return dict.fromkeys(WEIGHT_CHECKS, reason)
+    if isinstance(base, SGDClassifier):
+        reason = "its mean loss is over the number of rows, not of their weights"
+        return dict.fromkeys(WEIGHT_CHECKS, reason)
+    if isinstance(base, Pipeline):
+        reason = "the scaler before the classifier does not get the weights"
+        return {WEIGHT_CHECKS[0]: reason}
+    return {}
 
 
 def expected_failures(classifier):
     """Return the checks of weights that cannot hold, with reasons."""
+    if isinstance(classifier, InfluenceUnlearningClassifier):
+        return expected_influence_failures(classifier)
     base = classifier.estimator
     if classifier.n_shards > 1:
         reason = "a row's place decides its shard, and repeated rows have other places"
@@ -59,7 +99,9 @@ def expected_failures(classifier):
 
 
 @pytest.mark.filterwarnings("ignore")  # the checks provoke warnings on purpose
-@parametrize_with_checks(INSTANCES, expected_failed_checks=expected_failures)
+@parametrize_with_checks(
+    INSTANCES + INFLUENCE_INSTANCES, expected_failed_checks=expected_failures
+)
 def test_scikit_learn_checks(estimator, check):
     """Every check, in every configuration."""
     check(estimator)

@@ -15,6 +15,7 @@ from skunlearn.influence._objective import Objective
 __all__ = ["bound_distance", "bound_jumping", "bound_mean_change"]
 
 _RADII = 8
+_SURE = 1 - 1e-8  # at 1 and beyond there may be no optimum, and rounding hides which
 
 
 def bound_distance(decrement: float, curvature: float, rate: float) -> float:
@@ -46,7 +47,7 @@ def bound_distance(decrement: float, curvature: float, rate: float) -> float:
     if rate == 0:
         return decrement / math.sqrt(curvature)
     share = rate * decrement
-    if share >= 1:
+    if share >= _SURE:
         return math.inf
     return -math.log1p(-share) / rate / math.sqrt(curvature)
 

@@ -19,7 +19,12 @@ from skunlearn._threads import single_threaded
 from skunlearn.influence._budget import Budget
 from skunlearn.influence._criteria import CRITERIA, find_criterion
 from skunlearn.influence._erasing import erase, make_record
-from skunlearn.influence._inputs import check_given, check_samples, get_final
+from skunlearn.influence._inputs import (
+    check_given,
+    check_samples,
+    get_final,
+    transform_others,
+)
 from skunlearn.influence._methods import compute_contributions
 from skunlearn.influence._preparing import prepare
 from skunlearn.influence._registry import find_objective
@@ -121,7 +126,7 @@ class InfluenceUnlearningClassifier(BaseUnlearningClassifier):
         The fitted estimator with the current parameters.
     weights_ : ndarray of shape (n_positions,)
         Weight of each row in what is minimised, beside its `sample_weight`: 0 if it is
-        forgotten or held out.
+        forgotten or held out, or if that is 0.
     gradient_residual_ : float
         Norm of the gradient of what is minimised on the rows that stay. Computed when
         it is first asked for, in a pass over the rows.
@@ -540,8 +545,11 @@ class InfluenceUnlearningClassifier(BaseUnlearningClassifier):
 
     def _ask(self, method: str, X: Any) -> np.ndarray:
         self._check_is_fitted()
+        state = self._state
         X = check_samples(self, self._get_base(), X, reset=False)
-        return getattr(self._state.estimator, method)(X)
+        if state.transformers is not None:  # the classifier was fitted to arrays
+            X = transform_others(state.transformers, X)
+        return getattr(state.optimum.estimator, method)(X)
 
     # What is known after fit
 

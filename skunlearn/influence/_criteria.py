@@ -1,5 +1,6 @@
 """What a removal is to leave unchanged: criteria on rows that were not trained on."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -116,7 +117,10 @@ class Validation:
 
     def value(self, objective: Objective, theta: np.ndarray) -> float:
         """Return the criterion for some parameters."""
-        return float(self.criterion.value(objective.decide(theta, self.X), self._y))
+        value = float(self.criterion.value(objective.decide(theta, self.X), self._y))
+        if not math.isfinite(value):
+            raise ValueError(f"criterion.value returned {value}, expected a number.")
+        return value
 
     def gradient(self, objective: Objective, theta: np.ndarray) -> np.ndarray:
         """Return its gradient by the parameters, shape (n_params,)."""
@@ -127,6 +131,8 @@ class Validation:
                 f"criterion.gradient returned shape {slopes.shape}, expected that of "
                 f"the decision values, {decision.shape}."
             )
+        if not np.isfinite(slopes).all():
+            raise ValueError("criterion.gradient returned NaN or infinity.")
         return objective.pull_back(theta, self.X, slopes)
 
     def within(self, classes: np.ndarray) -> "Validation | None":

@@ -1,6 +1,5 @@
 """What is left to do when all has been computed: overwrite rows, and tell of it."""
 
-import copy
 from dataclasses import replace
 
 import numpy as np
@@ -30,14 +29,7 @@ def _rebind(state: State) -> State:
     objective, training = state.optimum.objective, state.training
     if _is_same(objective.X, training.X):
         return state
-    objective = copy.copy(objective)
-    objective.X, objective.codes = training.X, training.y
-    objective.sample_weight = training.sample_weight
-    tracked = state.optimum.tracked
-    if tracked is not None:
-        tracked = replace(tracked, objective=objective)
-    optimum = replace(state.optimum, objective=objective, tracked=tracked)
-    return replace(state, optimum=optimum)
+    return replace(state, optimum=state.optimum.with_rows(training))
 
 
 def _is_same(X: object, Y: object) -> bool:

@@ -71,7 +71,9 @@ def factorise(
     """
     n = len(hessian)
     null_space = np.zeros((0, n)) if null_space is None else null_space
-    filled = hessian + np.diag(hessian).max(initial=0) * (null_space.T @ null_space)
+    fill = null_space**2 @ np.diag(hessian)  # as large as what it stands among
+    fill = np.where(fill > 0, fill, np.diag(hessian).max(initial=0))
+    filled = hessian + (null_space.T * fill) @ null_space
     diagonal = np.diag(filled) + damping
     roots = np.sqrt(np.where(diagonal > _NOTHING, diagonal, 1.0))
     filled[np.diag_indices(n)] = diagonal

@@ -1,7 +1,8 @@
 """Fit a classifier, and go on to the true optimum of its objective."""
 
+import copy
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,17 @@ class Optimum:
     bound: float
     gradient_norm: float
     n_steps: int
+
+    def with_rows(self, rows: Batch | None) -> "Optimum":
+        """Return this with an objective that refers to rows elsewhere, or to none."""
+        objective: Any = copy.copy(self.objective)
+        names = "X", "y", "sample_weight"
+        parts = [None if rows is None else getattr(rows, name) for name in names]
+        objective.X, objective.codes, objective.sample_weight = parts
+        tracked = self.tracked
+        if tracked is not None:
+            tracked = replace(tracked, objective=objective)
+        return replace(self, objective=objective, tracked=tracked)
 
 
 def choose_solver(solver: str, n_params: int) -> str:
@@ -108,6 +120,7 @@ def find_optimum(
         bound += estimate_rounding(objective, point, w)
     elif np.isfinite(bound):
         bound += tracked.rounding
+    bound = bound if _is_there(polished) else np.inf
     _warn(polished, bound)
     if budget is not None and not norm <= budget.allowed:
         warnings.warn(

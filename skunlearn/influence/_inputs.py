@@ -37,12 +37,22 @@ _HELD_OUT = 0x68656C64  # a stream of random numbers of its own
 
 @dataclass(frozen=True)
 class Given:
-    """Rows as they were given to fit, checked: labels as codes of classes."""
+    """Rows as they were given to fit, checked: labels as codes of classes.
+
+    A row of weight 0 is no row: it makes no class, and its code may mean nothing.
+    """
 
     X: Any
     codes: np.ndarray
     classes: np.ndarray
     sample_weight: np.ndarray | None
+
+    @property
+    def counted(self) -> np.ndarray:
+        """Return a mask of the rows that have a weight."""
+        if self.sample_weight is None:
+            return np.ones(len(self.codes), dtype=bool)
+        return self.sample_weight > 0
 
 
 def get_final(estimator: Any) -> Any:
@@ -93,7 +103,7 @@ def check_given(
                 "sample_weight must contain at least one non-zero number; all "
                 f"{len(sample_weight)} are zero."
             )
-    classes, codes = np.unique(y, return_inverse=True)
+    classes, codes = _encode(y, sample_weight)
     if len(classes) < 2:
         raise ValueError(
             f"{type(classifier).__name__} needs samples of at least 2 classes in the "
@@ -102,18 +112,26 @@ def check_given(
     return Given(X, codes, classes, sample_weight)
 
 
-def choose_held_out(
-    hashes: np.ndarray, codes: np.ndarray, fraction: float
-) -> np.ndarray:
+def _encode(y: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the classes of rows with a weight, and the code of every row."""
+    classes, codes = np.unique(y, return_inverse=True)
+    if weight is None:
+        return classes, codes
+    there = np.bincount(codes, weight) > 0
+    return classes[there], np.where(there, there.cumsum() - 1, 0)[codes]
+
+
+def choose_held_out(hashes: np.ndarray, given: Given, fraction: float) -> np.ndarray:
     """Return a mask of rows to hold out, by hash: rows of one group go together.
 
     A class that would have no other row keeps all of its rows.
     """
+    codes, counted = given.codes, given.counted
     draws = draw(hashes, _HELD_OUT, 2**32)
     n_held = int(np.ceil(fraction * len(draws)))
     held = draws <= np.partition(draws, n_held - 1)[n_held - 1]
-    n_left = np.bincount(codes[~held], minlength=codes.max() + 1)
-    return held & (n_left[codes] > 0)
+    n_left = np.bincount(codes[counted & ~held], minlength=len(given.classes))
+    return held & counted & (n_left[codes] > 0)
 
 
 def transform(
@@ -159,7 +177,9 @@ def transform(
 
 def transform_others(pipeline: Pipeline | None, X: Any) -> Any:
     """Return rows that the steps before the classifier were not fitted to."""
-    return _check_transformed(pipeline[:-1].transform(X) if pipeline else X)
+    if pipeline is not None and len(pipeline) > 1:
+        X = pipeline[:-1].transform(X)
+    return _check_transformed(X)
 
 
 def _check_transformed(X: Any) -> Any:

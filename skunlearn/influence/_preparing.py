@@ -72,7 +72,7 @@ def prepare(
     hashes = _hash(groups, n_rows, key)
     held = np.zeros(n_rows, dtype=bool)
     if held_share > 0:
-        held = choose_held_out(hashes, given.codes, held_share)
+        held = choose_held_out(hashes, given, held_share)
     order, n_training = np.argsort(held, kind="stable"), int((~held).sum())
     _warn_of_fitted_steps(estimator)
     pipeline, X = transform(estimator, given, order, n_training)
@@ -82,7 +82,9 @@ def prepare(
     batch = Batch(X, given.codes[order], None if weight is None else weight[order])
     rows = Rows(batch, slot_of, np.ones(n_rows, dtype=bool))
     prototype = estimator if pipeline is None else estimator[-1]
-    training, w = view_batch(batch, 0, n_training), np.ones(n_training)
+    training = view_batch(batch, 0, n_training)
+    counted = given.counted[order[:n_training]]
+    w = counted.astype(np.float64)
     optimum = find_optimum(prototype, training, w, given.classes, settings, budget)
     return State(
         prototype=clone(prototype),
@@ -91,7 +93,7 @@ def prepare(
         rows=rows,
         held=order[n_training:],
         w=w,
-        counts=np.bincount(batch.y[:n_training], minlength=len(given.classes)),
+        counts=np.bincount(training.y[counted], minlength=len(given.classes)),
         classes=given.classes,
         criterion=criterion,
         given=_check_validation(criterion, validation, pipeline, given.classes),

@@ -28,7 +28,8 @@ def remove(state: State, slots: np.ndarray) -> Change:
     NothingRetainedError
         If no row would be left to train on.
     """
-    rows = slots[slots < state.n_training]
+    rows, weight = slots[slots < state.n_training], state.rows.held.sample_weight
+    rows = rows if weight is None else rows[weight[rows] > 0]  # others were no rows
     if not len(rows):
         return Change(state, "patch")
     codes = state.rows.held.y[rows]

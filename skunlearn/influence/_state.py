@@ -1,7 +1,7 @@
 """All that a fitted influence classifier is, as one value that is swapped at once."""
 
 import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -44,9 +44,10 @@ class State:
     held : ndarray
         Positions of the rows that are held out, in order of their slots.
     w : ndarray of shape (n_training,)
-        Weight of the row in each training slot; 0 is for forgotten ones.
+        Weight of the row in each training slot; 0 is for rows that are forgotten, and
+        for those that never had a weight.
     counts : ndarray of shape (n_classes,)
-        Training rows of each class.
+        Training rows of each class that have a weight.
     classes : ndarray of shape (n_classes,)
         The label of each code.
     criterion : Criterion
@@ -79,6 +80,16 @@ class State:
     budget: Budget | None
     records: tuple[ForgetRecord, ...] = ()
     turnstile: Turnstile = field(default_factory=Turnstile)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields, with the rows once: those of the objective are a view."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return values | {"optimum": self.optimum.with_rows(None)}
+
+    def __setstate__(self, values: dict[str, Any]) -> None:
+        """Let the objective refer to the rows again."""
+        vars(self).update(values)
+        vars(self)["optimum"] = self.optimum.with_rows(self.training)
 
     @property
     def n_training(self) -> int:

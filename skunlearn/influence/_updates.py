@@ -167,7 +167,7 @@ def bound_measured(
     R: float,
 ) -> float:
     """Return the best bound of the distance to the optimum, from a true gradient."""
-    if point.norm == 0 or not len(point.theta):
+    if not len(point.theta):
         return 0.0
     least = float(objective.penalty(objective.totals(w)).min())
     bounds = [point.norm / least if least > 0 else math.inf]

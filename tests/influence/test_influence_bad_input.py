@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 from influence_cases import (
     ESTIMATORS,
-    METHODS,
     NAMES,
     fit_anew,
     get_vector,
@@ -93,7 +92,6 @@ class Half:
     "params",
     [
         {"estimator": "logistic"},
-        {"estimator": LogisticRegression},
         {"method": "magic"},
         {"criterion": "auc"},
         {"criterion": Half()},
@@ -153,7 +151,7 @@ def test_bad_parameters(params):
         ({"X_val": X, "y_val": np.full(90, "oak")}, "y_val holds labels .*oak"),
         ({"X_val": X, "y_val": np.arange(90)}, "y_val holds labels"),
         ({"X_val": X, "y_val": np.ones((90, 2))}, "1d array"),
-        ({"X_val": "rows", "y_val": Y}, "array"),
+        ({"X_val": "rows", "y_val": Y}, "array|convert"),
     ],
 )
 @pytest.mark.parametrize("name", ["multinomial", "pipeline"])
@@ -232,7 +230,7 @@ def _fail(*args):
 def test_bad_criteria(criterion, error):
     """What a criterion returns is checked, and then nothing has changed."""
     classifier = make_case(method="puma", criterion=criterion).fit(X, Y)
-    theta, criterion.__class__ = get_vector(classifier).copy(), Criterion
+    theta = get_vector(classifier).copy()
     trained = np.flatnonzero(classifier.weights_)
     for call in (classifier.forget, classifier.preview_forget):
         with pytest.raises(error, match=r"criterion|could not convert"):
@@ -253,11 +251,11 @@ def test_missing_and_infinite_values(name, value):
     weight = np.ones(90)
     weight[5] = value
     for rows in (bad, sparse.csr_array(bad)):
-        with pytest.raises(ValueError, match="NaN|infinity"):
+        with pytest.raises(ValueError, match=r"NaN|infinity"):
             make_case(name).fit(rows, Y)
     with pytest.raises(ValueError, match=r"NaN|infinity|egative"):
         make_case(name).fit(X, Y, weight)
-    with pytest.raises(ValueError, match="NaN|infinity"):
+    with pytest.raises(ValueError, match=r"NaN|infinity"):
         make_case(name).fit(X, Y).predict(bad)
 
 
@@ -314,7 +312,7 @@ def test_wrong_rows_at_predict(name):
     for method in ("predict", "predict_proba", "decision_function"):
         call = getattr(classifier, method)
         for bad in (X[:, :2], X[0], sparse.csr_array(X[:, :2])):
-            with pytest.raises(ValueError, match="features|1D array"):
+            with pytest.raises(ValueError, match=r"features|1D array"):
                 call(bad)
     with pytest.raises(ValueError, match="features"):
         classifier.score(X[:, :2], Y)
@@ -380,17 +378,18 @@ def test_separable_classes_by_conjugate_gradients(name, n_classes):
 def test_classes_that_become_separable():
     """A forget that takes the optimum away says so."""
     rows, y = make_separable()
-    y[0] = NAMES[1 - np.searchsorted(NAMES, y[0])]
-    rows, y = np.vstack([rows, rows + 0.1]), np.tile(y, 2)
+    rows, y = np.vstack([rows, rows[:4]]), np.append(y, y[:4][::-1])
+    assert (y[:4] != y[90:]).sum() > 1
     base = LogisticRegression(C=np.inf)
     classifier = InfluenceUnlearningClassifier(base, method="newton").fit(rows, y)
     assert np.isfinite(classifier.distance_bound_)
     with pytest.warns(UnlearningQualityWarning) as caught:
-        classifier.forget([0, 90])
+        classifier.forget(range(90, 94))
     assert any("no finite optimum" in str(w.message) for w in caught)
     assert classifier.distance_bound_ == np.inf
 
 
+@pytest.mark.filterwarnings("ignore:.*singular")  # of a base's solver
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_columns_that_depend_on_each_other(name):
     """With a penalty all is well; without one it is said that the optimum is no one."""
@@ -409,6 +408,7 @@ def test_columns_that_depend_on_each_other(name):
         classifier.forget(range(20))
 
 
+@pytest.mark.filterwarnings("ignore:.*ill-conditioned")  # of a base's solver
 @pytest.mark.parametrize("name", ["binary", "multinomial", "ridge", "svc", "free"])
 def test_columns_of_all_scales(name):
     """From 1e-6 to 1e6, predictions are those of training anew."""
@@ -417,22 +417,18 @@ def test_columns_of_all_scales(name):
     classifier = make_case(name).fit(rows, y)
     classifier.forget([3]).forget(range(10, 30))
     fresh = fit_anew(classifier, rows, y)
-    np.testing.assert_allclose(
-        classifier.decision_function(rows), fresh.decision_function(rows), atol=1e-4
-    )
+    method = "decision_function" if name in ("ridge", "svc") else "predict_proba"
+    ask = getattr(classifier, method), getattr(fresh, method)
+    np.testing.assert_allclose(ask[0](rows), ask[1](rows), atol=1e-5)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ["newton", "puma"])
 def test_an_outlier(method):
     """A row that is a million times larger than others goes without a trace."""
     rows = X.copy()
     rows[4] *= 1e6
     classifier = make_case(method=method, random_state=1).fit(rows, Y)
     assert classifier.weights_[4] == 1
-    if method == "influence":
-        with pytest.warns(UnlearningQualityWarning, match="cannot be bounded"):
-            classifier.forget(4)
-        return
     _forget_loudly(classifier, 4)
     fresh = fit_anew(classifier, rows, Y)
     np.testing.assert_allclose(
