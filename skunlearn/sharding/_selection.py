@@ -16,7 +16,7 @@ from skunlearn._compat import HasMethods, Interval, validate_parameter_constrain
 from skunlearn._containers import is_frame, take_rows
 from skunlearn._threads import single_threaded
 from skunlearn.exceptions import UnsupportedEstimatorError
-from skunlearn.sharding._pools import Pools
+from skunlearn.sharding._pools import Pools, count_in_pools
 
 __all__ = ["RepresentativeSelection", "check_selection", "compute_features"]
 
@@ -103,7 +103,8 @@ class RepresentativeSelection(BaseEstimator):
         check_selection(self)
         features = compute_features(self, X)
         positions = np.arange(len(features), dtype=np.uint64)
-        pools = Pools.plan(self.fraction, positions)
+        sizes = count_in_pools(self.fraction, positions)
+        pools = Pools.plan(self.fraction, sizes)
         return pools.select(
             features,
             positions,
