@@ -13,6 +13,7 @@ from sklearn.preprocessing import (
 )
 
 from skunlearn._containers import slice_rows
+from skunlearn.sharding._asking import ask
 
 __all__ = [
     "PointDensity",
@@ -46,7 +47,7 @@ def compute_log_density(estimator: Any, X: Any) -> np.ndarray:
     Scalers inside a pipeline are fitted to one class, so each has units of its own, in
     which densities of classes would not compare.
     """
-    return estimator.score_samples(X) + _log_volume(estimator)
+    return ask(estimator.score_samples, X) + _log_volume(estimator)
 
 
 def _log_volume(estimator: Any) -> float:
@@ -66,7 +67,7 @@ def _log_volume(estimator: Any) -> float:
 def check_scores(estimator: Any, X: Any) -> None:
     """Raise ValueError if a model cannot score a row that it was fitted to."""
     with np.errstate(all="ignore"):
-        score = estimator.score_samples(slice_rows(X, 0, 1))
+        score = ask(estimator.score_samples, slice_rows(X, 0, 1))
     if not np.isfinite(score).all():
         raise ValueError(f"it scores a row that it was fitted to {score[0]}.")
 
