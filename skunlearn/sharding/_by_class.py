@@ -118,8 +118,10 @@ def answer_committees(
         return mean, score_kind
     votes = np.zeros_like(mean)
     rows = np.arange(len(mean))
-    for scores in np.where(np.isnan(answers), -np.inf, answers):
-        votes[rows, scores.argmax(axis=1)] += 1
+    no_chance = 0.0 if kind == "predict_proba" else -np.inf
+    for scores in np.where(np.isnan(answers), no_chance, answers):
+        has_answer = scores.max(axis=1) > no_chance  # else it abstains
+        votes[rows, scores.argmax(axis=1)] += has_answer
     return rank_votes(votes, mean, score_kind), score_kind
 
 

@@ -176,7 +176,7 @@ def complete(
         result = trained.get(i, Trained(i, {}, shards[i].choice, 0.0))
         shards[i] = shards[i].with_states(result.states, result.choice)
     _warn_of_failures([r.failure for r in trained.values() if r.failure is not None])
-    seconds = sum(result.selection_seconds for result in trained.values())
+    seconds = sum((result.selection_seconds for result in trained.values()), 0.0)
     return replace(plan.state, shards=tuple(shards)), seconds
 
 

@@ -12,7 +12,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from skunlearn._containers import slice_rows
+from skunlearn._containers import is_frame, slice_rows
 from skunlearn.sharding._asking import ask
 
 __all__ = [
@@ -112,7 +112,7 @@ class PointDensity(BaseEstimator):
 
         Parameters
         ----------
-        X : {array, sparse matrix} of shape (n_samples, n_features)
+        X : {array, sparse matrix, data frame} of shape (n_samples, n_features)
             Rows.
         y : None
             Not used.
@@ -122,10 +122,14 @@ class PointDensity(BaseEstimator):
         PointDensity
             The fitted density.
         """
-        self.mean_ = np.asarray(X.mean(axis=0), dtype=np.float64).ravel()
+        self.mean_ = np.asarray(_as_array(X).mean(axis=0), dtype=np.float64).ravel()
         return self
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return the logarithm of the density at each row."""
-        distances = (np.asarray(X - self.mean_) ** 2).sum(axis=1)
+        distances = (np.asarray(_as_array(X) - self.mean_) ** 2).sum(axis=1)
         return -0.5 * (distances + len(self.mean_) * np.log(2 * np.pi))
+
+
+def _as_array(X: Any) -> Any:
+    return X.to_numpy() if is_frame(X) else X

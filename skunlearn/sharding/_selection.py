@@ -1,6 +1,7 @@
 """What representative rows are, and by which features rows are compared."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from numbers import Real
 from typing import Any
 
@@ -243,6 +244,9 @@ def _as_numbers(X: Any) -> np.ndarray:
     """Return a dense array of float64, of what is numeric and finite already."""
     others = _find_other_columns(X)
     if others:
+        if not is_frame(X) and X.dtype == object:
+            with suppress(ValueError):  # of text, for which there is advice
+                X.astype(np.float64)
         raise ValueError(
             "representative rows are selected by numeric features, but X has other "
             f"columns: {_join_names(others)}. Give RepresentativeSelection a "
