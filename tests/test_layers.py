@@ -17,7 +17,7 @@ LAYERS = [
     ["exceptions", "_arrow", "_casting", "_compat", "_interrupts"],
     ["_pandas", "_polars"],
     ["_containers", "_memory", "_progress", "_records", "_threads", "_validation"],
-    ["_identities", "_rows"],
+    ["_identities", "_rows", "sharding._asking"],
     [
         "sharding._cuts",
         "sharding._densities",

@@ -15,7 +15,8 @@ def check_counts(smallest: int, **counts: Any) -> list[np.ndarray]:
 def _check_count(name: str, value: Any, smallest: int) -> np.ndarray:
     array = np.asarray(value)
     is_number = array.dtype.kind in "iuf"
-    if not is_number or (array != np.floor(array)).any() or (array < smallest).any():
+    is_whole = is_number and (np.isfinite(array) & (array == np.floor(array))).all()
+    if not is_whole or (array < smallest).any():
         raise ValueError(
             f"{name} must be a whole number of at least {smallest}, or an array of "
             f"them; got {value!r}."

@@ -1,6 +1,6 @@
 """Which numbers of shards and slices meet a budget."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any
 
@@ -39,13 +39,17 @@ class ShardSettings:
         Seconds that fitting all shards takes.
     meets_budget : bool
         Whether the cost is within the budget.
+    n_replicas, n_epochs : int, default=1
+        Further settings, as they were given.
+    slice_training : {"cumulative", "sequential"}, default="cumulative"
+        The same.
 
     Examples
     --------
     >>> from skunlearn.costs import ShardSettings
-    >>> settings = ShardSettings(8, 1, 125.0, 0.125, None, None, True)
-    >>> settings.params
-    {'n_shards': 8, 'n_slices': 1}
+    >>> settings = ShardSettings(8, 1, 125.0, 0.125, None, None, True, n_replicas=2)
+    >>> settings.params["n_shards"], settings.params["n_replicas"]
+    (8, 2)
     """
 
     n_shards: int
@@ -55,11 +59,15 @@ class ShardSettings:
     seconds: float | None
     fit_seconds: float | None
     meets_budget: bool
+    n_replicas: int = field(default=1, kw_only=True)
+    n_epochs: int = field(default=1, kw_only=True)
+    slice_training: str = field(default="cumulative", kw_only=True)
 
     @property
-    def params(self) -> dict[str, int]:
+    def params(self) -> dict[str, Any]:
         """Return the settings as parameters for ``set_params``."""
-        return {"n_shards": self.n_shards, "n_slices": self.n_slices}
+        names = ("n_shards", "n_slices", "n_replicas", "n_epochs", "slice_training")
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,10 @@ class ShardRecommendation(ShardSettings):
         The budget, in seconds if an estimator was measured, else in rows.
     alternatives : tuple of ShardSettings
         Other settings, by number of shards.
+    n_replicas, n_epochs : int, default=1
+        Further settings, as they were given.
+    slice_training : {"cumulative", "sequential"}, default="cumulative"
+        The same.
 
     Examples
     --------
@@ -233,6 +245,11 @@ def recommend_shards(
     check_choice("slice_training", slice_training, ("cumulative", "sequential"))
     _check_positive("request_rate", request_rate)
     _check_positive("max_cost", max_cost)
+    if request_rate > n_samples - 1:
+        raise ValueError(
+            f"request_rate={request_rate} must leave a row of n_samples={n_samples} in "
+            "each period."
+        )
     settings = {
         "n_replicas": n_replicas,
         "n_epochs": n_epochs,
@@ -299,6 +316,7 @@ def _make_table(
             seconds=None if seconds is None else float(seconds[i, j]),
             fit_seconds=None if fit_seconds is None else float(fit_seconds[i, j]),
             meets_budget=bool((rows if seconds is None else seconds)[i, j] <= max_cost),
+            **settings,
         )
         for i, j in np.ndindex(rows.shape)
     ]

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.random import sample_without_replacement
 
+from skunlearn._identities import as_ids, hash_groups
 from skunlearn.costs._checks import check_counts
 
 __all__ = ["simulate_requests"]
@@ -105,13 +106,16 @@ def _gather(
     groups: Any, n_samples: int, weights: np.ndarray | None
 ) -> tuple[list[np.ndarray], np.ndarray | None]:
     """Return the positions of each group, and the weight of each."""
-    ids = np.asarray(groups)
+    ids = as_ids(groups)
     if ids.shape != (n_samples,):
         raise ValueError(
             f"groups must hold one group id for each of the {n_samples} rows; got "
             f"shape {ids.shape}."
         )
-    _, codes = np.unique(ids, return_inverse=True)
+    # Equal are those that are one group to a classifier; the first ones come first.
+    hashes = hash_groups(ids, key=0)
+    _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
+    codes = first[inverse]
     order = np.argsort(codes, kind="stable")
     starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
     members = np.split(order, starts[1:])

@@ -19,6 +19,7 @@ from sklearn.ensemble import (
 from sklearn.tree import BaseDecisionTree, DecisionTreeClassifier
 from sklearn.utils.parallel import Parallel, delayed
 
+from skunlearn.sharding._asking import ask
 from skunlearn.sharding._linear import LogisticStack
 from skunlearn.sharding._nets import NetClassifier
 
@@ -207,7 +208,7 @@ def _compute_ballot(
     scores = compute_scores(estimator, X, classes, kind)
     if kind == "predict" or _predicts_highest(estimator):
         return scores.argmax(axis=1), scores
-    return np.searchsorted(classes, estimator.predict(X)), scores
+    return np.searchsorted(classes, ask(estimator.predict, X)), scores
 
 
 def _predicts_highest(estimator: Any) -> bool:
@@ -234,16 +235,16 @@ def compute_scores(
     """
     columns = np.searchsorted(classes, estimator.classes_)
     if kind == "predict_proba":
-        proba = estimator.predict_proba(X)
+        proba = ask(estimator.predict_proba, X)
         return _spread(proba, columns, len(classes), 0.0)
     if len(columns) == 1:
         return _spread(np.ones((X.shape[0], 1)), columns, len(classes), -1.0)
     if kind == "decision_function" and not _compares_pairs(estimator):
-        values = estimator.decision_function(X)
+        values = ask(estimator.decision_function, X)
         if values.ndim == 1:
             values = np.column_stack([-values, values])
         return _spread(values, columns, len(classes), values.min(axis=1, keepdims=True))
-    codes = np.searchsorted(classes, estimator.predict(X))
+    codes = np.searchsorted(classes, ask(estimator.predict, X))
     return np.eye(len(classes))[codes]
 
 

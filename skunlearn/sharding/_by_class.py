@@ -11,6 +11,7 @@ from scipy.special import logsumexp, softmax
 from sklearn.utils.parallel import Parallel, delayed
 
 from skunlearn.sharding._aggregation import ScoreKind, find_score_kind, rank_votes
+from skunlearn.sharding._asking import ask
 from skunlearn.sharding._densities import compute_log_density, is_log_density
 
 __all__ = [
@@ -54,15 +55,15 @@ def _score_class(estimator: Any, X: Any, kind: ClassScoreKind) -> Any:
     if kind == "log_density":
         return compute_log_density(estimator, X)
     if kind == "score":
-        return estimator.score_samples(X)
+        return ask(estimator.score_samples, X)
     own = np.flatnonzero(estimator.classes_ == 1)
     if kind == "predict_proba":
-        return estimator.predict_proba(X)[:, own[0]] if len(own) else 0.0
+        return ask(estimator.predict_proba, X)[:, own[0]] if len(own) else 0.0
     if len(estimator.classes_) == 1:
         return 1.0 if len(own) else -1.0
     if kind == "decision_function":
-        return estimator.decision_function(X)
-    return estimator.predict(X)
+        return ask(estimator.decision_function, X)
+    return ask(estimator.predict, X)
 
 
 def correct_prior(proba: np.ndarray, n_against: int, n_rest: int) -> np.ndarray:
@@ -117,8 +118,10 @@ def answer_committees(
         return mean, score_kind
     votes = np.zeros_like(mean)
     rows = np.arange(len(mean))
-    for scores in np.where(np.isnan(answers), -np.inf, answers):
-        votes[rows, scores.argmax(axis=1)] += 1
+    no_chance = 0.0 if kind == "predict_proba" else -np.inf
+    for scores in np.where(np.isnan(answers), no_chance, answers):
+        has_answer = scores.max(axis=1) > no_chance  # else it abstains
+        votes[rows, scores.argmax(axis=1)] += has_answer
     return rank_votes(votes, mean, score_kind), score_kind
 
 

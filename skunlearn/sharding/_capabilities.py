@@ -17,9 +17,14 @@ from sklearn.preprocessing import (
     RobustScaler,
     StandardScaler,
 )
+from sklearn.semi_supervised import (
+    LabelPropagation,
+    LabelSpreading,
+    SelfTrainingClassifier,
+)
 from sklearn.utils import get_tags
 
-from skunlearn.sharding._parts import iterate_inner, iterate_parts
+from skunlearn.sharding._parts import Path, find_part, iterate_inner, iterate_parts
 
 __all__ = [
     "allows_nan",
@@ -27,6 +32,7 @@ __all__ = [
     "find_resume",
     "find_row_limits",
     "find_rows_needed",
+    "find_semi_supervised",
 ]
 
 _PASS_NAN_ON = (
@@ -36,6 +42,14 @@ _PASS_NAN_ON = (
     QuantileTransformer,
     RobustScaler,
     StandardScaler,
+)
+
+_SEMI_SUPERVISED = (LabelPropagation, LabelSpreading, SelfTrainingClassifier)
+
+_LIMITED: tuple[tuple[Any, str, int], ...] = (
+    (KNeighborsClassifier, "n_neighbors", 0),
+    (LocalOutlierFactor, "n_neighbors", 1),
+    ((GaussianMixture, BayesianGaussianMixture), "n_components", 0),
 )
 
 
@@ -87,6 +101,14 @@ def find_resume(estimator: Any) -> Any:
     return None
 
 
+def find_semi_supervised(estimator: Any) -> str | None:
+    """Return the name of a part that takes -1 for no label, if there is one."""
+    for _, part in iterate_parts(estimator):
+        if isinstance(part, _SEMI_SUPERVISED):
+            return type(part).__name__
+    return None
+
+
 def find_obstacle(estimator: Any) -> str | None:
     """Return the parameter with which ``partial_fit`` is there but refuses to work."""
     if not hasattr(estimator, "partial_fit"):
@@ -106,18 +128,20 @@ def find_rows_needed(estimator: Any) -> int:
     """
     limits = find_row_limits(estimator)
     least = 1 if is_classifier(estimator) else 2
-    return max([least, *(estimator.get_params()[name] + n for name, n in limits)])
+    needed = (
+        find_part(estimator, path).get_params()[name] + n for path, name, n in limits
+    )
+    return max([least, *needed])
 
 
-def find_row_limits(estimator: Any) -> tuple[tuple[str, int], ...]:
-    """Find the parameters that fail above the number of rows, with what to spare."""
-    if isinstance(estimator, Pipeline):
-        name, last = estimator.steps[-1]
-        return tuple((f"{name}__{n}", spare) for n, spare in find_row_limits(last))
-    if isinstance(estimator, KNeighborsClassifier):
-        return (("n_neighbors", 0),)
-    if isinstance(estimator, LocalOutlierFactor):
-        return (("n_neighbors", 1),)
-    if isinstance(estimator, (GaussianMixture, BayesianGaussianMixture)):
-        return (("n_components", 0),)
-    return ()
+def find_row_limits(estimator: Any) -> tuple[tuple[Path, str, int], ...]:
+    """Find the parameters that fail above the number of rows.
+
+    Each comes with the path to the part that has it, and how many rows are to spare.
+    """
+    return tuple(
+        (path, name, spare)
+        for path, part in iterate_parts(estimator)
+        for kinds, name, spare in _LIMITED
+        if isinstance(part, kinds)
+    )

@@ -41,6 +41,8 @@ def plan_fit(recipe: Recipe, layout: Layout | Settings, newcomers: Newcomers) ->
     traits = newcomers.describe(classes, class_hashes)
     layout = layout.fix(traits)
     places = layout.place(traits)
+    if recipe.selection is not None:
+        layout = layout.count_sizes(traits, places, 0, recipe.selection.fraction)
     state = State(
         recipe=recipe,
         layout=layout,
@@ -52,7 +54,6 @@ def plan_fit(recipe: Recipe, layout: Layout | Settings, newcomers: Newcomers) ->
         class_counts=np.bincount(traits.codes, minlength=len(classes)),
         shards=(),
     )
-    state = state.with_own_quotas()
     shards = state.make_shards(places.members, places.bounds)
     return Plan(replace(state, shards=shards), tuple(range(len(shards))))
 
@@ -64,16 +65,22 @@ def plan_addition(state: State, newcomers: Newcomers) -> Plan:
     class_hashes = hash_groups(classes, state.layout.key)
     traits = newcomers.describe(classes, class_hashes)
     places = state.layout.place_in_one_slice(traits)
+    layout = state.layout
+    if state.recipe.selection is not None:
+        stage = layout.n_slices + len(state.batches) - 1
+        fraction = state.recipe.selection.fraction
+        layout = layout.count_sizes(traits, places, stage, fraction)
     n_before = state.rows.n_positions
     groups = None
     if state.groups is not None:
         groups = GroupIndex(np.concatenate([state.groups.hashes, newcomers.hashes]))
     grown = replace(
         state,
+        layout=layout,
         groups=groups,
         rows=state.rows.append(newcomers.sort(places)),
         batches=(*state.batches, n_before),
-    ).with_own_quotas()
+    )
     class_counts = np.bincount(traits.codes, minlength=len(classes))
     grown = with_classes(grown, classes, class_hashes, np.empty(0, dtype=np.int64))
     grown = replace(grown, class_counts=grown.class_counts + class_counts)
@@ -169,7 +176,7 @@ def complete(
         result = trained.get(i, Trained(i, {}, shards[i].choice, 0.0))
         shards[i] = shards[i].with_states(result.states, result.choice)
     _warn_of_failures([r.failure for r in trained.values() if r.failure is not None])
-    seconds = sum(result.selection_seconds for result in trained.values())
+    seconds = sum((result.selection_seconds for result in trained.values()), 0.0)
     return replace(plan.state, shards=tuple(shards)), seconds
 
 

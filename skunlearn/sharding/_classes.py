@@ -40,8 +40,12 @@ def with_classes(
     class_counts = np.zeros(len(classes), dtype=np.int64)
     class_counts[columns[is_known]] = state.class_counts[is_known]
     changed = replace(
-        state, classes=classes, class_hashes=class_hashes, class_counts=class_counts
-    ).with_own_quotas()
+        state,
+        layout=state.layout.without_classes(class_hashes),
+        classes=classes,
+        class_hashes=class_hashes,
+        class_counts=class_counts,
+    )
     learns = state.recipe.regime.learns
     if learns == "class_or_rest":
         return replace(changed, shards=_lay_out_anew(state, changed, positions))

@@ -354,7 +354,8 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
             If the new rows do not go with those before; then nothing has changed.
         """
         with all_or_nothing(self, "partial_fit"):
-            if classes is not None and not np.isin(y, classes).all():
+            is_told = classes is not None and y is not None
+            if is_told and not np.isin(y, classes).all():
                 raise ValueError("y holds labels that are not among `classes`.")
         if not self.__sklearn_is_fitted__():
             return self.fit(

@@ -14,7 +14,8 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from skunlearn._containers import slice_rows
+from skunlearn._containers import is_frame, slice_rows
+from skunlearn.sharding._asking import ask
 
 __all__ = [
     "PointDensity",
@@ -50,7 +51,7 @@ def compute_log_density(estimator: Any, X: Any) -> np.ndarray:
     Scalers inside a pipeline are fitted to one class, so each has units of its own, in
     which densities of classes would not compare.
     """
-    return estimator.score_samples(X) + _log_volume(estimator)
+    return ask(estimator.score_samples, X) + _log_volume(estimator)
 
 
 def _log_volume(estimator: Any) -> float:
@@ -76,7 +77,7 @@ def check_scores(estimator: Any, X: Any) -> None:
     if isinstance(last, _SOUND) or is_outlier_detector(last):
         return  # asking costs a tenth of training a mixture
     with np.errstate(all="ignore"):
-        score = estimator.score_samples(slice_rows(X, 0, 1))
+        score = ask(estimator.score_samples, slice_rows(X, 0, 1))
     if not np.isfinite(score).all():
         raise ValueError(f"it scores a row that it was fitted to {score[0]}.")
 
@@ -121,7 +122,7 @@ class PointDensity(BaseEstimator):
 
         Parameters
         ----------
-        X : {array, sparse matrix} of shape (n_samples, n_features)
+        X : {array, sparse matrix, data frame} of shape (n_samples, n_features)
             Rows.
         y : None
             Not used.
@@ -131,10 +132,14 @@ class PointDensity(BaseEstimator):
         PointDensity
             The fitted density.
         """
-        self.mean_ = np.asarray(X.mean(axis=0), dtype=np.float64).ravel()
+        self.mean_ = np.asarray(_as_array(X).mean(axis=0), dtype=np.float64).ravel()
         return self
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return the logarithm of the density at each row."""
-        distances = (np.asarray(X - self.mean_) ** 2).sum(axis=1)
+        distances = (np.asarray(_as_array(X) - self.mean_) ** 2).sum(axis=1)
         return -0.5 * (distances + len(self.mean_) * np.log(2 * np.pi))
+
+
+def _as_array(X: Any) -> Any:
+    return X.to_numpy() if is_frame(X) else X

@@ -7,7 +7,8 @@ the retained rows alone lays them out as they are already (Bourtoule et al., 202
 leave the layout open; this is what makes forgetting exact bit for bit).
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -21,9 +22,11 @@ from skunlearn.sharding._partitions import (
     Traits,
     Uniform,
 )
-from skunlearn.sharding._pools import Quotas
+from skunlearn.sharding._pools import Pools, count_in_pools
 
 __all__ = ["Layout", "Places", "Settings", "arrange"]
+
+Name = tuple[tuple[int, ...], int, int]  # seed path of a shard, slice, hash of a class
 
 _SLICE_STREAM = mix(np.array([1 << 32], dtype=np.uint64))  # streams below draw shards
 
@@ -59,15 +62,15 @@ class Layout:
         Finds the shards of rows.
     slice_cuts : Cuts
         Where, in the order of probability to be forgotten and hash, slices begin.
-    quotas : Quotas
-        How many rows are picked to train on, by shard, slice and class, where not all
-        of them are.
+    sizes : dict
+        Where not all rows are trained on, how many of each class came into its shards
+        and slices, by pool: `count_sizes` says. It fixes how many are picked.
     """
 
     key: int
     partition: Partition
     slice_cuts: Cuts
-    quotas: Quotas = field(default_factory=Quotas)
+    sizes: dict[Name, np.ndarray] = field(default_factory=dict)
 
     @property
     def n_slices(self) -> int:
@@ -90,6 +93,62 @@ class Layout:
     def place_in_one_slice(self, traits: Traits) -> Places:
         """Lay out rows that come later by shard alone."""
         return self._place(traits, np.zeros(len(traits.hashes), dtype=np.int64), 1)
+
+    def count_sizes(
+        self, traits: Traits, places: Places, first_stage: int, fraction: float
+    ) -> "Layout":
+        """Return the layout with the sizes of rows that come; those known stay.
+
+        Parameters
+        ----------
+        traits, places : Traits and Places
+            The rows, and where they belong.
+        first_stage : int
+            The number of their first slice.
+        fraction : float
+            The fraction of them to pick.
+        """
+        sizes = {}
+        for shard, stage, rows in _iterate_parts(places):
+            for code in np.unique(traits.codes[rows]):
+                if self.partition.find_own(shard, int(code)) == shard:
+                    mine = traits.hashes[rows[traits.codes[rows] == code]]
+                    name = self._name(
+                        shard, first_stage + stage, code, traits.class_hashes
+                    )
+                    sizes[name] = count_in_pools(fraction, mine)
+        return replace(self, sizes=sizes | self.sizes)
+
+    def without_classes(self, class_hashes: np.ndarray) -> "Layout":
+        """Return the layout with the sizes of no other than the given classes."""
+        kept = set(class_hashes.tolist())
+        sizes = {name: n for name, n in self.sizes.items() if name[-1] in kept}
+        return replace(self, sizes=sizes)
+
+    def plan_pools(
+        self,
+        shard: int,
+        stage: int,
+        code: int,
+        class_hashes: np.ndarray,
+        fraction: float,
+    ) -> Pools:
+        """Return how many rows of a class are picked in a shard and slice.
+
+        Of rows that stand against another class these are a fraction of those to be
+        expected, not of those that do: when a class disappears they change sides, and
+        what is picked then must not depend on which of them were forgotten before.
+        """
+        own = self.partition.find_own(shard, code)
+        share = self.partition.find_share(shard, code, len(class_hashes))
+        name = self._name(own, stage, code, class_hashes)
+        return Pools.plan(fraction, self.sizes[name], share)
+
+    def _name(
+        self, shard: int, stage: int, code: int, class_hashes: np.ndarray
+    ) -> Name:
+        path = self.partition.make_seed_path(shard, class_hashes)
+        return path, stage, int(class_hashes[code])
 
     def _place(self, traits: Traits, stages: np.ndarray, n_stages: int) -> Places:
         shards = self.partition.find_shards(traits)
@@ -178,6 +237,14 @@ def arrange(
         members.append(rank[rows[edges[0] : edges[-1]]])
         bounds.append(edges - edges[0])
     return Places(order, members, bounds)
+
+
+def _iterate_parts(places: Places) -> Iterator[tuple[int, int, np.ndarray]]:
+    """Yield the shard and stage of each part, and its rows."""
+    pairs = zip(places.members, places.bounds, strict=True)
+    for shard, (members, bounds) in enumerate(pairs):
+        for stage, ranks in enumerate(np.split(members, bounds[1:-1])):
+            yield shard, stage, places.order[ranks]
 
 
 def _sort_rows(hashes: np.ndarray, forget_proba: np.ndarray | None) -> np.ndarray:

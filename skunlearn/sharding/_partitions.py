@@ -72,6 +72,9 @@ class Partition(Protocol):
     def find_own(self, shard: int, code: int) -> int:
         """Return the shard for rows of a class that may be against others in one."""
 
+    def find_share(self, shard: int, code: int, n_classes: int) -> float:
+        """Return the share of the rows in that shard to be expected in this one."""
+
 
 @dataclass(frozen=True)
 class Uniform:
@@ -118,6 +121,10 @@ class Uniform:
         """Return the shard itself."""
         return shard
 
+    def find_share(self, shard: int, code: int, n_classes: int) -> float:
+        """Return 1."""
+        return 1.0
+
 
 @dataclass(frozen=True)
 class ByClass:
@@ -145,6 +152,10 @@ class ByClass:
     def find_own(self, shard: int, code: int) -> int:
         """Return the same part of the class of the rows."""
         return code * self.parts.n_shards + shard % self.parts.n_shards
+
+    def find_share(self, shard: int, code: int, n_classes: int) -> float:
+        """Return 1."""
+        return 1.0
 
     def find_shards(self, traits: Traits) -> np.ndarray:
         """Return the shards of each row: parts of its class."""
@@ -184,6 +195,12 @@ class ClassOrRest(ByClass):
         n_others = min(self.n_negatives, max(traits.n_classes - 1, 0))
         others = _choose_others(traits, n_others)
         return self.find_parts(traits, np.column_stack([traits.codes, others]))
+
+    def find_share(self, shard: int, code: int, n_classes: int) -> float:
+        """Return the share of the rows in their own shard to be expected in this."""
+        if self.find_class(shard) == code:
+            return 1.0
+        return min(self.n_negatives / (n_classes - 1), 1.0)
 
 
 def _choose_others(traits: Traits, n_chosen: int) -> np.ndarray:
@@ -247,6 +264,10 @@ class DistributionAware:
     def find_own(self, shard: int, code: int) -> int:
         """Return the shard itself."""
         return shard
+
+    def find_share(self, shard: int, code: int, n_classes: int) -> float:
+        """Return 1."""
+        return 1.0
 
 
 def _fill(expected: np.ndarray) -> list[int]:

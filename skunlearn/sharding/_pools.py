@@ -8,16 +8,14 @@ their shares are fixed when the rows are first seen, from counts.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from skunlearn._identities import draw
 from skunlearn.sharding._greedy import select_rows
 
-__all__ = ["Name", "Pools", "Quotas", "count_picks", "deal"]
-
-Name = tuple[tuple[int, ...], int, int]  # seed path of a shard, slice, hash of a class
+__all__ = ["Pools", "count_in_pools", "count_picks", "deal"]
 
 # One pool as long as there are at most so many rows and picks; of several pools each
 # has about half of that, for speed.
@@ -48,19 +46,22 @@ class Pools:
     quotas: tuple[int, ...]
 
     @classmethod
-    def plan(cls, fraction: float, hashes: np.ndarray) -> "Pools":
-        """Make as many pools as speed asks for, with quotas by their sizes.
+    def plan(cls, fraction: float, sizes: np.ndarray, share: float = 1.0) -> "Pools":
+        """Plan to pick a fraction of a share of the rows that there are at first.
 
-        To be called once, with the hashes of all rows that there are at first, and not
-        again when some are forgotten: what is planned must not depend on them.
+        Parameters
+        ----------
+        fraction : float
+            Fraction to pick; 1 is whatever there is.
+        sizes : ndarray of shape (n_pools,)
+            Rows in each pool at first, as `count_in_pools` says. What is planned must
+            not depend on which of them are left.
+        share : float
+            Share of these rows that is to be expected among those to pick from.
         """
-        share = max(
-            len(hashes) / _MOST_ROWS, count_picks(fraction, len(hashes)) / _MOST_PICKS
-        )
-        n_pools = 1 if share <= 1 else math.ceil(2 * share)
-        sizes = np.bincount(deal(hashes, n_pools), minlength=n_pools)
-        ends = [0, *np.cumsum(sizes).tolist()]
-        totals = [count_picks(fraction, end) for end in ends]
+        if fraction < 1:
+            fraction *= share
+        totals = [count_picks(fraction, end) for end in [0, *np.cumsum(sizes).tolist()]]
         return cls(tuple(np.diff(totals).tolist()))
 
     def count(self, hashes: np.ndarray) -> int:
@@ -129,39 +130,13 @@ class Pools:
         return np.concatenate(picks)[turns]
 
 
-@dataclass(frozen=True, eq=False)
-class Quotas:
-    """How many rows are picked, by shard, slice and class: fixed when rows come.
-
-    Parameters
-    ----------
-    fixed : dict
-        Quotas of rows that there were before.
-    planned : dict
-        Those of rows that are coming, in the making.
-    """
-
-    fixed: dict[Name, Pools] = field(default_factory=dict)
-    planned: dict[Name, Pools] = field(default_factory=dict)
-
-    def opened(self) -> "Quotas":
-        """Return the quotas, to which others can be added."""
-        return Quotas({**self.fixed, **self.planned})
-
-    def find(self, name: Name, own: Name, fraction: float, hashes: np.ndarray) -> Pools:
-        """Return the quota of rows of some hashes, and plan it if they are coming.
-
-        Where rows that were there before come to stand against another class, for want
-        of the one that they stood against, and nobody of their class and slice did so
-        at first, their quota is that in the shard of their `own` class. To plan one
-        would let it depend on which of them were forgotten until then.
-        """
-        for known in (name, own):
-            if known in self.fixed:
-                return self.fixed[known]
-        if name not in self.planned:
-            self.planned[name] = Pools.plan(fraction, hashes)
-        return self.planned[name]
+def count_in_pools(fraction: float, hashes: np.ndarray) -> np.ndarray:
+    """Deal rows to as many pools as speed asks for, and count them in each."""
+    share = max(
+        len(hashes) / _MOST_ROWS, count_picks(fraction, len(hashes)) / _MOST_PICKS
+    )
+    n_pools = 1 if share <= 1 else math.ceil(2 * share)
+    return np.bincount(deal(hashes, n_pools), minlength=n_pools)
 
 
 def deal(hashes: np.ndarray, n_pools: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """What representative rows are, and by which features rows are compared."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from numbers import Real
 from typing import Any
 
@@ -16,7 +17,7 @@ from skunlearn._compat import HasMethods, Interval, validate_parameter_constrain
 from skunlearn._containers import is_frame, take_rows
 from skunlearn._threads import single_threaded
 from skunlearn.exceptions import UnsupportedEstimatorError
-from skunlearn.sharding._pools import Pools
+from skunlearn.sharding._pools import Pools, count_in_pools
 
 __all__ = ["RepresentativeSelection", "check_selection", "compute_features"]
 
@@ -103,7 +104,8 @@ class RepresentativeSelection(BaseEstimator):
         check_selection(self)
         features = compute_features(self, X)
         positions = np.arange(len(features), dtype=np.uint64)
-        pools = Pools.plan(self.fraction, positions)
+        sizes = count_in_pools(self.fraction, positions)
+        pools = Pools.plan(self.fraction, sizes)
         return pools.select(
             features,
             positions,
@@ -242,6 +244,9 @@ def _as_numbers(X: Any) -> np.ndarray:
     """Return a dense array of float64, of what is numeric and finite already."""
     others = _find_other_columns(X)
     if others:
+        if not is_frame(X) and X.dtype == object:
+            with suppress(ValueError):  # of text, for which there is advice
+                X.astype(np.float64)
         raise ValueError(
             "representative rows are selected by numeric features, but X has other "
             f"columns: {_join_names(others)}. Give RepresentativeSelection a "

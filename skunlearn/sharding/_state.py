@@ -193,11 +193,6 @@ class State:
         """Return the hash of the row in each slot. It takes a pass over all."""
         return self._hash(np.argsort(self.rows.slot_of))
 
-    def with_own_quotas(self) -> "State":
-        """Return the state with a copy of the quotas, to which more can be added."""
-        layout = replace(self.layout, quotas=self.layout.quotas.opened())
-        return replace(self, layout=layout)
-
     def _with_candidates(self, index: int, shard: Shard, hashes: np.ndarray) -> Shard:
         """Return a shard that is to choose among its rows."""
         choice = Choice((), (), ())
@@ -209,28 +204,22 @@ class State:
     def make_tiers(
         self, shard: int, stage: int, slots: np.ndarray, hashes: np.ndarray
     ) -> tuple[Tier, ...]:
-        """Return rows of one slice by class, with quotas that are fixed once."""
+        """Return rows of one slice by class, and how many of them are to be picked."""
         assert self.recipe.selection is not None
         codes, labels = self.find_codes(slots), self.find_labels(shard, slots)
-        partition = self.layout.partition
+        fraction = self.recipe.selection.fraction
         tiers = []
         for code in np.unique(codes):
             mine = slots[codes == code]
-            class_hash = int(self.class_hashes[code])
-            name, own = (
-                (partition.make_seed_path(place, self.class_hashes), stage, class_hash)
-                for place in (shard, partition.find_own(shard, int(code)))
-            )
-            quota = self.layout.quotas.find(
-                name, own, self.recipe.selection.fraction, hashes[mine]
-            )
             tiers.append(
                 Tier(
-                    class_hash=class_hash,
+                    class_hash=int(self.class_hashes[code]),
                     label=int(labels[codes == code][0]),
                     slots=mine,
                     hashes=hashes[mine],
-                    pools=quota,
+                    pools=self.layout.plan_pools(
+                        shard, stage, int(code), self.class_hashes, fraction
+                    ),
                     picks=slots[:0],
                 )
             )

@@ -23,7 +23,7 @@ from skunlearn._rows import Batch
 from skunlearn._threads import single_threaded
 from skunlearn.sharding._choices import Choice
 from skunlearn.sharding._densities import check_scores, is_stand_in, make_stand_in
-from skunlearn.sharding._parts import Path
+from skunlearn.sharding._parts import Path, find_part
 from skunlearn.sharding._schedule import Regime, Step
 from skunlearn.sharding._seeds import plant_seeds
 from skunlearn.sharding._selection import RepresentativeSelection
@@ -49,9 +49,9 @@ class Recipe:
         Where randomness is inside `prototype`.
     weight_name : str or None
         The argument of fit that takes sample weights.
-    row_limits : tuple of (str, int)
-        Parameters that must not exceed the number of rows less the given one: of
-        neighbours, or components.
+    row_limits : tuple of (path, str, int)
+        Parameters of parts that must not exceed the number of rows less the given one:
+        of neighbours, or components.
     shared : tuple
         Frozen parts of `prototype`, which copies have in common.
     selection : RepresentativeSelection or None
@@ -63,7 +63,7 @@ class Recipe:
     root_seed: int
     seed_paths: tuple[Path, ...]
     weight_name: str | None
-    row_limits: tuple[tuple[str, int], ...]
+    row_limits: tuple[tuple[Path, str, int], ...]
     shared: tuple[Any, ...]
     selection: RepresentativeSelection | None
 
@@ -81,10 +81,10 @@ class Recipe:
 
     def limit_to_rows(self, estimator: Any, n_rows: int) -> None:
         """Let an estimator do with as many neighbours or components as there can be."""
-        for name, spare in self.row_limits:
-            limit = max(n_rows - spare, 1)
-            if estimator.get_params()[name] > limit:
-                estimator.set_params(**{name: limit})
+        for path, name, spare in self.row_limits:
+            part, limit = find_part(estimator, path), max(n_rows - spare, 1)
+            if part.get_params()[name] > limit:
+                part.set_params(**{name: limit})
 
     def seed(self, estimator: Any, *where: int) -> None:
         """Seed an estimator for the given shard, slice and pass."""

@@ -32,9 +32,8 @@ def find_weight_name(estimator: Any, method: str) -> str | None:
         The method that trains it.
     """
     if _routing_enabled():
-        try:
-            routing = get_routing_for_object(estimator)
-        except NotImplementedError:  # as AdaBoostClassifier, which then refuses weights
+        routing = _find_routing(estimator)
+        if routing is None:
             return None
         if isinstance(routing, MetadataRouter):
             return _NAME if _is_routed(estimator, method) else None
@@ -49,11 +48,19 @@ def _is_routed(estimator: Any, method: str) -> bool:
 
 
 def _requests(estimator: Any, method: str) -> bool:
+    routing = _find_routing(estimator)
+    return routing is not None and bool(routing.consumes(method, (_NAME,)))
+
+
+def _find_routing(estimator: Any) -> Any:
+    """Return what scikit-learn would route to an estimator; None if it cannot tell.
+
+    AdaBoostClassifier then refuses weights, and EllipticEnvelope trips over itself.
+    """
     try:
-        routing = get_routing_for_object(estimator)
-    except NotImplementedError:
-        return False
-    return bool(routing.consumes(method, (_NAME,)))
+        return get_routing_for_object(estimator)
+    except (NotImplementedError, ValueError):
+        return None
 
 
 def _find_unrouted(estimator: Any, method: str) -> str | None:

@@ -322,6 +322,8 @@ def test_ends_of_the_range(partition, sequence):
     ("arguments", "match"),
     [
         ({"n_samples": 0}, "n_samples must be a whole number of at least 1"),
+        ({"n_samples": np.inf}, "n_samples must be a whole number"),
+        ({"n_requests": [1, np.inf]}, "n_requests must be a whole number"),
         ({"n_samples": "10"}, "n_samples must be a whole number"),
         ({"n_shards": 2.5}, "n_shards must be a whole number"),
         ({"n_shards": [2, 0]}, "n_shards must be a whole number"),

@@ -68,9 +68,7 @@ def test_fewest_shards_within_the_budget(batch, n_slices):
         sequence=not batch,
     )
     assert np.min(fewer) > 100_000
-    again = expected_retrained_samples(
-        50_000, 3, n_epochs=10, sequence=not batch, **best.params
-    )
+    again = expected_retrained_samples(50_000, 3, sequence=not batch, **best.params)
     assert best.n_samples_retrained == pytest.approx(again)
     assert best.share == pytest.approx(
         again / (sum(passes_of(best.n_slices, 10)) * 50_000)
@@ -81,6 +79,15 @@ def passes_of(n_slices, n_epochs):
     """Return the passes of each cumulative step, times the share of its rows."""
     ends = (4 * np.arange(n_slices + 1) * n_epochs + n_slices + 1) // (2 * n_slices + 2)
     return np.maximum(np.diff(ends), 1) * np.arange(1, n_slices + 1) / n_slices
+
+
+def test_params_are_all_that_the_cost_was_told():
+    """So set_params makes a classifier of that cost."""
+    told = {"n_replicas": 2, "n_epochs": 3, "slice_training": "sequential"}
+    best = recommend_shards(50_000, 3, 60_000, n_shards=[20, 40], n_slices=2, **told)
+    for settings in (best, *best.alternatives):
+        assert settings.params == {"n_shards": settings.n_shards, "n_slices": 2, **told}
+    ShardedUnlearningClassifier().set_params(**best.params)
 
 
 def test_no_settings_meet_the_budget():
@@ -94,7 +101,7 @@ def test_no_settings_meet_the_budget():
 def test_table():
     """Alternatives are listed beside the settings, which are marked."""
     best = recommend_shards(1000, 1, 300, n_shards=(1, 4, 7, 12))
-    assert best.params == {"n_shards": 4, "n_slices": 1}
+    assert (best.n_shards, best.n_slices) == (4, 1)
     assert [one.n_shards for one in best.alternatives] == [1, 7, 12]
     assert [one.meets_budget for one in best.alternatives] == [False, True, True]
     lines = str(best).splitlines()
@@ -200,6 +207,8 @@ def test_slices_where_the_base_can_resume():
     [
         ({"n_samples": 0}, "n_samples must be a whole number"),
         ({"request_rate": 0}, "request_rate must be a number above 0"),
+        ({"request_rate": 100}, "must leave a row of n_samples=100"),
+        ({"request_rate": 99.5}, "must leave a row"),
         ({"max_cost": "cheap"}, "max_cost must be a number above 0"),
         ({"max_cost": np.nan}, "max_cost must be a number above 0"),
         ({"n_shards": []}, "n_shards must name at least one"),

@@ -1,5 +1,7 @@
 """Streams of requests: distinct positions, drawn as they should be."""
 
+import uuid
+
 import numpy as np
 import pytest
 
@@ -63,6 +65,15 @@ def test_large_numbers_take_no_large_arrays():
     """Without probabilities and groups the memory is that of the requests."""
     stream = simulate_requests(10**12, 3, random_state=0)
     assert len(np.unique(np.concatenate(stream))) == 3
+
+
+def test_groups_are_those_of_a_classifier():
+    """Of any kind and mixed; what is one group to a classifier is one here."""
+    groups = [1, "1", b"1", 1.0, True, uuid.UUID(int=1)]
+    stream = simulate_requests(6, 4, groups=groups, random_state=0)
+    assert sorted(batch.tolist() for batch in stream) == [[0, 3, 4], [1], [2], [5]]
+    with pytest.raises(ValueError, match="missing value"):
+        simulate_requests(3, 1, groups=["a", None, "b"])
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,11 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Perceptron, SGDClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
+from sklearn.naive_bayes import GaussianNB
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 from skorch import NeuralNetClassifier
 from support import assert_same_classifier, fit_anew, make_data
 
@@ -211,3 +213,41 @@ def test_nets_out_of_reach():
     with pytest.warns(UnlearningQualityWarning, match="not seeded") as caught:
         make(GridSearchCV(net, {}, cv=2)).fit(X.astype(np.float32), codes)
     assert caught[0].filename == __file__
+
+
+@pytest.mark.filterwarnings("ignore:y contains no unlabeled:UserWarning:sklearn")
+@pytest.mark.parametrize(
+    "base",
+    [
+        SelfTrainingClassifier(GaussianNB()),
+        make_pipeline(StandardScaler(), LabelSpreading()),
+    ],
+)
+def test_rows_without_a_label(base):
+    """They would be a class of their own in some shards; other labels are fine."""
+    codes = np.unique(Y, return_inverse=True)[1]
+    classifier = ShardedUnlearningClassifier(base, n_shards=2, random_state=0)
+    assert classifier.fit(X, codes).score(X, codes) > 0.5
+    with pytest.raises(ValueError, match="y holds -1, which"):
+        classifier.fit(X, np.where(codes == 1, -1, codes))
+
+
+def test_words_about_what_is_wrong():
+    """Durations are no classes, and one probability is not enough for all rows."""
+    classifier = ShardedUnlearningClassifier(random_state=0)
+    with pytest.raises(TypeError, match="y must hold classes, got timedelta64"):
+        classifier.fit(X, np.ones(len(X), dtype="m8[s]"))
+    with pytest.raises(ValueError, match="one probability for each of the 100 rows"):
+        classifier.fit(X, Y, forget_proba=0.2)
+    with pytest.raises(ValueError, match="requires y to be passed"):
+        classifier.partial_fit(X, None, classes=["ash"])
+    record = classifier.fit(X, Y).forget([]).forget_records_[0]
+    assert type(record.selection_seconds) is float
+
+
+def test_objects_that_are_no_numbers():
+    """Rows that are selected must be numbers, and scikit-learn's words say so."""
+    rows = X.astype(object)
+    rows[0, 0] = {"a": 1}
+    with pytest.raises(TypeError, match=r"argument must be .* string.* number"):
+        ShardedUnlearningClassifier(selection=0.5).fit(rows, Y)

@@ -2,13 +2,17 @@
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from sklearn.compose import make_column_transformer
+from sklearn.covariance import EllipticEnvelope
 from sklearn.decomposition import PCA
+from sklearn.ensemble import BaggingClassifier, VotingClassifier
 from sklearn.feature_selection import VarianceThreshold
 from sklearn.manifold import Isomap
 from sklearn.mixture import GaussianMixture
-from sklearn.neighbors import KernelDensity
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.neighbors import KernelDensity, KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from support import assert_same_classifier, fit_in_layout, make_data
@@ -25,6 +29,8 @@ MODELS = {
     "pca": PCA(2),
     "singular": GaussianMixture(reg_covar=0.0),
     "variance": make_pipeline(VarianceThreshold(0.2), GaussianMixture(reg_covar=0.1)),
+    "means_init": GaussianMixture(3, means_init=X[:3], reg_covar=0.1),
+    "support": EllipticEnvelope(support_fraction=0.7, random_state=0),
     "isomap": make_pipeline(Isomap(n_neighbors=4), KernelDensity()),
 }
 
@@ -37,6 +43,8 @@ def make(model, **params):
 
 @pytest.mark.filterwarnings("ignore::skunlearn.exceptions.UnlearningQualityWarning")
 @pytest.mark.filterwarnings("ignore:The number of connected:UserWarning:sklearn")
+@pytest.mark.filterwarnings("ignore:The covariance matrix:UserWarning:sklearn")
+@pytest.mark.filterwarnings("ignore:Only one sample available:UserWarning:sklearn")
 @pytest.mark.filterwarnings("ignore::scipy.sparse.SparseEfficiencyWarning")
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 @pytest.mark.parametrize("sizes", [[5, 4, 3, 2, 1], [1]])
@@ -99,6 +107,36 @@ def test_a_model_that_never_fits():
     ):
         classifier.fit(X, Y)
     assert not classifier.__sklearn_is_fitted__()
+
+
+@pytest.mark.parametrize("make_frame", [pd.DataFrame, pl.DataFrame])
+def test_a_frame_of_one_row(make_frame):
+    """The Gaussian takes the means of its columns."""
+    frame = make_frame(dict(zip("abcd", X.T, strict=True)))
+    first, second = (
+        make(GaussianMixture(reg_covar=0.1)).fit(rows, Y).forget(ASH[1:])
+        for rows in (frame, X)
+    )
+    assert is_stand_in(first.estimators_[0])
+    np.testing.assert_allclose(first.predict_proba(frame), second.predict_proba(X))
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        VotingClassifier([("near", KNeighborsClassifier())]),
+        BaggingClassifier(KNeighborsClassifier(), n_estimators=2),
+        make_pipeline(StandardScaler(), OneVsRestClassifier(KNeighborsClassifier())),
+    ],
+)
+def test_neighbors_inside(base):
+    """However deep, they are no more than there are rows."""
+    classifier = ShardedUnlearningClassifier(base, n_shards=3, random_state=0)
+    classifier.fit(X, Y)
+    mine = [i for i in range(40) if classifier.preview_forget(i).shards == (0,)]
+    classifier.forget(mine[4:])
+    assert len(classifier.predict(X)) == 40
+    assert_same_classifier(classifier, fit_in_layout(classifier, X, Y), X)
 
 
 def test_other_errors_are_not_hidden():

@@ -1,9 +1,12 @@
 """Training on representative rows alone: exact, and free for the others."""
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.mixture import GaussianMixture
 from sklearn.naive_bayes import GaussianNB
@@ -11,6 +14,8 @@ from sklearn.tree import DecisionTreeClassifier
 from support import assert_same_classifier, fit_in_layout, make_data
 
 from skunlearn import RepresentativeSelection, ShardedUnlearningClassifier
+from skunlearn._identities import hash_groups
+from skunlearn.sharding._pools import count_picks
 
 X, Y = make_data()
 PROBA = np.random.default_rng(1).random(60).round(1)
@@ -143,7 +148,59 @@ def test_quotas_by_class(case):
     for shard in fit(case, 0.3)._state.shards:
         for tiers in shard.choice.tiers:
             for tier in tiers:
-                assert len(tier.picks) == np.ceil(0.3 * len(tier.slots))
+                if case != "class_or_rest" or tier.label == 1:
+                    assert len(tier.picks) == np.ceil(0.3 * len(tier.slots))
+
+
+@pytest.mark.parametrize("n_negatives", [1, 2, 5])
+def test_quotas_against_others(n_negatives):
+    """Of those to be expected, and so too when a class has disappeared, or come."""
+    data, labels = make_data(400, n_classes=4)
+    late = labels == "doum"
+    base = ShardedUnlearningClassifier(
+        GaussianNB(),
+        partition="class",
+        n_shards=1,
+        n_negatives=n_negatives,
+        selection=0.3,
+        random_state=0,
+    )
+
+    def check(classifier):
+        state, n_others = classifier._state, len(classifier.classes_) - 1
+        n_own = dict(zip(state.class_hashes.tolist(), state.class_counts, strict=True))
+        for shard in state.shards:
+            for tier in (t for tiers in shard.choice.tiers for t in tiers):
+                share = 1 if tier.label else min(n_negatives / n_others, 1)
+                assert tier.n_due == count_picks(0.3 * share, n_own[tier.class_hash])
+                assert 0.2 < tier.n_due / len(tier.slots) < 0.45
+
+    check(base.fit(data, labels))
+    for label in ("ash", "birch"):
+        check(base.forget(labels == label))
+    check(base.fit(data[~late], labels[~late]).partial_fit(data[late], labels[late]))
+
+
+def test_all_rows():
+    """A fraction of 1 leaves none out, whatever was to be expected."""
+    chosen = fit("class_or_rest", 1.0)
+    plain = clone(chosen).set_params(selection=None).fit(X, Y, forget_proba=PROBA)
+    for label in ("ash", "birch"):
+        rows = np.flatnonzero(label == Y)
+        assert_same_classifier(chosen.forget(rows), plain.forget(rows), X)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_trace_of_a_class(case):
+    """Nor is a layout that others share written to."""
+    classifier = fit(case)
+    layout = classifier._state.layout
+    (class_hash,) = hash_groups(["ash"], layout.key).tolist()
+    before = pickle.dumps(layout)
+    assert str(class_hash) in repr(layout.sizes)
+    classifier.forget(Y == "ash")
+    assert pickle.dumps(layout) == before
+    assert str(class_hash) not in repr(classifier._state.layout.sizes)
 
 
 @pytest.mark.parametrize("case", ["uniform", "slices", "class_parts"])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn import config_context
 from sklearn.base import clone
+from sklearn.covariance import EllipticEnvelope
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_validate
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -12,6 +13,7 @@ from sklearn.tree import DecisionTreeClassifier
 from support import assert_same_classifier, make_data
 
 from skunlearn import ShardedUnlearningClassifier
+from skunlearn.exceptions import UnsupportedEstimatorError
 
 X, Y = make_data(120)
 GROUPS = np.arange(120) // 4
@@ -50,6 +52,19 @@ def test_grid_search(routing):
         classifier.forget(groups=[2])
         assert classifier.forgotten_indices_.tolist() == [8, 9, 10, 11]
     assert set(search.cv_results_["param_n_shards"]) == {2, 4}
+
+
+@pytest.mark.parametrize(
+    "base",
+    [EllipticEnvelope(), make_pipeline(StandardScaler(), EllipticEnvelope())],
+)
+def test_what_cannot_tell_its_routing(base):
+    """Of EllipticEnvelope scikit-learn 1.8 trips over it; it takes no weights."""
+    classifier = ShardedUnlearningClassifier(base, partition="class", n_shards=1)
+    with config_context(enable_metadata_routing=True):
+        assert classifier.fit(X, Y).score(X, Y) > 0.5
+        with pytest.raises(UnsupportedEstimatorError, match="sample_weight"):
+            classifier.fit(X, Y, WEIGHT)
 
 
 def test_grid_search_over_the_base():

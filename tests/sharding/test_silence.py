@@ -6,10 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import RidgeClassifier
 from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KernelDensity
 from sklearn.tree import DecisionTreeClassifier
 from support import make_data
 
 from skunlearn import ShardedUnlearningClassifier
+from skunlearn.sharding._by_class import answer_committees
 
 X, Y = make_data()
 
@@ -103,3 +105,31 @@ def test_bayes_after_single_rows(requests, selection, seed):
         with np.errstate(divide="ignore", invalid="ignore"):
             proba = classifier.predict_proba(X)
         np.testing.assert_allclose(proba.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("kind", ["log_density", "predict_proba", "score"])
+def test_a_committee_without_an_answer_abstains(kind):
+    """Where it has no member, or none that gives its class a chance."""
+    no_chance = 0.0 if kind == "predict_proba" else -np.inf
+    answers = np.full((5, 2, 2), np.nan)
+    answers[0] = [[0.2, 0.7], [0.7, 0.2]]
+    if kind != "score":
+        answers[1] = no_chance
+    weights = np.array([1.0, 1.0])
+    soft, _ = answer_committees(answers, kind, weights, "soft")
+    hard, _ = answer_committees(answers, kind, weights, "hard")
+    assert soft.argmax(axis=1).tolist() == hard.argmax(axis=1).tolist() == [1, 0]
+    silent, _ = answer_committees(answers[1:2], kind, np.array([1.0, 3.0]), "hard")
+    if kind != "score":
+        np.testing.assert_allclose(silent, [[0.25, 0.75]] * 2)
+
+
+def test_more_parts_than_rows_by_class():
+    """A vote for the first class by those who know nothing would decide."""
+    rng = np.random.default_rng(0)
+    rows = np.vstack([rng.normal(0, 1, (6, 2)), rng.normal(20, 1, (6, 2))])
+    labels = np.repeat(["a", "b"], 6)
+    classifier = ShardedUnlearningClassifier(
+        KernelDensity(), partition="class", n_shards=20, voting="hard", random_state=0
+    )
+    assert classifier.fit(rows, labels).score(rows, labels) == 1.0
