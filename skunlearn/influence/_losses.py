@@ -128,11 +128,12 @@ class LogLoss(_Separable):
         return -log_expit(T * Z)
 
     def slopes(self, Z: np.ndarray, codes: np.ndarray) -> np.ndarray:
-        S = expit(Z)
-        if S.shape[1] == 1:
-            S[:, 0] -= codes
-        else:
-            S[np.arange(len(codes)), codes] -= 1
+        # Not expit(Z) - 1, which has no digits left where rows are far from the margin.
+        if Z.shape[1] == 1:
+            signs = 1.0 - 2.0 * codes[:, None]
+            return signs * expit(signs * Z)
+        S, own = expit(Z), (np.arange(len(codes)), codes)
+        S[own] = -expit(-Z[own])
         return S
 
     def _curvatures(self, Z: np.ndarray, T: np.ndarray) -> np.ndarray:
@@ -213,7 +214,9 @@ class Softmax:
 
     def slopes(self, Z: np.ndarray, codes: np.ndarray) -> np.ndarray:
         P = self.curvatures(Z, codes)
-        P[np.arange(len(codes)), codes] -= 1
+        own = np.arange(len(codes)), codes
+        P[own] = 0.0  # p - 1 would have no digits left where p is near 1
+        P[own] = -P.sum(axis=1)
         return P
 
     def curvatures(self, Z: np.ndarray, codes: np.ndarray) -> np.ndarray:

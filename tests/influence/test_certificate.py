@@ -394,3 +394,14 @@ def test_more_is_subtracted_than_there_is():
     w = np.ones(40)
     anew = worn.measured_anew(tracked.theta, w)
     np.testing.assert_allclose(anew.hessian, objective.hessian(tracked.theta, w))
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.filterwarnings("ignore::skunlearn.exceptions.UnlearningQualityWarning")
+def test_no_bound_without_an_optimum(n_classes):
+    """Separable classes without a penalty: slopes keep their digits, far out too."""
+    for seed in range(5):
+        X, codes = make_rows(30, 3, n_classes, seed)
+        X += 12 * np.eye(3)[codes]
+        classifier = make_classifier(LogisticRegression(C=np.inf)).fit(X, codes)
+        assert classifier.distance_bound_ == np.inf
