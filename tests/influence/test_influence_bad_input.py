@@ -253,11 +253,11 @@ def test_missing_and_infinite_values(name, value):
     weight = np.ones(90)
     weight[5] = value
     for rows in (bad, sparse.csr_array(bad)):
-        with pytest.raises(ValueError, match="NaN|infinity"):
+        with pytest.raises(ValueError, match=r"NaN|infinity"):
             make_case(name).fit(rows, Y)
     with pytest.raises(ValueError, match=r"NaN|infinity|egative"):
         make_case(name).fit(X, Y, weight)
-    with pytest.raises(ValueError, match="NaN|infinity"):
+    with pytest.raises(ValueError, match=r"NaN|infinity"):
         make_case(name).fit(X, Y).predict(bad)
 
 
@@ -314,7 +314,7 @@ def test_wrong_rows_at_predict(name):
     for method in ("predict", "predict_proba", "decision_function"):
         call = getattr(classifier, method)
         for bad in (X[:, :2], X[0], sparse.csr_array(X[:, :2])):
-            with pytest.raises(ValueError, match="features|1D array"):
+            with pytest.raises(ValueError, match=r"features|1D array"):
                 call(bad)
     with pytest.raises(ValueError, match="features"):
         classifier.score(X[:, :2], Y)

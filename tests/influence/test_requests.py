@@ -1,4 +1,4 @@
-"""Laws 3 and 5: what is asked for is forgotten, in any order, once, and nothing else."""
+"""Laws 3 and 5: what is asked for is forgotten, once, in any order; nothing else is."""
 
 import json
 import warnings
