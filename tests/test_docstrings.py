@@ -10,11 +10,19 @@ from numpydoc.validate import validate
 import skunlearn
 import skunlearn.costs
 import skunlearn.exceptions
+import skunlearn.influence
 import skunlearn.metrics
 
-CONFIG = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())
+ROOT = Path(__file__).parent.parent
+CONFIG = tomllib.loads((ROOT / "pyproject.toml").read_text())
 IGNORED = set(CONFIG["tool"]["numpydoc_validation"]["checks"]) - {"all"}
-MODULES = (skunlearn, skunlearn.costs, skunlearn.exceptions, skunlearn.metrics)
+MODULES = (
+    skunlearn,
+    skunlearn.costs,
+    skunlearn.exceptions,
+    skunlearn.influence,
+    skunlearn.metrics,
+)
 NEED_EXAMPLES = [
     value
     for module in MODULES
@@ -24,6 +32,24 @@ NEED_EXAMPLES = [
 ]
 
 
+def find_members(cls):
+    """Return the names of public methods and properties, inherited ones of ours too."""
+    ours = [base for base in cls.__mro__ if base.__module__.startswith("skunlearn")]
+    return sorted(
+        {
+            name
+            for base in ours
+            for name, member in vars(base).items()
+            if not name.startswith("_")
+            and (
+                inspect.isfunction(member)
+                or isinstance(member, property | classmethod | staticmethod)
+                or hasattr(member, "check")
+            )
+        }
+    )
+
+
 def find_public():
     """Yield the dotted name of every public class, function, method and property."""
     for module in MODULES:
@@ -31,15 +57,9 @@ def find_public():
             value = getattr(module, name)
             if callable(value):
                 yield f"{module.__name__}.{name}"
-            if not inspect.isclass(value):
-                continue
-            for attribute, member in vars(value).items():
-                if not attribute.startswith("_") and (
-                    inspect.isfunction(member)
-                    or isinstance(member, property)
-                    or hasattr(member, "check")
-                ):
-                    yield f"{module.__name__}.{name}.{attribute}"
+            if inspect.isclass(value):
+                for member in find_members(value):
+                    yield f"{module.__name__}.{name}.{member}"
 
 
 @pytest.mark.parametrize("name", list(find_public()))
@@ -57,6 +77,13 @@ def test_numpydoc(name):
 def test_examples(value):
     """A class or function shows how it is used."""
     assert ">>> " in value.__doc__
+
+
+def test_api_lists_the_hooks():
+    """The reference says of each method of an objective what it is for."""
+    listed = set((ROOT / "docs" / "api.rst").read_text().split())
+    members = find_members(skunlearn.influence.Objective)
+    assert {f"Objective.{name}" for name in members} - listed == set()
 
 
 def test_every_function_has_a_docstring():

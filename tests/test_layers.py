@@ -50,10 +50,12 @@ LAYERS = [
         "influence._factor",
         "influence._losses",
         "influence._matrices",
-        "influence._objective",
+        "influence._objective_rows",
         "influence._reweighting",
         "influence._settings",
     ],
+    ["influence._objective_sums"],
+    ["influence._objective"],
     [
         "influence._certificate",
         "influence._constant",
