@@ -18,11 +18,10 @@ from skunlearn._compat import (
     _fit_context,
     with_callbacks,
 )
-from skunlearn._interrupts import uninterrupted
+from skunlearn._identities import GroupIndex
 from skunlearn._progress import Progress
 from skunlearn._records import ForgetRecord, Request
 from skunlearn._rows import Rows
-from skunlearn.exceptions import ForgetIndexError
 from skunlearn.sharding._bases import check_weights, make_recipe
 from skunlearn.sharding._capabilities import allows_nan
 from skunlearn.sharding._changes import (
@@ -423,13 +422,7 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
                 rows, erasure = state.rows.prepare_forget(request.positions)
                 record = plan.make_record(request, start, selection_seconds)
                 state = replace(state, rows=rows).with_record(record)
-            with uninterrupted():
-                self._state = state
-                try:
-                    erasure.carry_out()
-                except BaseException:  # raised by somebody's handler of another signal
-                    erasure.carry_out()
-                    raise
+            self._replace_state(state, erasure)
         return self
 
     @with_callbacks
@@ -497,13 +490,9 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         random_state = check_random_state(self.random_state)
         return int(random_state.randint(2**64 - 1, dtype=np.uint64))
 
-    def _find_groups(self, groups: Any) -> np.ndarray:
-        if self._state.groups is None:
-            raise ForgetIndexError(
-                "groups were named, but fit was given none. Forget by position "
-                "(X_idx), or fit with groups."
-            )
-        return self._state.groups.find(groups, self._state.layout.key)
+    @property
+    def _group_index(self) -> tuple[GroupIndex | None, int]:
+        return self._state.groups, self._state.layout.key
 
     @property
     def _rows(self) -> Rows:
