@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils import check_random_state, get_tags
-from sklearn.utils.metaestimators import available_if
 
-from skunlearn._base import BaseUnlearningClassifier, all_or_nothing
+from skunlearn._base import all_or_nothing
 from skunlearn._compat import HasMethods, Interval, StrOptions, _fit_context
 from skunlearn._identities import GroupIndex
 from skunlearn._records import ForgetRecord
@@ -23,35 +22,19 @@ from skunlearn.influence._inputs import (
     check_given,
     check_samples,
     get_final,
-    transform_others,
 )
-from skunlearn.influence._methods import compute_contributions
+from skunlearn.influence._predicting import PredictionMixin
 from skunlearn.influence._preparing import prepare
 from skunlearn.influence._registry import find_objective
 from skunlearn.influence._removal import remove
-from skunlearn.influence._row_scores import (
-    compute_leave_one_out,
-    compute_self_influence,
-)
+from skunlearn.influence._row_scores_mixin import RowScoresMixin
 from skunlearn.influence._settings import Settings
 from skunlearn.influence._state import State
 
 __all__ = ["InfluenceUnlearningClassifier"]
 
 
-def _estimator_has(method: str) -> Any:
-    """Return the check that the wrapped estimator has a method."""
-
-    def check(self: Any) -> bool:
-        is_fitted = self.__sklearn_is_fitted__()
-        # The prototype, since a class that is left alone makes a constant of the base.
-        getattr(self._state.prototype if is_fitted else self._get_base(), method)
-        return True
-
-    return check
-
-
-class InfluenceUnlearningClassifier(BaseUnlearningClassifier):
+class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
     """Approximate unlearning for linear classifiers, by patching their parameters.
 
     Nothing is trained again: the parameters make a Newton step from what is known of
@@ -388,168 +371,6 @@ class InfluenceUnlearningClassifier(BaseUnlearningClassifier):
         new, erasure = erase(state, change.state, request.positions)
         record = make_record(change, request, time.perf_counter() - start)
         return new.with_record(record), erasure
-
-    # What rows do to the classifier
-
-    def contributions(self) -> np.ndarray:
-        """Return what removing each retained row would do to the criterion.
-
-        It is what one solve and one pass over the rows tell, to first order; a row
-        that does harm has a negative contribution. Rows held out have 0.
-
-        Returns
-        -------
-        ndarray of shape (n_retained,)
-            The contributions, in order of `retained_indices_`.
-
-        Notes
-        -----
-        Without rows held out or given for it, the criterion is computed on the rows
-        that the classifier is trained on, which says little of those that are wrong.
-        """
-        self._check_is_fitted()
-        with single_threaded:
-            state, validation = self._state.sharpened, self._state.find_validation()
-            if validation is None:
-                raise ValueError(
-                    "no row is left for the criterion. Fit with X_val and y_val, or "
-                    "with a larger validation_fraction."
-                )
-            tracked = state.optimum.tracked
-            return self._spread(compute_contributions(state, validation, tracked))
-
-    def self_influence(self) -> np.ndarray:
-        """Return how far each retained row pulls the classifier to itself.
-
-        That is ``g H^-1 g`` with the row's gradient g: what its own loss would rise
-        without it, to first order. Mislabelled rows have large values.
-
-        Returns
-        -------
-        ndarray of shape (n_retained,)
-            The values, in order of `retained_indices_`; 0 for rows held out.
-
-        Raises
-        ------
-        ValueError
-            If the solver forms no Hessian.
-        """
-        return self._spread(self._score(compute_self_influence))
-
-    def leave_one_out_loss(self) -> np.ndarray:
-        """Return the loss of each retained row if it had not been learnt.
-
-        It is the loss after the Newton step that removes the row: about what
-        leave-one-out cross-validation tells, at the price of one pass. Mislabelled rows
-        have large losses. They are in units of the objective: times ``C``, say, and the
-        row's sample weight.
-
-        Returns
-        -------
-        ndarray of shape (n_retained,)
-            The losses, in order of `retained_indices_`; 0 for rows held out.
-
-        Raises
-        ------
-        ValueError
-            If the solver forms no Hessian.
-        """
-        return self._spread(self._score(compute_leave_one_out))
-
-    def _score(self, compute: Any) -> np.ndarray:
-        self._check_is_fitted()
-        if len(self.classes_) == 1:
-            return np.zeros(self._state.n_training)
-        if self._state.optimum.tracked is None:
-            raise ValueError(
-                "the Hessian is needed, which solver='cg' does not form. Fit with "
-                "solver='cholesky'."
-            )
-        with single_threaded:
-            return compute(self._state.sharpened, self.n_jobs)
-
-    def _spread(self, values: np.ndarray) -> np.ndarray:
-        """Return values of slots for the positions that are retained, others 0."""
-        rows = self._state.rows
-        slots = rows.slot_of[rows.retained]
-        padded = np.zeros(rows.n_positions)
-        padded[: len(values)] = values
-        return padded[slots]
-
-    # What is predicted
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Return the class of each row.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
-            The rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            The classes.
-        """
-        return self._ask("predict", X)
-
-    @available_if(_estimator_has("predict_proba"))
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Return the probability of each class for each row.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
-            The rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            The probabilities.
-        """
-        return self._ask("predict_proba", X)
-
-    @available_if(_estimator_has("predict_log_proba"))
-    def predict_log_proba(self, X: Any) -> np.ndarray:
-        """Return the logarithm of the probability of each class for each row.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
-            The rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            The logarithms.
-        """
-        return self._ask("predict_log_proba", X)
-
-    @available_if(_estimator_has("decision_function"))
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Return the decision values of each row.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
-            The rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_classes)
-            The values; zeros where a single class is left.
-        """
-        if self.__sklearn_is_fitted__() and len(self.classes_) == 1:
-            return np.zeros(len(self._ask("predict", X)))
-        return self._ask("decision_function", X)
-
-    def _ask(self, method: str, X: Any) -> np.ndarray:
-        self._check_is_fitted()
-        state = self._state
-        X = check_samples(self, self._get_base(), X, reset=False)
-        if state.transformers is not None:  # the classifier was fitted to arrays
-            X = transform_others(state.transformers, X)
-        return getattr(state.optimum.estimator, method)(X)
 
     # What is known after fit
 

@@ -148,7 +148,7 @@ class _Request:
 
     def _carry_out(self, plan: "_Plan", eta: float) -> Change:
         theta, w, step = self.state.optimum.theta, plan.w, plan.step
-        state = replace(self.state, w=w)
+        state = replace(self.state, w=w, is_reweighted=True)
         if plan.after is None:
             change = make_steps(state, theta + step, w, 1)
         else:

@@ -43,6 +43,10 @@ def remove(state: State, slots: np.ndarray) -> Change:
         return _drop_classes(state, rows)
     if not len(state.optimum.theta):
         return Change(state, "patch")
+    w = _give_back(state, rows) if state.is_reweighted else None
+    if w is not None:
+        state = _refit(state, w)
+        return Change(state, "refit", state.optimum.gradient_norm)
     if state.settings.method == "puma":
         change = by_puma(state, rows, state.find_validation(slots))
     elif state.settings.method == "newton":
@@ -59,6 +63,18 @@ def _refit(state: State, w: np.ndarray) -> State:
         state.prototype, state.training, w, state.classes, state.settings, budget
     )
     return replace(state, optimum=optimum, w=w, budget=budget)
+
+
+def _give_back(state: State, rows: np.ndarray) -> np.ndarray | None:
+    """Return weights of 1 for a class that PUMA has left without any; None: none is."""
+    w, y = without_rows(state.w, rows), state.training.y
+    poor = np.bincount(y, w, minlength=len(state.classes)) <= 0
+    if not poor.any():
+        return None
+    slots = state.rows.slot_of[state.rows.retained]
+    slots = np.setdiff1d(slots[slots < state.n_training], rows)
+    w[slots[poor[y[slots]]]] = 1
+    return w
 
 
 def _drop_classes(state: State, rows: np.ndarray) -> Change:

@@ -62,6 +62,8 @@ class State:
         Which rows belong to each group.
     budget : Budget or None
         What certified removal may spend.
+    is_reweighted : bool
+        Whether rows that stay have other weights than 1.
     """
 
     prototype: Any
@@ -78,6 +80,7 @@ class State:
     key: int
     groups: GroupIndex | None
     budget: Budget | None
+    is_reweighted: bool = False
     records: tuple[ForgetRecord, ...] = ()
     turnstile: Turnstile = field(default_factory=Turnstile)
 

@@ -619,3 +619,15 @@ def test_other_parameters_wait_for_fit():
     classifier.forget(3)
     assert not hasattr(classifier.fit(X, Y), "predict_proba")
     assert len(classifier.forgotten_indices_) == len(classifier.forget_records_) == 0
+
+
+def test_puma_never_stands_in_the_way():
+    """A class that new weights left without any gets its own back, and can go on."""
+    X, y = make_data(3, 24, 29)
+    classifier = make_case(method="puma", random_state=29)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnlearningQualityWarning)
+        classifier.fit(X, y)
+        for i in np.random.default_rng(29).permutation(24)[:-3]:
+            classifier.forget(i)
+    assert len(classifier.forgotten_indices_) == 21
