@@ -43,9 +43,8 @@ def remove(state: State, slots: np.ndarray) -> Change:
         return _drop_classes(state, rows)
     if not len(state.optimum.theta):
         return Change(state, "patch")
-    w = _give_back(state, rows) if state.is_reweighted else None
-    if w is not None:
-        state = _refit(state, w)
+    if state.is_reweighted and _find_poor(state, without_rows(state.w, rows)).any():
+        state = _refit(state, rows)
         return Change(state, "refit", state.optimum.gradient_norm)
     if state.settings.method == "puma":
         change = by_puma(state, rows, state.find_validation(slots))
@@ -56,8 +55,16 @@ def remove(state: State, slots: np.ndarray) -> Change:
     return _vouch(change, rows)
 
 
-def _refit(state: State, w: np.ndarray) -> State:
-    """Fit the classifier anew with some weights."""
+def _refit(state: State, rows: np.ndarray) -> State:
+    """Fit the classifier anew without some rows, with the weights that others have.
+
+    A class that new weights have left without any gets weights of 1.
+    """
+    w = without_rows(state.w, rows)
+    if state.is_reweighted and (poor := _find_poor(state, w)).any():
+        slots = state.rows.slot_of[state.rows.retained]
+        slots = np.setdiff1d(slots[slots < state.n_training], rows)
+        w[slots[poor[state.training.y[slots]]]] = 1
     budget = None if state.budget is None else state.budget.renewed()
     optimum = find_optimum(
         state.prototype, state.training, w, state.classes, state.settings, budget
@@ -65,16 +72,9 @@ def _refit(state: State, w: np.ndarray) -> State:
     return replace(state, optimum=optimum, w=w, budget=budget)
 
 
-def _give_back(state: State, rows: np.ndarray) -> np.ndarray | None:
-    """Return weights of 1 for a class that PUMA has left without any; None: none is."""
-    w, y = without_rows(state.w, rows), state.training.y
-    poor = np.bincount(y, w, minlength=len(state.classes)) <= 0
-    if not poor.any():
-        return None
-    slots = state.rows.slot_of[state.rows.retained]
-    slots = np.setdiff1d(slots[slots < state.n_training], rows)
-    w[slots[poor[y[slots]]]] = 1
-    return w
+def _find_poor(state: State, w: np.ndarray) -> np.ndarray:
+    """Return a mask of the classes whose rows have no weight."""
+    return np.bincount(state.training.y, w, minlength=len(state.classes)) <= 0
 
 
 def _drop_classes(state: State, rows: np.ndarray) -> Change:
@@ -83,7 +83,7 @@ def _drop_classes(state: State, rows: np.ndarray) -> Change:
     recode = np.where(there, there.cumsum() - 1, -1)
     held = state.rows.held
     y = recode[held.y]  # a new array; rows that are forgotten get a code of no meaning
-    y[: state.n_training][state.w == 0] = 0
+    y[state.rows.slot_of[~state.rows.retained]] = 0
     y[rows] = 0
     classes = state.classes[there]
     state = replace(
@@ -93,7 +93,7 @@ def _drop_classes(state: State, rows: np.ndarray) -> Change:
         counts=state.counts[there],
         classes=classes,
     )
-    state = _refit(state, without_rows(state.w, rows))
+    state = _refit(state, rows)
     return Change(state, "refit", state.optimum.gradient_norm)
 
 
@@ -166,6 +166,6 @@ def _measure(change: Change, w: np.ndarray, goal: float) -> Change:
 
 
 def _fit_anew(change: Change, rows: np.ndarray) -> Change:
-    state = _refit(change.state, without_rows(change.state.w, rows))
+    state = _refit(change.state, rows)
     norm = state.optimum.gradient_norm
     return replace(change, state=state, path="refit", gradient_norm=norm)
