@@ -74,8 +74,13 @@ def hash_positions(positions: np.ndarray, key: int) -> np.ndarray:
     have the same hash with probability 2**-64.
     """
     identities = np.asarray(positions).astype(np.int64).view(np.uint64)
-    keyed = mix(identities ^ np.uint64(key)) ^ np.uint64(mix_int(key))
+    keyed = mix(identities ^ np.uint64(key)) ^ np.uint64(_second_key(key))
     return mix(keyed) ^ identities
+
+
+def _second_key(key: int) -> int:
+    """Return another key, with which no identity cancels the first."""
+    return mix_int(mix_int(key) ^ _INCREMENT)
 
 
 def hash_groups(groups: Any, key: int) -> np.ndarray:
@@ -235,7 +240,7 @@ def _hash_name(name: int | bytes, key: int) -> int:
     """Return the keyed hash of a name; of an integer, that of the position."""
     if isinstance(name, int):
         identity = name & _MASK
-        return mix_int(mix_int(identity ^ key) ^ mix_int(key)) ^ identity
+        return mix_int(mix_int(identity ^ key) ^ _second_key(key)) ^ identity
     digest = hashlib.blake2b(name, digest_size=8, key=key.to_bytes(8, "little"))
     return int.from_bytes(digest.digest(), "little")
 

@@ -13,10 +13,9 @@ from skunlearn.influence._puma import Trial
 from skunlearn.influence._state import State
 from skunlearn.influence._steps import evaluate
 from skunlearn.influence._tracked import Tracked
-from skunlearn.influence._updates import Update, patch, settle
+from skunlearn.influence._updates import MAX_STEPS, Update, patch, settle
 
 __all__ = [
-    "MAX_STEPS",
     "Change",
     "finish",
     "make_patch",
@@ -24,8 +23,6 @@ __all__ = [
     "subtract",
     "without_rows",
 ]
-
-MAX_STEPS = 30
 
 
 @dataclass(frozen=True)

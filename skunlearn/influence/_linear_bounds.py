@@ -18,15 +18,13 @@ class LinearBounds(LinearRows):
     def compute_self_concordance(self) -> float:
         """Return R, from the longest row.
 
-        It is rounded up to a quarter of a power of two: so it tells nothing of the row,
-        and it stays valid without it.
+        It is rounded up, so that it tells nothing of the row, and valid without it.
         """
         factor = self.form.loss.self_concordance
         if factor in (0, np.inf):
             return float(factor)
         longest = max(self._norms(X).max() for _, X in iterate_blocks(self.X, None))
-        power = np.log2(max(factor * longest, 2.0**-100))
-        return float(2.0 ** (np.ceil(4 * power) / 4))
+        return _round_up(factor * longest)
 
     def compute_change(self, v: np.ndarray) -> float:
         """Return the largest change of a margin, or of the difference of two."""
@@ -61,7 +59,7 @@ class LinearBounds(LinearRows):
             if isinstance(loss, Softmax):
                 norms = np.sort(norms, axis=0)[-2:].sum(axis=0)
             worst = max(worst, float(norms.max(initial=0.0)))
-        return worst
+        return _round_up(worst)
 
     def curvature_floor(
         self, theta: np.ndarray, w: np.ndarray, radius: float = 0.0
@@ -113,3 +111,9 @@ class LinearBounds(LinearRows):
             else np.einsum("ij,ij->i", X, X)
         )
         return np.sqrt(squares + self.intercept)
+
+
+def _round_up(value: float) -> float:
+    """Round up to an eighth of a power of two."""
+    power = np.log2(max(value, 2.0**-100))
+    return float(2.0 ** (np.ceil(8 * power) / 8))

@@ -16,6 +16,7 @@ __all__ = [
     "iterate_blocks",
     "multiply",
     "multiply_back",
+    "multiply_forth",
     "view_rows",
 ]
 

@@ -73,6 +73,14 @@ def prepare(
     held = np.zeros(n_rows, dtype=bool)
     if held_share > 0:
         held = choose_held_out(hashes, given, held_share)
+        if not held.any():
+            warnings.warn(
+                "no row can be held out for the criterion: it is computed on the rows "
+                "that the classifier is trained on, and says little. Give X_val and "
+                "y_val, or more rows or groups.",
+                UnlearningQualityWarning,
+                stacklevel=2,
+            )
     order, n_training = np.argsort(held, kind="stable"), int((~held).sum())
     _warn_of_fitted_steps(estimator)
     pipeline, X = transform(estimator, given, order, n_training)

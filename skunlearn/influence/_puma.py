@@ -5,10 +5,12 @@ Training Data Removal", AAAI 2022, :arxiv:`2203.00846`. What the paper leaves op
 the user guide says.
 """
 
+import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from skunlearn.exceptions import UnlearningQualityWarning
 from skunlearn.influence._conjugate import conjugate_gradients
 from skunlearn.influence._objective import Objective
 from skunlearn.influence._reweighting import Reweighting, reweight
@@ -23,6 +25,8 @@ __all__ = [
     "plan_weights",
     "reweighted",
 ]
+
+_UNSOLVED = 0.01  # share of the right-hand side that may be left
 
 
 def apply_inverse(
@@ -39,7 +43,7 @@ def apply_inverse(
     if v.ndim == 2:
         each = [apply_inverse(objective, theta, w, None, u, settings) for u in v.T]
         return np.column_stack(each)
-    return conjugate_gradients(
+    solution = conjugate_gradients(
         objective.product(theta, w),
         v,
         diagonal=objective.diagonal(theta, w),
@@ -47,7 +51,16 @@ def apply_inverse(
         damping=settings.damping,
         tol=1e-6,
         max_iter=settings.max_iter,
-    ).x
+    )
+    if solution.relative_residual > _UNSOLVED:
+        warnings.warn(
+            "conjugate gradients have not solved for what rows do to the criterion: a "
+            f"residual of {solution.relative_residual:.0%} is left. Raise max_iter, or "
+            "set damping.",
+            UnlearningQualityWarning,
+            stacklevel=2,
+        )
+    return solution.x
 
 
 def plan_weights(

@@ -8,12 +8,12 @@ import numpy as np
 from sklearn.base import clone
 
 from skunlearn.exceptions import NothingRetainedError, UnlearningQualityWarning
-from skunlearn.influence._changes import MAX_STEPS, Change, finish, without_rows
+from skunlearn.influence._changes import Change, finish, without_rows
 from skunlearn.influence._fitting import find_optimum
 from skunlearn.influence._methods import by_influence, by_newton, by_puma
 from skunlearn.influence._state import State
 from skunlearn.influence._steps import evaluate
-from skunlearn.influence._updates import settle
+from skunlearn.influence._updates import MAX_STEPS, settle
 
 __all__ = ["remove"]
 

@@ -15,7 +15,7 @@ from skunlearn.influence._objective import Objective
 __all__ = ["Tracked"]
 
 _EPS = float(np.finfo(float).eps)
-_CANCELLED = 1e4  # times smaller than it was, a sum has lost digits
+_CANCELLED = 16.0  # times smaller than it was, a sum has lost a digit
 _FEW = 20  # times fewer rows than parameters
 _WIDE = 256  # parameters, from which on inverses are not formed for a bound alone
 _SLACK = 3.0  # beyond, the leverage is worth a pass over the rows
@@ -51,6 +51,8 @@ class Tracked:
         How many times larger the leverage may have become than it has to be.
     low, up : float
         The Hessian at `theta` is between ``1 - low`` and ``1 + up`` times the known.
+    longest : float
+        The longest step since the sums were formed, which rounding goes by.
     cancelled : float
         How many times smaller the Hessian's diagonal has become by subtraction.
     """
@@ -67,6 +69,7 @@ class Tracked:
     low: float = 0.0
     up: float = 0.0
     cancelled: float = 1.0
+    longest: float = 0.0
 
     @classmethod
     def measure(
@@ -241,6 +244,7 @@ class Tracked:
             theta=self.theta + step,
             gradients=self.gradients + self.hessians @ step,
             gradient_error=self.gradient_error + wrong,
+            longest=max(self.longest, float(np.linalg.norm(step))),
             low=1 - (1 - self.low) / growth,
             up=(1 + self.up) * growth - 1,
         )
@@ -282,9 +286,9 @@ class Tracked:
     @property
     def rounding(self) -> float:
         """Return how far numbers of this precision can be off, about."""
-        size = max(1.0, float(np.linalg.norm(self.theta)))
+        size = max(1.0, float(np.linalg.norm(self.theta)), self.longest)
         condition = float(np.linalg.norm(self.hessian)) / self.curvature
-        return 8 * _EPS * size * condition if len(self.theta) else 0.0
+        return 8 * _EPS * size * condition * self.cancelled if len(self.theta) else 0.0
 
 
 def _bound_eigenvalues(matrix: np.ndarray) -> float:

@@ -21,6 +21,7 @@ from skunlearn.influence._steps import (
 from skunlearn.influence._tracked import Tracked
 
 __all__ = [
+    "MAX_STEPS",
     "Update",
     "bound_measured",
     "estimate_rounding",
@@ -30,7 +31,7 @@ __all__ = [
 ]
 
 _EPS = float(np.finfo(float).eps)
-_MAX_STEPS = 30
+MAX_STEPS = 30
 _STALE = 0.2  # share of a Hessian that may be wrong
 _NEAR_PRODUCTS = 12  # more than these, and it is time to form the Hessian
 
@@ -99,7 +100,7 @@ def patch(
     """
     moved = tracked.moved(step)
     bound = moved.bound()
-    n_more = _MAX_STEPS if settings.n_steps == "auto" else settings.n_steps - 1
+    n_more = MAX_STEPS if settings.n_steps == "auto" else settings.n_steps - 1
     is_enough = bound <= _goal(moved.theta, settings) or not n_more
     if math.isfinite(bound) and is_enough:
         return Update(moved.theta, moved, bound + moved.rounding, "patch")
