@@ -32,7 +32,7 @@ __all__ = [
     "find_resume",
     "find_row_limits",
     "find_rows_needed",
-    "find_semi_supervised",
+    "is_semi_supervised",
 ]
 
 _PASS_NAN_ON = (
@@ -101,12 +101,11 @@ def find_resume(estimator: Any) -> Any:
     return None
 
 
-def find_semi_supervised(estimator: Any) -> str | None:
-    """Return the name of a part that takes -1 for no label, if there is one."""
-    for _, part in iterate_parts(estimator):
-        if isinstance(part, _SEMI_SUPERVISED):
-            return type(part).__name__
-    return None
+def is_semi_supervised(estimator: Any) -> bool:
+    """Tell whether an estimator, or a part of it, takes -1 for no label."""
+    return any(
+        isinstance(part, _SEMI_SUPERVISED) for _, part in iterate_parts(estimator)
+    )
 
 
 def find_obstacle(estimator: Any) -> str | None:

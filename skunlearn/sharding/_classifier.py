@@ -502,7 +502,7 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
     def classes_(self) -> np.ndarray:
         """Classes of the retained rows, an ndarray of shape (n_classes,)."""
         self._check_is_fitted()
-        return self._state.classes
+        return self._state.classes[self._state.is_label]
 
     @property
     def estimators_(self) -> list[Any]:

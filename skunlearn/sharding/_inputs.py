@@ -18,7 +18,7 @@ from skunlearn._compat import _check_sample_weight
 from skunlearn._containers import cast_rows, is_frame, without_labels
 from skunlearn._identities import as_ids, hash_groups, hash_positions
 from skunlearn._rows import Batch
-from skunlearn.sharding._capabilities import allows_nan, find_semi_supervised
+from skunlearn.sharding._capabilities import allows_nan
 from skunlearn.sharding._newcomers import Newcomers
 from skunlearn.sharding._state import State
 
@@ -72,7 +72,6 @@ def check_batch(
             f"y must hold classes, got {y.dtype}. Convert durations to numbers or text."
         )
     check_classification_targets(y)
-    _check_unlabelled(estimator, y)
     if sample_weight is not None:
         sample_weight = _check_sample_weight(
             sample_weight, X, dtype=np.float64, ensure_non_negative=True
@@ -83,16 +82,6 @@ def check_batch(
                 f"{len(sample_weight)} are zero."
             )
     return Batch(without_labels(X), y, sample_weight)
-
-
-def _check_unlabelled(estimator: Any, y: np.ndarray) -> None:
-    """Refuse rows without a label, which would come to be a class of their own."""
-    kind = find_semi_supervised(estimator)
-    if kind is not None and y.dtype.kind in "if" and (y == -1).any():
-        raise ValueError(
-            f"y holds -1, which {kind} takes for rows without a label. Every row needs "
-            "one here: leave those rows out, or call the class otherwise."
-        )
 
 
 def check_newcomers(

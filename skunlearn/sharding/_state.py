@@ -14,6 +14,7 @@ from skunlearn._identities import GroupIndex, hash_positions
 from skunlearn._records import ForgetRecord, Request
 from skunlearn._rows import Rows
 from skunlearn._threads import Turnstile
+from skunlearn.sharding._capabilities import is_semi_supervised
 from skunlearn.sharding._choices import Choice, Tier
 from skunlearn.sharding._layout import Layout
 from skunlearn.sharding._partitions import Traits
@@ -87,6 +88,14 @@ class State:
     def n_classes(self) -> int:
         """Return the number of classes."""
         return len(self.classes)
+
+    @property
+    def is_label(self) -> np.ndarray:
+        """Tell which classes can be answered, and do not stand for having no label."""
+        has_numbers = self.classes.dtype.kind in "if" and self.n_classes > 1
+        if has_numbers and is_semi_supervised(self.recipe.prototype):
+            return self.classes != -1
+        return np.ones(self.n_classes, dtype=bool)
 
     def find_codes(self, slots: np.ndarray) -> np.ndarray:
         """Return the class of each slot, as an index into `classes`."""

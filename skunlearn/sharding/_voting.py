@@ -65,6 +65,18 @@ class Answer:
     kind: ScoreKind
     classes: np.ndarray
 
+    def limit(self, is_label: np.ndarray, class_counts: np.ndarray) -> "Answer":
+        """Return the answer of some classes; who speaks for others alone abstains."""
+        scores = self.scores[:, is_label]
+        if self.kind == "predict_proba":
+            total, counts = scores.sum(axis=1, keepdims=True), class_counts[is_label]
+            has_answer = total > 0
+            shares = counts / counts.sum()
+            scores = np.where(
+                has_answer, scores / np.where(has_answer, total, 1), shares
+            )
+        return Answer(scores, self.kind, self.classes[is_label])
+
 
 class VotingMixin:
     """The predictions of a classifier whose constituents vote.
@@ -176,7 +188,9 @@ class VotingMixin:
                 scores, kind = self._ask_all(state, X)
             else:
                 scores, kind = self._ask_committees(state, X)
-        return Answer(scores, kind, state.classes)
+        answer = Answer(scores, kind, state.classes)
+        is_label = state.is_label
+        return answer if is_label.all() else answer.limit(is_label, state.class_counts)
 
     def _ask_all(self, state: State, X: Any) -> tuple[np.ndarray, ScoreKind]:
         """Let all constituents vote on all classes."""

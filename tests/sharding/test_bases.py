@@ -224,12 +224,23 @@ def test_nets_out_of_reach():
     ],
 )
 def test_rows_without_a_label(base):
-    """They would be a class of their own in some shards; other labels are fine."""
+    """They are no class, and shards that have no others have no answer."""
     codes = np.unique(Y, return_inverse=True)[1]
-    classifier = ShardedUnlearningClassifier(base, n_shards=2, random_state=0)
-    assert classifier.fit(X, codes).score(X, codes) > 0.5
-    with pytest.raises(ValueError, match="y holds -1, which"):
-        classifier.fit(X, np.where(codes == 1, -1, codes))
+    few = np.where(np.arange(100) % 10 == 0, codes, -1)
+    for voting in ("soft", "hard"):
+        classifier = ShardedUnlearningClassifier(
+            base, n_shards=20, voting=voting, random_state=0
+        ).fit(X, few)
+        assert any(model.classes_.tolist() == [-1] for model in classifier.estimators_)
+        assert classifier.classes_.tolist() == [0, 1, 2]
+        assert set(classifier.predict(X)) <= {0, 1, 2}
+        proba = classifier.predict_proba(X)
+        assert proba.shape == (100, 3)
+        np.testing.assert_allclose(proba.sum(axis=1), 1)
+        classifier.forget(np.arange(0, 60, 10))
+        assert_same_classifier(classifier, fit_anew(classifier, X, few), X)
+    others = ShardedUnlearningClassifier(GaussianNB(), random_state=0).fit(X, few)
+    assert others.classes_.tolist() == [-1, 0, 1, 2]
 
 
 def test_words_about_what_is_wrong():
