@@ -71,7 +71,7 @@ class LinearScores(LinearBounds):
     def leave_one_out(
         self, theta: np.ndarray, w: np.ndarray, inverse: np.ndarray, rows: np.ndarray
     ) -> np.ndarray:
-        """Return the losses of some rows after Newton steps that remove them.
+        """Return the plain losses of some rows after Newton steps that remove them.
 
         With J the margins of a row as a function of the parameters, r their slopes and
         B their second derivatives, they move by ``A inv(I - B A) r``, where A is
@@ -94,4 +94,4 @@ class LinearScores(LinearBounds):
         r = weights * self.form.loss.slopes(Z, codes)
         inner = (1 + 1e-12) * np.eye(K) - B @ A
         Z += (A @ np.linalg.solve(inner, r[:, :, None]))[:, :, 0]
-        return (self._weigh(None)(rows) * self.form.loss.values(Z, codes)).sum(axis=1)
+        return self.form.loss.values(Z, codes).sum(axis=1)

@@ -72,8 +72,8 @@ class RowScoresMixin(BaseUnlearningClassifier):
 
         It is the loss after the Newton step that removes the row: about what
         leave-one-out cross-validation tells, at the price of one pass. Mislabelled rows
-        have large losses. They are in units of the objective: times ``C``, say, and the
-        row's sample weight.
+        have large losses. They are plain losses, without ``C`` and weights of rows or
+        classes.
 
         Returns
         -------
