@@ -56,7 +56,7 @@ def retraining_cost_scorer(estimator: Any, X: Any = None, y: Any = None) -> floa
     ...     refit="accuracy",
     ... ).fit(X, y)
     >>> search.cv_results_["mean_test_cost"].round(2)
-    array([-0.99, -0.5 , -0.26])
+    array([-0.99, -0.49, -0.25])
     """
     classifier = _find_classifier(estimator)
     check_is_fitted(classifier)

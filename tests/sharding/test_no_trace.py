@@ -201,4 +201,5 @@ def test_records_hold_counts_only():
     classifier = make_case("tree", "default").fit(X, Y, groups=[GROUP] + ["u"] * 59)
     record = classifier.forget(groups=GROUP).forget_records_[-1]
     assert GROUP not in repr(record)
-    assert all(isinstance(v, (int, float, str, tuple)) for v in vars(record).values())
+    kinds = (int, float, str, tuple, type(None))
+    assert all(isinstance(value, kinds) for value in vars(record).values())
