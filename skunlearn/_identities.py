@@ -24,6 +24,7 @@ __all__ = [
     "derive_seed",
     "draw",
     "hash_groups",
+    "hash_identities",
     "hash_positions",
     "mix",
     "mix_int",
@@ -116,6 +117,44 @@ def hash_groups(groups: Any, key: int) -> np.ndarray:
             known[name] = _hash_name(name, key)
         hashes[i] = known[name]
     return hashes
+
+
+def hash_identities(
+    groups: Any, n_samples: int, key: int, first_position: int = 0
+) -> np.ndarray:
+    """Return the keyed hash of each row's identity: its group or else its position.
+
+    Parameters
+    ----------
+    groups : array-like of shape (n_samples,), or None
+        Group ids; without them the positions count on from `first_position`.
+    n_samples : int
+        Number of rows.
+    key : int
+        The 64-bit key.
+    first_position : int, default=0
+        Position of the first row.
+
+    Returns
+    -------
+    ndarray of uint64, shape (n_samples,)
+        The hashes.
+
+    Raises
+    ------
+    ValueError
+        If there is not one id for each row, or an id is missing.
+    """
+    if groups is None:
+        positions = np.arange(first_position, first_position + n_samples)
+        return hash_positions(positions, key)
+    ids = as_ids(groups)
+    if ids.shape != (n_samples,):
+        raise ValueError(
+            f"groups must hold one group id for each of the {n_samples} rows; got "
+            f"shape {ids.shape}."
+        )
+    return hash_groups(ids, key)
 
 
 def as_ids(groups: Any) -> np.ndarray:

@@ -127,12 +127,12 @@ class _Request:
     @property
     def leaves_all_classes(self) -> bool:
         """Tell whether the plan leaves some weight for each class."""
-        return _has_all_classes(self.state, self._weigh(1.0))
+        return not self.state.find_poor_classes(self._weigh(1.0)).any()
 
     def try_share(self, share: float) -> Change | None:
         """Change weights by a share of the plan; None where that cannot be trusted."""
         plan = self._plan(share)
-        if not _has_all_classes(self.state, plan.w):
+        if self.state.find_poor_classes(plan.w).any():
             return None
         predicted = float(self._slopes @ plan.step)
         change = self._value(self.state.optimum.theta + plan.step) - self._before
@@ -196,14 +196,6 @@ class _Plan(NamedTuple):
     w: np.ndarray
     after: Tracked | None
     step: np.ndarray
-
-
-def _has_all_classes(state: State, w: np.ndarray) -> bool:
-    """Tell whether some weight is left for each class."""
-    if w.all():
-        return True
-    y = state.training.y
-    return bool((np.bincount(y, w, minlength=len(state.classes)) > 0).all())
 
 
 def _weigh_anew(

@@ -9,7 +9,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_consistent_length
 
-from skunlearn._identities import GroupIndex, as_ids, hash_groups, hash_positions
+from skunlearn._identities import GroupIndex, hash_identities
 from skunlearn._rows import Batch, Rows
 from skunlearn.exceptions import UnlearningQualityWarning
 from skunlearn.influence._budget import Budget
@@ -69,7 +69,7 @@ def prepare(
         The fitted state.
     """
     n_rows = len(given.codes)
-    hashes = _hash(groups, n_rows, key)
+    hashes = hash_identities(groups, n_rows, key)
     held = np.zeros(n_rows, dtype=bool)
     if held_share > 0:
         held = choose_held_out(hashes, given, held_share)
@@ -110,19 +110,6 @@ def prepare(
         groups=None if groups is None else GroupIndex(hashes),
         budget=budget,
     )
-
-
-def _hash(groups: Any, n_rows: int, key: int) -> np.ndarray:
-    """Return a keyed hash of the identity of each row: its group or its position."""
-    if groups is None:
-        return hash_positions(np.arange(n_rows), key)
-    ids = as_ids(groups)
-    if ids.shape != (n_rows,):
-        raise ValueError(
-            f"groups must hold one group id for each of the {n_rows} rows; got shape "
-            f"{ids.shape}."
-        )
-    return hash_groups(ids, key)
 
 
 def _check_validation(

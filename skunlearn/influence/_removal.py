@@ -43,7 +43,8 @@ def remove(state: State, slots: np.ndarray) -> Change:
         return _drop_classes(state, rows)
     if not len(state.optimum.theta):
         return Change(state, "patch")
-    if state.is_reweighted and _find_poor(state, without_rows(state.w, rows)).any():
+    w = without_rows(state.w, rows) if state.is_reweighted else None
+    if w is not None and state.find_poor_classes(w).any():
         state = _refit(state, rows)
         return Change(state, "refit", state.optimum.gradient_norm)
     if state.settings.method == "puma":
@@ -61,7 +62,7 @@ def _refit(state: State, rows: np.ndarray) -> State:
     A class that new weights have left without any gets weights of 1.
     """
     w = without_rows(state.w, rows)
-    if state.is_reweighted and (poor := _find_poor(state, w)).any():
+    if state.is_reweighted and (poor := state.find_poor_classes(w)).any():
         slots = state.rows.slot_of[state.rows.retained]
         slots = np.setdiff1d(slots[slots < state.n_training], rows)
         w[slots[poor[state.training.y[slots]]]] = 1
@@ -70,11 +71,6 @@ def _refit(state: State, rows: np.ndarray) -> State:
         state.prototype, state.training, w, state.classes, state.settings, budget
     )
     return replace(state, optimum=optimum, w=w, budget=budget)
-
-
-def _find_poor(state: State, w: np.ndarray) -> np.ndarray:
-    """Return a mask of the classes whose rows have no weight."""
-    return np.bincount(state.training.y, w, minlength=len(state.classes)) <= 0
 
 
 def _drop_classes(state: State, rows: np.ndarray) -> Change:

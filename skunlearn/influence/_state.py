@@ -146,6 +146,12 @@ class State:
         tracked = tracked.measured_anew(optimum.theta, self.w)
         return replace(self, optimum=replace(optimum, tracked=tracked))
 
+    def find_poor_classes(self, w: np.ndarray) -> np.ndarray:
+        """Return a mask of the classes whose rows have none of some weights."""
+        if w.all():
+            return np.zeros(len(self.classes), dtype=bool)
+        return np.bincount(self.training.y, w, minlength=len(self.classes)) <= 0
+
     def find_validation(self, gone: Any = ()) -> Validation | None:
         """Return the rows of the criterion; None where there are none.
 

@@ -16,7 +16,7 @@ from sklearn.utils.validation import (
 from skunlearn._casting import cast_labels
 from skunlearn._compat import _check_sample_weight
 from skunlearn._containers import cast_rows, is_frame, without_labels
-from skunlearn._identities import as_ids, hash_groups, hash_positions
+from skunlearn._identities import hash_identities
 from skunlearn._rows import Batch
 from skunlearn.sharding._capabilities import allows_nan
 from skunlearn.sharding._newcomers import Newcomers
@@ -90,11 +90,8 @@ def check_newcomers(
     """Return checked rows with their identities, ready to be laid out."""
     proba = _check_forget_proba(forget_proba, batch.size)
     batch = replace(batch, forget_proba=proba)
-    if groups is None:
-        positions = np.arange(first_position, first_position + batch.size)
-        return Newcomers(batch, hash_positions(positions, key), has_groups=False)
-    hashes = hash_groups(_check_groups(groups, batch.size), key)
-    return Newcomers(batch, hashes, has_groups=True)
+    hashes = hash_identities(groups, batch.size, key, first_position)
+    return Newcomers(batch, hashes, has_groups=groups is not None)
 
 
 def match_batch(state: State, batch: Batch, *, has_groups: bool) -> Batch:
@@ -133,17 +130,6 @@ def _name_form(X: Any) -> str:
     if isinstance(X, np.ndarray):
         return "numpy.ndarray"  # held in a memory map or not
     return f"{type(X).__module__.partition('.')[0]}.{type(X).__name__}"
-
-
-def _check_groups(groups: Any, n_samples: int) -> np.ndarray:
-    """Return one group id for each row."""
-    ids = as_ids(groups)
-    if ids.shape != (n_samples,):
-        raise ValueError(
-            f"groups must hold one group id for each of the {n_samples} rows; got "
-            f"shape {ids.shape}."
-        )
-    return ids
 
 
 def _check_forget_proba(forget_proba: Any, n_samples: int) -> np.ndarray | None:
