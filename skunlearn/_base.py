@@ -14,11 +14,11 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skunlearn._compat import CallbackSupportMixin, _message_with_time
-from skunlearn._identities import GroupIndex
-from skunlearn._interrupts import uninterrupted
+from skunlearn._data.identities import GroupIndex
+from skunlearn._data.positions import check_positions
+from skunlearn._data.rows import Erasure, Rows
 from skunlearn._records import Request
-from skunlearn._rows import Erasure, Rows
-from skunlearn._validation import check_positions
+from skunlearn._runtime.interrupts import uninterrupted
 from skunlearn.exceptions import ForgetIndexError
 
 __all__ = ["BaseUnlearningClassifier", "all_or_nothing"]

@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier
 from sklearn.svm import LinearSVC
 
-from skunlearn.influence._registry import find_objective
+from skunlearn.influence._objectives.registry import find_objective
 
 # With tolerances that scikit-learn's solvers can just reach.
 BASES = {

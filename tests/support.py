@@ -25,12 +25,13 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from skunlearn import ShardedUnlearningClassifier
-from skunlearn._containers import take_rows
-from skunlearn._identities import derive_seed, hash_groups, hash_positions
-from skunlearn._rows import Batch
-from skunlearn.sharding._changes import complete, plan_addition, plan_fit
-from skunlearn.sharding._newcomers import Newcomers
-from skunlearn.sharding._partitions import Traits
+from skunlearn._data.containers import take_rows
+from skunlearn._data.hashing import derive_seed
+from skunlearn._data.identities import hash_groups, hash_positions
+from skunlearn._data.rows import Batch
+from skunlearn.sharding._partition.base import Traits
+from skunlearn.sharding._partition.incoming import Newcomers
+from skunlearn.sharding._plans import complete, plan_addition, plan_fit
 
 # Bases that every law is tried on. Small, but with all the randomness they can have.
 BASES = {

@@ -5,84 +5,42 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import skunlearn
 
 PACKAGE = Path(skunlearn.__file__).parent
 
-# Each layer may import those above its own line, and modules of its own line only
-# where they stand further left.
-LAYERS = [
-    ["exceptions", "_arrow", "_casting", "_compat", "_interrupts"],
-    ["_pandas", "_polars"],
-    ["_containers", "_memory", "_progress", "_records", "_threads", "_validation"],
-    ["_identities", "_rows", "sharding._asking"],
-    [
-        "sharding._cuts",
-        "sharding._densities",
-        "sharding._greedy",
-        "sharding._linear",
-        "sharding._nets",
-        "sharding._schedule",
-    ],
-    ["sharding._parts", "sharding._pools"],
-    [
-        "sharding._capabilities",
-        "sharding._seeds",
-        "sharding._selection",
-        "sharding._weights",
-    ],
-    ["sharding._aggregation", "sharding._choices", "sharding._partitions"],
-    ["sharding._by_class", "sharding._layout", "sharding._shards"],
-    ["sharding._newcomers", "sharding._training"],
-    ["sharding._bases", "sharding._state"],
-    ["sharding._classes"],
-    ["sharding._changes"],
-    ["sharding._expected"],
-    ["sharding._inputs", "sharding._settings"],
-    ["_base", "sharding._voting"],
-    ["sharding._classifier"],
-    ["sharding"],
-    [
-        "influence._budget",
-        "influence._conjugate",
-        "influence._factor",
-        "influence._losses",
-        "influence._matrices",
-        "influence._objective_rows",
-        "influence._reweighting",
-        "influence._settings",
-    ],
-    ["influence._objective_sums"],
-    ["influence._objective"],
-    [
-        "influence._certificate",
-        "influence._constant",
-        "influence._criteria",
-        "influence._forms",
-        "influence._registry",
-        "influence._steps",
-    ],
-    ["influence._linear_rows", "influence._solvers", "influence._tracked"],
-    ["influence._linear_bounds", "influence._updates"],
-    ["influence._fitting", "influence._linear_scores", "influence._puma"],
-    ["influence._linear"],
-    ["influence._classifiers", "influence._state"],
-    ["influence._changes", "influence._inputs", "influence._row_scores"],
-    ["influence._methods", "influence._predicting"],
-    ["influence._removal", "influence._row_scores_mixin"],
-    ["influence._erasing", "influence._preparing"],
-    ["influence._classifier"],
-    ["influence"],
-    ["costs._chances", "costs._checks"],
-    ["costs._curves", "costs._expected", "costs._requests"],
-    ["costs._recommend"],
-    ["costs", "metrics._costs"],
-    ["metrics"],
-    [""],
-]
-RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
+# The floors of the house from the ground up, and the rooms of each wing. A module may
+# import what stands before it on its own floor, and everything on lower floors.
+FLOORS = {
+    "": """exceptions _compat _runtime _data _records _base _estimators
+        sharding influence costs metrics""",
+    "_runtime": "interrupts threads progress",
+    "_data": """hashing casting positions arrow_columns pandas_frames polars_frames
+        containers ownership identities rows""",
+    "_estimators": """read_only skorch_nets nested one_class capabilities seeding
+        sample_weight""",
+    "sharding": """_selection _partition _training _aggregation _state _class_changes
+        _plans _expected_cost _validation _settings _prediction _classifier""",
+    "sharding._selection": "greedy pools representative tiers",
+    "sharding._partition": "thresholds base layout incoming",
+    "sharding._training": "schedule shard tasks recipe",
+    "sharding._aggregation": "logistic_stack votes class_scores",
+    "influence": """_settings _linalg _objectives _certificate _criteria _solvers
+        _optimum _state _methods _row_scores _validation _prediction _forget
+        _erasing _row_scores_mixin _fit _classifier""",
+    "influence._linalg": "blocks cholesky conjugate_gradients",
+    "influence._objectives": """losses rows sums base registry constant linear_form
+        linear linear_bounds linear_scores linear_sums scikit_learn""",
+    "influence._certificate": "bounds local_model privacy_budget",
+    "influence._solvers": "steps newton refine",
+    "influence._methods": "reweighting puma transitions newton",
+    "costs": "_chances _checks _requests _curves _expected _recommend",
+    "metrics": "_costs",
+}
+ORDER = {wing: rooms.split() for wing, rooms in FLOORS.items()}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -102,18 +60,36 @@ def get_imports(path):
             yield from ((node.module, alias.name) for alias in node.names)
 
 
-def test_every_module_has_its_layer():
+def find_floor(name):
+    """Return the places of a module's wing, its room there, and so on."""
+    floor, wing = [], ""
+    for part in filter(None, name.split(".")):
+        floor.append(ORDER[wing].index(part))
+        wing = f"{wing}.{part}".removeprefix(".")
+    return (*floor, np.inf) if wing in ORDER else tuple(floor)  # a door comes last
+
+
+def test_every_module_has_its_floor():
     """A new file has to be put somewhere."""
-    assert {get_name(path) for path in FILES} == set(RANK)
+    rooms = {f"{wing}.{room}".strip(".") for wing in ORDER for room in ORDER[wing]}
+    assert {get_name(path) for path in FILES} == {"", *rooms}
+
+
+def test_no_wing_is_crowded():
+    """A folder of more modules than these has lost its order."""
+    rooms = [path.parent for path in FILES if path.name != "__init__.py"]
+    assert max(map(rooms.count, rooms)) <= 15
 
 
 @pytest.mark.parametrize("path", FILES, ids=get_name)
 def test_imports_run_downwards(path):
-    """A module imports from lower layers only."""
-    for module, _ in get_imports(path):
+    """A module imports from lower floors only, so that there are no circles."""
+    for module, name in get_imports(path):
         if module.partition(".")[0] == "skunlearn":
             other = module.removeprefix("skunlearn").removeprefix(".")
-            assert RANK[other] < RANK[get_name(path)], f"{path} imports {module}"
+            inner = f"{other}.{name}".removeprefix(".")
+            other = inner if name in ORDER.get(other, ()) else other
+            assert find_floor(other) < find_floor(get_name(path)), f"imports {module}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=get_name)

@@ -9,7 +9,7 @@ from sklearn.base import clone
 from sklearn.isotonic import isotonic_regression
 from sklearn.utils import check_random_state, shuffle
 
-from skunlearn._threads import single_threaded
+from skunlearn._runtime.threads import single_threaded
 from skunlearn.sharding import ShardedUnlearningClassifier
 
 __all__ = ["CostCurve", "measure_curve"]

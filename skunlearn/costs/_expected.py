@@ -12,7 +12,7 @@ from skunlearn.costs._checks import (
     check_fraction,
     check_shares,
 )
-from skunlearn.sharding._schedule import total_passes
+from skunlearn.sharding._training.schedule import total_passes
 
 __all__ = ["count_full", "expected_retrained_samples"]
 

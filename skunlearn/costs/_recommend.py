@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_consistent_length
 
+from skunlearn._estimators.capabilities import find_resume
 from skunlearn.costs._checks import check_choice, check_counts
 from skunlearn.costs._curves import CostCurve, measure_curve
 from skunlearn.costs._expected import count_full, expected_retrained_samples
 from skunlearn.sharding import ShardedUnlearningClassifier
-from skunlearn.sharding._capabilities import find_resume
 
 __all__ = ["ShardRecommendation", "ShardSettings", "recommend_shards"]
 

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.random import sample_without_replacement
 
-from skunlearn._identities import as_ids, hash_groups
+from skunlearn._data.identities import as_ids, hash_groups
 from skunlearn.costs._checks import check_counts
 
 __all__ = ["simulate_requests"]

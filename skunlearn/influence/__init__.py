@@ -1,8 +1,8 @@
 """Approximate unlearning: what rows did to a differentiable model, and undoing it."""
 
-import skunlearn.influence._classifiers  # noqa: F401 (they register themselves)
+import skunlearn.influence._objectives.scikit_learn  # noqa: F401 (they register themselves)
 from skunlearn.influence._classifier import InfluenceUnlearningClassifier
-from skunlearn.influence._objective import Objective
-from skunlearn.influence._registry import register_objective
+from skunlearn.influence._objectives.base import Objective
+from skunlearn.influence._objectives.registry import register_objective
 
 __all__ = ["InfluenceUnlearningClassifier", "Objective", "register_objective"]

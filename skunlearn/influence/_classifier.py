@@ -11,25 +11,25 @@ from sklearn.utils import check_random_state, get_tags
 
 from skunlearn._base import all_or_nothing
 from skunlearn._compat import HasMethods, Interval, StrOptions, _fit_context
-from skunlearn._identities import GroupIndex
+from skunlearn._data.identities import GroupIndex
+from skunlearn._data.rows import Erasure, Rows
 from skunlearn._records import ForgetRecord
-from skunlearn._rows import Erasure, Rows
-from skunlearn._threads import single_threaded
-from skunlearn.influence._budget import Budget
+from skunlearn._runtime.threads import single_threaded
+from skunlearn.influence._certificate.privacy_budget import Budget
 from skunlearn.influence._criteria import CRITERIA, find_criterion
 from skunlearn.influence._erasing import erase, make_record
-from skunlearn.influence._inputs import (
+from skunlearn.influence._fit import prepare
+from skunlearn.influence._forget import remove
+from skunlearn.influence._objectives.registry import find_objective
+from skunlearn.influence._prediction import PredictionMixin
+from skunlearn.influence._row_scores_mixin import RowScoresMixin
+from skunlearn.influence._settings import Settings
+from skunlearn.influence._state import State
+from skunlearn.influence._validation import (
     check_given,
     check_samples,
     get_final,
 )
-from skunlearn.influence._predicting import PredictionMixin
-from skunlearn.influence._preparing import prepare
-from skunlearn.influence._registry import find_objective
-from skunlearn.influence._removal import remove
-from skunlearn.influence._row_scores_mixin import RowScoresMixin
-from skunlearn.influence._settings import Settings
-from skunlearn.influence._state import State
 
 __all__ = ["InfluenceUnlearningClassifier"]
 

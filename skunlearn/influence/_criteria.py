@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from scipy.special import expit, log_expit, log_softmax, softmax
 
-from skunlearn.influence._objective import Objective
+from skunlearn.influence._objectives.base import Objective
 
 __all__ = ["CRITERIA", "Criterion", "Validation", "find_criterion"]
 

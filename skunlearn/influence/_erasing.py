@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from skunlearn._data.rows import Erasure
 from skunlearn._records import ForgetRecord, Request
-from skunlearn._rows import Erasure
-from skunlearn.influence._changes import Change
+from skunlearn.influence._methods.transitions import Change
 from skunlearn.influence._state import State
 
 __all__ = ["erase", "make_record"]

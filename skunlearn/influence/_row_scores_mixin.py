@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from skunlearn._base import BaseUnlearningClassifier
-from skunlearn._threads import single_threaded
-from skunlearn.influence._methods import compute_contributions
+from skunlearn._runtime.threads import single_threaded
+from skunlearn.influence._methods.newton import compute_contributions
 from skunlearn.influence._row_scores import (
     compute_leave_one_out,
     compute_self_influence,

@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from skunlearn._identities import GroupIndex
+from skunlearn._data.identities import GroupIndex
+from skunlearn._data.rows import Batch, Rows
 from skunlearn._records import ForgetRecord
-from skunlearn._rows import Batch, Rows
-from skunlearn._threads import Turnstile
-from skunlearn.influence._budget import Budget
+from skunlearn._runtime.threads import Turnstile
+from skunlearn.influence._certificate.privacy_budget import Budget
 from skunlearn.influence._criteria import Criterion, Validation
-from skunlearn.influence._fitting import Optimum
-from skunlearn.influence._matrices import view_rows
+from skunlearn.influence._linalg.blocks import view_rows
+from skunlearn.influence._optimum import Optimum
 from skunlearn.influence._settings import Settings
-from skunlearn.influence._steps import Point
-from skunlearn.influence._updates import bound_measured
+from skunlearn.influence._solvers.refine import bound_measured
+from skunlearn.influence._solvers.steps import Point
 
 __all__ = ["State", "view_batch"]
 

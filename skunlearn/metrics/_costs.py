@@ -7,7 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skunlearn.exceptions import UnsupportedEstimatorError
 from skunlearn.sharding import ShardedUnlearningClassifier
-from skunlearn.sharding._expected import expect_one_request
+from skunlearn.sharding._expected_cost import expect_one_request
 
 __all__ = ["retraining_cost_scorer"]
 

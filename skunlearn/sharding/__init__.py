@@ -1,6 +1,6 @@
 """Exact unlearning: constituents that are trained on isolated shards."""
 
 from skunlearn.sharding._classifier import ShardedUnlearningClassifier
-from skunlearn.sharding._selection import RepresentativeSelection
+from skunlearn.sharding._selection.representative import RepresentativeSelection
 
 __all__ = ["RepresentativeSelection", "ShardedUnlearningClassifier"]

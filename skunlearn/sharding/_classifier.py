@@ -18,23 +18,22 @@ from skunlearn._compat import (
     _fit_context,
     with_callbacks,
 )
-from skunlearn._identities import GroupIndex
-from skunlearn._progress import Progress
+from skunlearn._data.identities import GroupIndex
+from skunlearn._data.rows import Rows
+from skunlearn._estimators.capabilities import allows_nan
 from skunlearn._records import ForgetRecord, Request
-from skunlearn._rows import Rows
-from skunlearn.sharding._bases import check_weights, make_recipe
-from skunlearn.sharding._capabilities import allows_nan
-from skunlearn.sharding._changes import (
+from skunlearn._runtime.progress import Progress
+from skunlearn.sharding._partition.base import DistributionAware
+from skunlearn.sharding._partition.layout import Settings
+from skunlearn.sharding._plans import (
     complete,
     plan_addition,
     plan_fit,
     plan_removal,
     plan_retraining,
 )
-from skunlearn.sharding._inputs import check_batch, check_newcomers, match_batch
-from skunlearn.sharding._layout import Settings
-from skunlearn.sharding._partitions import DistributionAware
-from skunlearn.sharding._selection import RepresentativeSelection
+from skunlearn.sharding._prediction import VotingMixin
+from skunlearn.sharding._selection.representative import RepresentativeSelection
 from skunlearn.sharding._settings import (
     check_for_rows,
     check_models,
@@ -42,7 +41,8 @@ from skunlearn.sharding._settings import (
     check_probabilities,
 )
 from skunlearn.sharding._state import Plan, State
-from skunlearn.sharding._voting import VotingMixin
+from skunlearn.sharding._training.recipe import check_weights, make_recipe
+from skunlearn.sharding._validation import check_batch, check_newcomers, match_batch
 
 __all__ = ["ShardedUnlearningClassifier"]
 

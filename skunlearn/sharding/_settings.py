@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone, is_classifier
 
-from skunlearn._rows import Batch
+from skunlearn._data.rows import Batch
+from skunlearn._estimators.one_class import is_one_class, is_stand_in
 from skunlearn.exceptions import UnsupportedEstimatorError
-from skunlearn.sharding._densities import is_one_class, is_stand_in
-from skunlearn.sharding._selection import (
+from skunlearn.sharding._selection.representative import (
     RepresentativeSelection,
     check_selection,
     compute_features,

@@ -10,16 +10,16 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from skunlearn._identities import GroupIndex, hash_positions
+from skunlearn._data.identities import GroupIndex, hash_positions
+from skunlearn._data.rows import Rows
+from skunlearn._estimators.capabilities import is_semi_supervised
 from skunlearn._records import ForgetRecord, Request
-from skunlearn._rows import Rows
-from skunlearn._threads import Turnstile
-from skunlearn.sharding._capabilities import is_semi_supervised
-from skunlearn.sharding._choices import Choice, Tier
-from skunlearn.sharding._layout import Layout
-from skunlearn.sharding._partitions import Traits
-from skunlearn.sharding._shards import Shard
-from skunlearn.sharding._training import Recipe, Task
+from skunlearn._runtime.threads import Turnstile
+from skunlearn.sharding._partition.base import Traits
+from skunlearn.sharding._partition.layout import Layout
+from skunlearn.sharding._selection.tiers import Choice, Tier
+from skunlearn.sharding._training.shard import Shard
+from skunlearn.sharding._training.tasks import Recipe, Task
 
 __all__ = ["Plan", "State"]
 

@@ -12,7 +12,7 @@ from sklearn.naive_bayes import GaussianNB
 from skunlearn import ShardedUnlearningClassifier
 from skunlearn.costs import expected_retrained_samples, simulate_requests
 from skunlearn.costs._chances import log_miss
-from skunlearn.sharding._schedule import Regime, count_passes
+from skunlearn.sharding._training.schedule import Regime, count_passes
 
 
 def simulate(

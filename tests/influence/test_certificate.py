@@ -17,9 +17,9 @@ from sklearn.svm import LinearSVC
 
 from skunlearn import InfluenceUnlearningClassifier
 from skunlearn.exceptions import UnlearningQualityWarning
-from skunlearn.influence._certificate import bound_distance, bound_mean_change
-from skunlearn.influence._puma import reweighted
-from skunlearn.influence._tracked import Tracked
+from skunlearn.influence._certificate.bounds import bound_distance, bound_mean_change
+from skunlearn.influence._certificate.local_model import Tracked
+from skunlearn.influence._methods.puma import reweighted
 
 SMOOTH = ["logistic", "logistic_origin", "logistic_liblinear", "sgd_log"]
 

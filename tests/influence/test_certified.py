@@ -9,7 +9,7 @@ from sklearn.svm import LinearSVC
 
 from skunlearn import InfluenceUnlearningClassifier
 from skunlearn.exceptions import UnlearningQualityWarning
-from skunlearn.influence._budget import Budget
+from skunlearn.influence._certificate.privacy_budget import Budget
 
 
 def make_classifier(base=None, epsilon=0.1, noise_scale=10.0, **params):

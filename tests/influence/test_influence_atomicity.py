@@ -27,12 +27,12 @@ from sklearn.linear_model import LogisticRegression
 from support import assert_identical
 
 from skunlearn import InfluenceUnlearningClassifier
-from skunlearn._rows import Rows
-from skunlearn._threads import single_threaded
+from skunlearn._data.rows import Rows
+from skunlearn._runtime.threads import single_threaded
 from skunlearn.exceptions import UnlearningQualityWarning
 from skunlearn.influence import register_objective
-from skunlearn.influence._classifiers import LogisticObjective
-from skunlearn.influence._registry import _objectives
+from skunlearn.influence._objectives.registry import _objectives
+from skunlearn.influence._objectives.scikit_learn import LogisticObjective
 
 # What influence says of its single steps.
 IGNORED = "ignore:the distance to the retrained"

@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 from influence_cases import fit_anew, get_vector, make_case, make_data
 
-from skunlearn._rows import Erasure
+from skunlearn._data.rows import Erasure
 from skunlearn.exceptions import UnlearningQualityWarning
-from skunlearn.influence import _changes, _classifier, _methods, _removal, _updates
+from skunlearn.influence import _classifier
+from skunlearn.influence import _forget as _removal
+from skunlearn.influence._methods import newton as _methods
+from skunlearn.influence._methods import transitions as _changes
+from skunlearn.influence._solvers import refine as _updates
 
 X, Y = make_data()
 MARKER = 0.123456789012345

@@ -119,9 +119,9 @@ def test_blocks_add_up(monkeypatch):
         theta, w = objective.read(estimator), np.ones(200)
         whole = objective.gradient(theta, w), objective.hessian(theta, w)
         with monkeypatch.context() as patch:
-            patch.setattr("skunlearn.influence._matrices._DENSE_VALUES", 1)
-            patch.setattr("skunlearn.influence._matrices._SPARSE_ROWS", 7)
-            patch.setattr("skunlearn.influence._matrices._DENSE_SHARE", np.inf)
+            patch.setattr("skunlearn.influence._linalg.blocks._DENSE_VALUES", 1)
+            patch.setattr("skunlearn.influence._linalg.blocks._SPARSE_ROWS", 7)
+            patch.setattr("skunlearn.influence._linalg.blocks._DENSE_SHARE", np.inf)
             parts = objective.gradient(theta, w), objective.hessian(theta, w)
         for one, other in zip(whole, parts, strict=True):
             assert_near(one, other, 1e-12)

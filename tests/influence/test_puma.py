@@ -13,9 +13,9 @@ from sklearn.metrics import log_loss
 
 from skunlearn import InfluenceUnlearningClassifier
 from skunlearn.exceptions import UnlearningQualityWarning
-from skunlearn.influence import _methods
 from skunlearn.influence._criteria import find_criterion
-from skunlearn.influence._reweighting import Reweighting
+from skunlearn.influence._methods import newton as _methods
+from skunlearn.influence._methods.reweighting import Reweighting
 
 
 @pytest.fixture(scope="module")

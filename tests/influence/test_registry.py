@@ -7,9 +7,10 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import LinearSVC
 
 from skunlearn.exceptions import UnsupportedEstimatorError
-from skunlearn.influence import Objective, _registry, register_objective
-from skunlearn.influence._classifiers import LogisticObjective
-from skunlearn.influence._registry import find_objective
+from skunlearn.influence import Objective, register_objective
+from skunlearn.influence._objectives import registry as _registry
+from skunlearn.influence._objectives.registry import find_objective
+from skunlearn.influence._objectives.scikit_learn import LogisticObjective
 
 
 class Subclass(LogisticRegression):

@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.optimize import linprog, minimize
 
-from skunlearn.influence._reweighting import reweight
+from skunlearn.influence._methods.reweighting import reweight
 
 
 def make_case(seed, kind, n):

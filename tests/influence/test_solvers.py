@@ -16,9 +16,9 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier
 
-from skunlearn.influence._conjugate import conjugate_gradients
-from skunlearn.influence._factor import factorise, factorise_somehow
-from skunlearn.influence._solvers import polish
+from skunlearn.influence._linalg.cholesky import factorise, factorise_somehow
+from skunlearn.influence._linalg.conjugate_gradients import conjugate_gradients
+from skunlearn.influence._solvers.newton import polish
 
 
 def make_hessian(n, seed=0, scale=1.0):

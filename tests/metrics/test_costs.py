@@ -14,7 +14,7 @@ from support import CASES, make_case, make_data
 from skunlearn import ShardedUnlearningClassifier
 from skunlearn.exceptions import UnsupportedEstimatorError
 from skunlearn.metrics import retraining_cost_scorer
-from skunlearn.sharding._expected import expect_one_request
+from skunlearn.sharding._expected_cost import expect_one_request
 
 X, Y = make_data()
 

@@ -21,7 +21,7 @@ from sklearn.tree import DecisionTreeClassifier
 from support import BASES, make_data
 
 from skunlearn import ShardedUnlearningClassifier
-from skunlearn.sharding._linear import LogisticStack
+from skunlearn.sharding._aggregation.logistic_stack import LogisticStack
 
 X, Y = make_data(200)
 

@@ -26,9 +26,9 @@ from sklearn.tree import DecisionTreeClassifier
 from support import assert_identical, assert_same_classifier, fit_anew, make_data
 
 from skunlearn import ShardedUnlearningClassifier
+from skunlearn._estimators.one_class import PointDensity, compute_log_density
 from skunlearn.exceptions import UnsupportedEstimatorError
-from skunlearn.sharding._by_class import correct_prior
-from skunlearn.sharding._densities import PointDensity, compute_log_density
+from skunlearn.sharding._aggregation.class_scores import correct_prior
 
 DETECTORS = [
     EllipticEnvelope(support_fraction=1.0),

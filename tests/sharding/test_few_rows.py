@@ -18,8 +18,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from support import assert_same_classifier, fit_in_layout, make_data
 
 from skunlearn import ShardedUnlearningClassifier
+from skunlearn._estimators.one_class import PointDensity, is_stand_in
 from skunlearn.exceptions import UnlearningQualityWarning
-from skunlearn.sharding._densities import PointDensity, is_stand_in
 
 X, Y = make_data(40, n_classes=2)
 ASH = np.flatnonzero(Y == "ash")

@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from skunlearn._identities import hash_positions, mix
-from skunlearn.sharding._cuts import Cuts
-from skunlearn.sharding._layout import Settings
-from skunlearn.sharding._partitions import Traits
+from skunlearn._data.hashing import mix
+from skunlearn._data.identities import hash_positions
+from skunlearn.sharding._partition.base import Traits
+from skunlearn.sharding._partition.layout import Settings
+from skunlearn.sharding._partition.thresholds import Cuts
 
 keys = st.integers(0, 2**64 - 1)
 SETTINGS = {

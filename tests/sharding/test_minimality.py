@@ -10,7 +10,7 @@ from sklearn.naive_bayes import GaussianNB
 from support import CASES, DENSITIES, make_case, make_data
 
 from skunlearn import ShardedUnlearningClassifier
-from skunlearn.sharding._schedule import Regime, count_passes
+from skunlearn.sharding._training.schedule import Regime, count_passes
 
 X, Y = make_data()
 

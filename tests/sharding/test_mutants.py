@@ -8,7 +8,9 @@ import support
 from support import assert_same_classifier, fit_anew, make_case, make_data
 
 from skunlearn import ShardedUnlearningClassifier
-from skunlearn.sharding import _changes, _classifier, _shards
+from skunlearn.sharding import _classifier
+from skunlearn.sharding import _plans as _changes
+from skunlearn.sharding._training import shard as _shards
 
 X, Y = make_data()
 

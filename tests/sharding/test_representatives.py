@@ -14,8 +14,8 @@ from sklearn.tree import DecisionTreeClassifier
 from support import assert_same_classifier, fit_in_layout, make_data
 
 from skunlearn import RepresentativeSelection, ShardedUnlearningClassifier
-from skunlearn._identities import hash_groups
-from skunlearn.sharding._pools import count_picks
+from skunlearn._data.identities import hash_groups
+from skunlearn.sharding._selection.pools import count_picks
 
 X, Y = make_data()
 PROBA = np.random.default_rng(1).random(60).round(1)

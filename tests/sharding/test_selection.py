@@ -26,12 +26,15 @@ from sklearn.preprocessing import (
 )
 
 from skunlearn import RepresentativeSelection
-from skunlearn._identities import hash_positions
+from skunlearn._data.identities import hash_positions
 from skunlearn.exceptions import UnsupportedEstimatorError
-from skunlearn.sharding import _greedy
-from skunlearn.sharding._greedy import NOISE, select_rows
-from skunlearn.sharding._pools import Pools, count_in_pools, count_picks, deal
-from skunlearn.sharding._selection import check_selection, compute_features
+from skunlearn.sharding._selection import greedy as _greedy
+from skunlearn.sharding._selection.greedy import NOISE, select_rows
+from skunlearn.sharding._selection.pools import Pools, count_in_pools, count_picks, deal
+from skunlearn.sharding._selection.representative import (
+    check_selection,
+    compute_features,
+)
 
 
 def pick(features, hashes, n_picks, before=None, length_scale=1.0):

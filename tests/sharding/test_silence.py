@@ -11,7 +11,7 @@ from sklearn.tree import DecisionTreeClassifier
 from support import make_data
 
 from skunlearn import ShardedUnlearningClassifier
-from skunlearn.sharding._by_class import answer_committees
+from skunlearn.sharding._aggregation.class_scores import answer_committees
 
 X, Y = make_data()
 

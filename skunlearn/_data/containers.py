@@ -1,0 +1,91 @@
+"""Rows of arrays, sparse matrices and data frames: take them, cut them, join them.
+
+A column of a data frame can carry values beside its rows: a list of categories, a
+dictionary, or buffers that it shares with the whole. A part of a frame is given only
+the values that its rows have; otherwise a model trained on one part would know a value
+that occurs in another part alone, and still know it when that row is forgotten.
+"""
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+import skunlearn._data.pandas_frames as _pandas
+import skunlearn._data.polars_frames as _polars
+from skunlearn._data.casting import cast_values
+
+__all__ = [
+    "cast_rows",
+    "is_frame",
+    "join_rows",
+    "slice_rows",
+    "take_rows",
+    "with_own_values",
+    "without_labels",
+]
+
+
+def is_frame(X: Any) -> bool:
+    """Tell whether `X` is a data frame of pandas or polars."""
+    return _pandas.is_pandas(X) or _polars.is_polars(X)
+
+
+def without_labels(X: Any) -> Any:
+    """Return a pandas frame without what it says of its rows beside the columns."""
+    return _pandas.without_labels(X) if _pandas.is_pandas(X) else X
+
+
+def with_own_values(X: Any) -> Any:
+    """Return a data frame without the values of rows that it does not have."""
+    return _module_of(X).with_own_values(X) if is_frame(X) else X
+
+
+def take_rows(X: Any, indices: np.ndarray) -> Any:
+    """Return a copy of the rows of `X` at the given integer indices.
+
+    That of a frame may still carry values of other rows.
+    """
+    if is_frame(X):
+        return _module_of(X).take_rows(X, indices)
+    if sparse.issparse(X):
+        return X[indices]
+    return X.take(indices, axis=0)  # four times as fast as X[indices]
+
+
+def slice_rows(X: Any, start: int, stop: int) -> Any:
+    """Return the rows of `X` from `start` to `stop`; a view where it can be one."""
+    if start == 0 and stop == X.shape[0]:
+        return X
+    if is_frame(X):
+        return with_own_values(_module_of(X).slice_rows(X, start, stop))
+    return X[start:stop]
+
+
+def cast_rows(X: Any, held: Any) -> Any:
+    """Return new rows in the dtype of those held, or of each column.
+
+    Raises
+    ------
+    ValueError
+        If the cast would be of another kind, or change a value.
+    """
+    if is_frame(held):
+        return _module_of(held).cast_frame(X, held)
+    if not sparse.issparse(held):
+        return cast_values(X, held.dtype, "X")
+    cast_values(X.data, held.dtype, "X")
+    return X.astype(held.dtype, copy=False)
+
+
+def join_rows(first: Any, second: Any) -> Any:
+    """Return the rows of `first` followed by those of `second`, cast to its dtype."""
+    if sparse.issparse(first):
+        return sparse.vstack([first, second], format="csr")
+    if is_frame(first):
+        return _module_of(first).join_frames(first, second)
+    return np.concatenate([first, second])
+
+
+def _module_of(frame: Any) -> Any:
+    return _pandas if _pandas.is_pandas(frame) else _polars

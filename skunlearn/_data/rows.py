@@ -1,0 +1,198 @@
+"""The rows that a classifier keeps so that it can train again, held once.
+
+Users name a row by its *position*: its place in the ``X`` given to ``fit``. The store
+keeps rows in training order, so that what is trained together lies together in memory;
+the place of a row there is its *slot*.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from skunlearn._data.containers import is_frame, join_rows, take_rows, with_own_values
+
+__all__ = ["Batch", "Erasure", "Rows"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some rows on their way to training: features, labels, and what else is known.
+
+    Weights and probabilities to be forgotten are None where there are none.
+    """
+
+    X: Any
+    y: np.ndarray
+    sample_weight: np.ndarray | None
+    forget_proba: np.ndarray | None = None
+
+    @property
+    def size(self) -> int:
+        """Return the number of rows."""
+        return len(self.y)
+
+    def take(self, indices: np.ndarray) -> "Batch":
+        """Return a copy of the rows at the given indices.
+
+        That of a frame may still carry values of other rows.
+        """
+        weight, proba = self.sample_weight, self.forget_proba
+        return Batch(
+            take_rows(self.X, indices),
+            self.y.take(indices),
+            None if weight is None else weight.take(indices),
+            None if proba is None else proba.take(indices),
+        )
+
+    def join(self, other: "Batch") -> "Batch":
+        """Return these rows followed by those of `other`, which has their dtypes."""
+        return Batch(
+            join_rows(self.X, other.X),
+            np.concatenate([self.y, other.y]),
+            _join_values(self, other, "sample_weight"),
+            _join_values(self, other, "forget_proba"),
+        )
+
+
+def _join_values(first: Batch, second: Batch, name: str) -> np.ndarray | None:
+    """Join values that either may lack: then they are 0."""
+    values = [getattr(first, name), getattr(second, name)]
+    if values[0] is None and values[1] is None:
+        return None
+    sizes = first.size, second.size
+    return np.concatenate(
+        [np.zeros(n) if v is None else v for v, n in zip(values, sizes, strict=True)]
+    )
+
+
+@dataclass(frozen=True)
+class Rows:
+    """All rows that were ever given, the forgotten ones overwritten.
+
+    Parameters
+    ----------
+    held : Batch
+        The rows, by slot.
+    slot_of : ndarray of shape (n_positions,)
+        Slot of every position.
+    retained : ndarray of shape (n_positions,), dtype bool
+        Whether the row at each position is still retained.
+    """
+
+    held: Batch
+    slot_of: np.ndarray
+    retained: np.ndarray
+
+    @classmethod
+    def in_order(cls, batch: Batch, order: np.ndarray) -> "Rows":
+        """Copy the rows of `batch`, the one at position ``order[i]`` to slot ``i``.
+
+        Categories stay as they are declared: `append` needs their order.
+        """
+        slot_of = np.empty_like(order)
+        slot_of[order] = np.arange(len(order))
+        return cls(batch.take(order), slot_of, np.ones(len(order), dtype=bool))
+
+    @property
+    def n_positions(self) -> int:
+        """Return how many rows were ever given."""
+        return len(self.slot_of)
+
+    def take(self, slots: np.ndarray) -> Batch:
+        """Return a copy of the rows at the given slots, and nothing of the others."""
+        part = self.held.take(slots)
+        return replace(part, X=with_own_values(part.X))
+
+    def with_own_values(self) -> "Rows":
+        """Return these rows without values that none of them has."""
+        X = with_own_values(self.held.X)
+        return replace(self, held=replace(self.held, X=X))
+
+    def append(self, other: "Rows") -> "Rows":
+        """Return these rows followed by those of `other`, positions counting on."""
+        return Rows(
+            self.held.join(other.held),
+            np.concatenate([self.slot_of, other.slot_of + self.n_positions]),
+            np.concatenate([self.retained, other.retained]),
+        )
+
+    def prepare_forget(self, positions: np.ndarray) -> tuple["Rows", "Erasure"]:
+        """Do all of the forgetting that can fail; carrying out the rest remains.
+
+        A data frame cannot be overwritten in place without changing its dtypes: it is
+        copied, with a retained row in the place of every forgotten one. Arrays that a
+        file or another process shares with us read-only are copied too.
+
+        Returns
+        -------
+        Rows
+            The rows to keep, which share memory with these.
+        Erasure
+            What makes them forget the rows at the given positions.
+        """
+        slots = self.slot_of[positions]
+        held, retained = self.held, _make_writable(self.retained)
+        y = _make_writable(held.y)
+        targets = [(retained, positions), (y, slots)]
+        if is_frame(held.X):
+            X = self._replace_rows(positions)
+        elif sparse.issparse(held.X):
+            is_writable = held.X.data.flags.writeable and held.X.indices.flags.writeable
+            X = held.X if is_writable else held.X.copy()
+            stored = _find_stored(X, slots)
+            targets += [(X.data, stored), (X.indices, stored)]
+        else:
+            X = _make_writable(held.X)
+            targets.append((X, slots))
+        batch = Batch(X, y, held.sample_weight, held.forget_proba)
+        for name in ("sample_weight", "forget_proba"):
+            values = getattr(held, name)
+            if values is not None:
+                values = _make_writable(values)
+                batch = replace(batch, **{name: values})
+                targets.append((values, slots))
+        return replace(self, held=batch, retained=retained), Erasure(tuple(targets))
+
+    def _replace_rows(self, positions: np.ndarray) -> Any:
+        """Return the frame with a retained row in the place of all forgotten ones."""
+        retained = self.retained.copy()
+        retained[positions] = False
+        source = np.arange(self.n_positions)
+        source[self.slot_of[~retained]] = self.slot_of[retained.argmax()]
+        return with_own_values(take_rows(self.held.X, source))
+
+
+@dataclass(frozen=True, eq=False)
+class Erasure:
+    """The overwriting that makes rows forgotten; nothing of any size is needed for it.
+
+    Parameters
+    ----------
+    targets : tuple of (ndarray, ndarray)
+        Arrays, each with the indices at which it is to be overwritten.
+    """
+
+    targets: tuple[tuple[np.ndarray, np.ndarray], ...]
+
+    def carry_out(self) -> None:
+        """Overwrite with zeros; it does no harm to do it again."""
+        for array, indices in self.targets:
+            array[indices] = np.zeros((), array.dtype)
+
+
+def _make_writable(array: np.ndarray) -> np.ndarray:
+    return array if array.flags.writeable else array.copy()
+
+
+def _find_stored(X: Any, slots: np.ndarray) -> np.ndarray:
+    """Return where the values and the column indices of some rows of a CSR matrix are.
+
+    They are overwritten, but how many a row had stays: without a pass over all rows,
+    none can be cut out.
+    """
+    starts = X.indptr[slots].astype(np.int64)
+    lengths = X.indptr[slots + 1] - starts
+    ends = lengths.cumsum()
+    return np.arange(lengths.sum()) + np.repeat(starts - ends + lengths, lengths)

@@ -1,0 +1,1 @@
+"""What is known of a wrapped estimator beyond scikit-learn's tags."""

@@ -1,0 +1,146 @@
+"""What estimators can do, as far as scikit-learn's tags do not tell."""
+
+from typing import Any
+
+from sklearn.base import is_classifier
+from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.mixture import BayesianGaussianMixture, GaussianMixture
+from sklearn.multiclass import OneVsOneClassifier
+from sklearn.neighbors import KNeighborsClassifier, LocalOutlierFactor
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.preprocessing import (
+    MaxAbsScaler,
+    MinMaxScaler,
+    PowerTransformer,
+    QuantileTransformer,
+    RobustScaler,
+    StandardScaler,
+)
+from sklearn.semi_supervised import (
+    LabelPropagation,
+    LabelSpreading,
+    SelfTrainingClassifier,
+)
+from sklearn.utils import get_tags
+
+from skunlearn._estimators.nested import Path, find_part, iterate_inner, iterate_parts
+
+__all__ = [
+    "allows_nan",
+    "find_obstacle",
+    "find_resume",
+    "find_row_limits",
+    "find_rows_needed",
+    "is_semi_supervised",
+]
+
+_PASS_NAN_ON = (
+    MaxAbsScaler,
+    MinMaxScaler,
+    PowerTransformer,
+    QuantileTransformer,
+    RobustScaler,
+    StandardScaler,
+)
+
+_SEMI_SUPERVISED = (LabelPropagation, LabelSpreading, SelfTrainingClassifier)
+
+_LIMITED: tuple[tuple[Any, str, int], ...] = (
+    (KNeighborsClassifier, "n_neighbors", 0),
+    (LocalOutlierFactor, "n_neighbors", 1),
+    ((GaussianMixture, BayesianGaussianMixture), "n_components", 0),
+)
+
+
+def allows_nan(estimator: Any) -> bool:
+    """Tell whether an estimator may take missing values in an array.
+
+    Scalers pass missing values on; any other step of a pipeline that takes them may be
+    there to remove them, and is believed to. Of the estimators inside another one is
+    enough: where not all of them take missing values, they themselves will say so.
+    """
+    if isinstance(estimator, (ColumnTransformer, FeatureUnion)):
+        return True
+    if isinstance(estimator, Pipeline):
+        return _pipeline_allows_nan(estimator)
+    if get_tags(estimator).input_tags.allow_nan:
+        return True
+    return any(allows_nan(inner) for inner in iterate_inner(estimator))
+
+
+def _pipeline_allows_nan(pipeline: Pipeline) -> bool:
+    for _, step in pipeline.steps:
+        if step in (None, "passthrough"):
+            continue
+        if not allows_nan(step):
+            return False
+        if not isinstance(step, _PASS_NAN_ON):
+            return True
+    return True
+
+
+def find_resume(estimator: Any) -> Any:
+    """Find how an estimator goes on training.
+
+    Most estimators with ``warm_start`` add trees to those that have seen the forgotten
+    rows; of scikit-learn's only mixtures and logistic regression go on from what they
+    have without ``partial_fit``, and liblinear ignores the parameter.
+    """
+    if hasattr(estimator, "partial_fit"):
+        lacks_pairs = isinstance(estimator, OneVsOneClassifier)  # as a slice may
+        return None if lacks_pairs or find_obstacle(estimator) else "partial_fit"
+    if isinstance(estimator, (GaussianMixture, BayesianGaussianMixture)):
+        return "warm_start"
+    if (
+        isinstance(estimator, LogisticRegression)
+        and "warm_start" in estimator.get_params()  # LogisticRegressionCV has it not
+        and estimator.solver != "liblinear"
+    ):
+        return "warm_start"
+    return None
+
+
+def is_semi_supervised(estimator: Any) -> bool:
+    """Tell whether an estimator, or a part of it, takes -1 for no label."""
+    return any(
+        isinstance(part, _SEMI_SUPERVISED) for _, part in iterate_parts(estimator)
+    )
+
+
+def find_obstacle(estimator: Any) -> str | None:
+    """Return the parameter with which ``partial_fit`` is there but refuses to work."""
+    if not hasattr(estimator, "partial_fit"):
+        return None
+    for _, part in iterate_parts(estimator):
+        if getattr(part, "early_stopping", None) is True:
+            return "early_stopping=True"
+        if getattr(part, "class_weight", None) == "balanced":
+            return "class_weight='balanced'"
+    return None
+
+
+def find_rows_needed(estimator: Any) -> int:
+    """Find how many rows a model needs to be as large as it should be.
+
+    One-class models need two, as there is nothing to learn from one row alone.
+    """
+    limits = find_row_limits(estimator)
+    least = 1 if is_classifier(estimator) else 2
+    needed = (
+        find_part(estimator, path).get_params()[name] + n for path, name, n in limits
+    )
+    return max([least, *needed])
+
+
+def find_row_limits(estimator: Any) -> tuple[tuple[Path, str, int], ...]:
+    """Find the parameters that fail above the number of rows.
+
+    Each comes with the path to the part that has it, and how many rows are to spare.
+    """
+    return tuple(
+        (path, name, spare)
+        for path, part in iterate_parts(estimator)
+        for kinds, name, spare in _LIMITED
+        if isinstance(part, kinds)
+    )

@@ -1,0 +1,128 @@
+"""Let a skorch net train in shards as any scikit-learn classifier does.
+
+A bare net wants 32-bit floats and the codes 0, 1, ... of *all* classes, and draws from
+the random generator of the whole process. Neither skorch nor torch is imported here: a
+net can only have come from a program that has.
+"""
+
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.pipeline import Pipeline
+
+from skunlearn._data.containers import is_frame
+from skunlearn.exceptions import UnlearningQualityWarning, UnsupportedEstimatorError
+
+__all__ = ["NetClassifier", "check_net", "find_net", "is_net"]
+
+_global_generators = threading.Lock()
+
+
+def is_net(part: Any) -> bool:
+    """Tell whether a part of an estimator is a skorch net."""
+    skorch = sys.modules.get("skorch")
+    return skorch is not None and isinstance(part, skorch.NeuralNet)
+
+
+def find_net(estimator: Any) -> Any:
+    """Return the skorch net that `estimator` is or ends in, or None."""
+    if isinstance(estimator, Pipeline):
+        return find_net(estimator.steps[-1][1])
+    return estimator if is_net(estimator) else None
+
+
+def check_net(net: Any) -> None:
+    """Refuse nets that cannot be trained from scratch; warn of rows held out."""
+    if isinstance(net.module, sys.modules["torch"].nn.Module):
+        raise UnsupportedEstimatorError(
+            "the net was built on an instance of a module, and every copy would start "
+            "from that instance's weights, trained or not. Give the class instead: "
+            f"NeuralNetClassifier({type(net.module).__name__}, module__...=...)."
+        )
+    if net.train_split is not None:
+        warnings.warn(
+            f"train_split={net.train_split!r} keeps some rows of every shard from "
+            "training, other ones when rows are forgotten, and a predefined split "
+            "holds rows that forget cannot reach: a leak of exactness. Use "
+            "train_split=None.",
+            UnlearningQualityWarning,
+            stacklevel=6,  # of the call of fit
+        )
+
+
+class NetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
+    """A skorch net (or a pipeline that ends in one) with scikit-learn's manners.
+
+    Parameters
+    ----------
+    estimator : NeuralNetClassifier or Pipeline
+        The net; a clone of it is trained.
+    random_state : int, default=None
+        Seed of the generators of torch and numpy while it trains.
+    """
+
+    def __init__(self, estimator: Any, random_state: int | None = None) -> None:
+        self.estimator = estimator
+        self.random_state = random_state
+
+    def partial_fit(
+        self, X: Any, y: np.ndarray, classes: np.ndarray | None = None
+    ) -> "NetClassifier":
+        """Train for ``max_epochs`` more epochs; `classes` is due at the first call."""
+        with _seeded(self.random_state):
+            if classes is not None:
+                self.classes_ = classes
+            if not hasattr(self, "estimator_"):
+                self.estimator_ = clone(self.estimator)
+            train = getattr(self.estimator_, "partial_fit", self.estimator_.fit)
+            train(self._convert(X), self._encode(y))
+        return self
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probability of each class; outputs without a class are ignored."""
+        proba = np.asarray(self.estimator_.predict_proba(self._convert(X)), dtype=float)
+        n_classes = len(self.classes_)
+        if proba.shape[1] < n_classes:
+            raise UnsupportedEstimatorError(
+                f"the net has {proba.shape[1]} outputs, but there are {n_classes} "
+                "classes. Give its last layer one output for each."
+            )
+        proba = proba[:, :n_classes]
+        return proba / proba.sum(axis=1, keepdims=True)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the most probable class."""
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+    def _convert(self, X: Any) -> Any:
+        if is_frame(X):
+            is_pipeline = isinstance(self.estimator, Pipeline)
+            return X if is_pipeline else X.to_numpy().astype(np.float32)
+        return np.array(X, dtype=np.float32)
+
+    def _encode(self, y: np.ndarray) -> np.ndarray:
+        codes = np.searchsorted(self.classes_, y)
+        binary = sys.modules["skorch"].NeuralNetBinaryClassifier
+        is_binary = isinstance(find_net(self.estimator), binary)
+        return codes.astype(np.float32 if is_binary else np.int64)
+
+
+@contextmanager
+def _seeded(seed: int | None) -> Iterator[None]:
+    """Seed the process-wide generators for a while, one net at a time."""
+    torch = sys.modules["torch"]
+    with _global_generators, torch.random.fork_rng():
+        before = np.random.get_state()  # noqa: NPY002
+        try:
+            if seed is not None:
+                torch.manual_seed(seed)
+                np.random.seed(seed)  # noqa: NPY002
+            yield
+        finally:
+            np.random.set_state(before)  # noqa: NPY002

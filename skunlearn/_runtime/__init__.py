@@ -1,0 +1,1 @@
+"""Threads, signals and progress: what surrounds every change."""

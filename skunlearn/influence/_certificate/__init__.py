@@ -1,0 +1,1 @@
+"""How far parameters can be from the optimum."""

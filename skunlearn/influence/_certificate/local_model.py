@@ -1,0 +1,304 @@
+"""Parameters, and what is known of the objective around them without its rows."""
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy.linalg.lapack import dtrtri
+
+from skunlearn.influence._certificate.bounds import bound_distance, bound_mean_change
+from skunlearn.influence._linalg.cholesky import Factor, factorise, factorise_somehow
+from skunlearn.influence._objectives.base import Objective
+
+__all__ = ["Tracked"]
+
+_EPS = float(np.finfo(float).eps)
+_CANCELLED = 16.0  # times smaller than it was, a sum has lost a digit
+_FEW = 20  # times fewer rows than parameters
+_WIDE = 256  # parameters, from which on inverses are not formed for a bound alone
+_SLACK = 3.0  # beyond, the leverage is worth a pass over the rows
+_SHORT = 0.01  # change of curvature that is not worth a look at the rows
+_UNLIKELY = 50.0  # factor by which curvature may have changed, at worst
+_LOOSE = 1e3  # errors beyond say nothing
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """Sums over the rows that are left, near the parameters, and how wrong they can be.
+
+    Rows are subtracted from the sums as they are forgotten, and the parameters move on:
+    neither needs a pass over the rows that stay. What that makes wrong is bounded. All
+    norms of gradients are those of the inverse of the Hessian known.
+
+    Parameters
+    ----------
+    theta : ndarray of shape (n_params,)
+        The parameters.
+    totals : ndarray
+        What scales and penalties have to know of the rows' weights.
+    gradients : ndarray of shape (n_strata, n_params)
+        Sums of gradients at `theta`, about.
+    hessians : ndarray of shape (n_strata, n_params, n_params)
+        Sums of Hessians, about.
+    gradient_error : float
+        How far each stratum's scaled sum of gradients can be off.
+    R, leverage : float
+        Constants of self-concordance: a move by v changes the Hessian by factors up to
+        exp(R |v|), and up to exp(leverage |v|) with the norm of the known Hessian.
+    slack : float
+        How many times larger the leverage may have become than it has to be.
+    low, up : float
+        The Hessian at `theta` is between ``1 - low`` and ``1 + up`` times the known.
+    longest : float
+        The longest step since the sums were formed, which rounding goes by.
+    cancelled : float
+        How many times smaller the Hessian's diagonal has become by subtraction.
+    """
+
+    objective: Objective
+    theta: np.ndarray
+    totals: np.ndarray
+    gradients: np.ndarray
+    hessians: np.ndarray
+    R: float
+    leverage: float = math.inf
+    slack: float = math.inf
+    gradient_error: float = 0.0
+    low: float = 0.0
+    up: float = 0.0
+    cancelled: float = 1.0
+    longest: float = 0.0
+
+    @classmethod
+    def measure(
+        cls, objective: Objective, theta: np.ndarray, w: np.ndarray, R: float
+    ) -> "Tracked":
+        """Form all sums in two passes over the rows: nothing is wrong."""
+        sums = objective.stratum_sums(theta, w)
+        new = cls(objective, theta, objective.totals(w), *sums, R)
+        if not len(theta) or not math.isfinite(R) or new.jitter > 0:
+            return new
+        leverage = objective.compute_leverage(new.inverse)
+        return new._with(leverage=leverage, slack=1.0)
+
+    def measured_anew(self, theta: np.ndarray, w: np.ndarray) -> "Tracked":
+        """Form the sums again; the leverage follows from what it was, if it was tight.
+
+        A row's norm in the inverse of the new Hessian is its norm in that of the old
+        one, times a factor that both tell.
+        """
+        objective, R = self.objective, self.R
+        if self.jitter > 0 or not self.slack < _SLACK:
+            return Tracked.measure(objective, theta, w, R)
+        sums = objective.stratum_sums(theta, w)
+        new = Tracked(objective, theta, objective.totals(w), *sums, R)
+        if new.jitter > 0:
+            return new
+        root = new._inverse_root
+        factor = math.sqrt(_bound_eigenvalues(root @ self.hessian @ root.T))
+        slack = self.slack * max(factor, 1.0)
+        return new._with(leverage=self.leverage * factor, slack=slack)
+
+    @property
+    def gradient(self) -> np.ndarray:
+        """Return the gradient of the objective at `theta`, as far as it is known."""
+        return self.objective.join_gradients(self.gradients, self.totals, self.theta)
+
+    @cached_property
+    def hessian(self) -> np.ndarray:
+        """Return the Hessian that is known, shape (n_params, n_params)."""
+        return self.objective.join_hessians(self.hessians, self.totals)
+
+    @cached_property
+    def _solved(self) -> tuple[Factor, float]:
+        null_space = self.objective.null_space
+        try:
+            return factorise_somehow(self.hessian, null_space)
+        except np.linalg.LinAlgError:  # more was subtracted than is known to be there
+            diagonal = np.abs(self.hessian.diagonal())
+            diagonal[diagonal == 0] = 1.0
+            return factorise(np.diag(diagonal), null_space), math.inf
+
+    @property
+    def factor(self) -> Factor:
+        """Return the factor of the known Hessian."""
+        return self._solved[0]
+
+    @property
+    def jitter(self) -> float:
+        """Return what had to be added to the Hessian to factorise it."""
+        return self._solved[1]
+
+    @cached_property
+    def _inverse_root(self) -> np.ndarray:
+        """Return G with inverse(H) = G.T G."""
+        factor = self.factor
+        root, _ = dtrtri(factor.triangle, lower=True)
+        return np.tril(root) / factor.roots
+
+    @cached_property
+    def inverse(self) -> np.ndarray:
+        """Return the inverse of the Hessian that is known."""
+        root = self._inverse_root
+        return root.T @ root
+
+    @property
+    def is_worn(self) -> bool:
+        """Tell whether the sums have lost so much that they have to be formed anew."""
+        is_known = math.isfinite(self.cancelled) and self.low + self.up < _LOOSE
+        return not is_known or self.cancelled > _CANCELLED or self.jitter > 0
+
+    @property
+    def is_likely(self) -> bool:
+        """Tell whether the step may be a good one, though nothing vouches for it."""
+        return self.up < _UNLIKELY and self.jitter == 0
+
+    def without(self, w: np.ndarray, rows: np.ndarray) -> "Tracked":
+        """Subtract some rows, whose weights are still in `w`; the parameters stay."""
+        objective, totals = self.objective, self.totals - self.objective.totals(w, rows)
+        gradients, hessians = objective.stratum_sums(self.theta, w, rows)
+        after = replace(
+            self,
+            totals=totals,
+            gradients=self.gradients - gradients,
+            hessians=self.hessians - hessians,
+        )
+        was, left = self.hessian.diagonal(), after.hessian.diagonal()
+        with np.errstate(divide="ignore", invalid="ignore"):
+            shrunk = np.where(was > 0, was / left, 1.0)
+        worst = float(shrunk.max(initial=1.0)) if (shrunk > 0).all() else math.inf
+        after = after._with(cancelled=self.cancelled * worst)
+        is_exact = self.gradient_error == self.low == self.up == 0
+        if (is_exact and self.leverage in (0, math.inf)) or not math.isfinite(worst):
+            return after
+        if after.jitter > 0:
+            return after._with(cancelled=math.inf, leverage=math.inf)
+        # What was wrong is now a larger share of less: H <= (1 + more) H'.
+        more = after._compare_removed(w, rows, hessians, self.totals)
+        spread = self._compare_scales(totals)
+        growth = math.sqrt(spread * (1 + more))
+        return after._with(
+            leverage=self.leverage * growth,
+            slack=self.slack * growth,
+            gradient_error=self.gradient_error * spread * math.sqrt(1 + more),
+            low=self.low * spread * (1 + more),
+            up=self.up * spread * (1 + more),
+        )
+
+    def _compare_removed(
+        self, w: np.ndarray, rows: np.ndarray, hessians: np.ndarray, before: np.ndarray
+    ) -> float:
+        """Bound what was subtracted, as a share of what is left in any direction."""
+        objective, theta, totals = self.objective, self.theta, self.totals
+        lost = objective.penalty(before) - objective.penalty(totals)
+        if len(rows) * _FEW >= len(theta):
+            removed = objective.join_hessians(hessians, totals)
+            removed.flat[:: len(theta) + 1] += lost - objective.penalty(totals)
+            root = self._inverse_root
+            return _bound_eigenvalues(root @ removed @ root.T)
+        scales = np.sqrt(objective.scales(totals)[objective.strata[rows]])
+        F = (np.sqrt(w[rows, None]) * scales)[:, None] * objective.row_factors(
+            theta, rows
+        )
+        F = F.reshape(-1, len(theta))
+        left = np.where(lost > 0, objective.penalty(totals), 1.0)
+        share = float((lost / left).max(initial=0.0))
+        return share + _bound_eigenvalues(F @ self.factor.solve(F.T))
+
+    def with_totals(self, totals: np.ndarray) -> "Tracked":
+        """Take over other totals: scales and penalties change, and what they weigh."""
+        penalties = (self.objective.penalty(t) for t in (self.totals, totals))
+        growth = self._compare_scales(totals) * _spread(*penalties)
+        return replace(
+            self,
+            totals=totals,
+            leverage=self.leverage * math.sqrt(growth),
+            slack=self.slack * math.sqrt(growth),
+            gradient_error=self.gradient_error * growth,
+            low=self.low * growth,
+            up=self.up * growth,
+        )
+
+    def _compare_scales(self, totals: np.ndarray) -> float:
+        """Return by how much other totals change the scales, unlike each other."""
+        if len(self.gradients) == 1:
+            return 1.0
+        return _spread(*(self.objective.scales(t) for t in (self.totals, totals)))
+
+    def moved(self, step: np.ndarray, *, look: bool = False) -> "Tracked":
+        """Move the parameters; what that does to gradients is told by the Hessian.
+
+        Whether to `look` at the rows for how much their margins change: it is a pass.
+        """
+        size = math.sqrt(max(float(step @ (self.hessian @ step)), 0.0))
+        r = 0.0
+        if step.any():
+            r = min(self.R * float(np.linalg.norm(step)), self.leverage * size)
+        if look and _SHORT < r < math.inf:
+            r = min(r, self.objective.compute_change(step))
+        wrong = bound_mean_change(self.low, self.up, r) * size if size else 0.0
+        growth = math.exp(min(r, 50.0)) if r < 50 else math.inf
+        return self._with(
+            theta=self.theta + step,
+            gradients=self.gradients + self.hessians @ step,
+            gradient_error=self.gradient_error + wrong,
+            longest=max(self.longest, float(np.linalg.norm(step))),
+            low=1 - (1 - self.low) / growth,
+            up=(1 + self.up) * growth - 1,
+        )
+
+    def _with(self, **changes: Any) -> "Tracked":
+        """Change what the Hessian does not depend on, and keep its factor."""
+        new = replace(self, **changes)
+        for name in ("hessian", "_solved", "_inverse_root"):
+            if name in vars(self):
+                vars(new)[name] = vars(self)[name]
+        return new
+
+    def with_gradients(self, theta: np.ndarray, sums: np.ndarray) -> "Tracked":
+        """Take over true sums of gradients at some parameters."""
+        return self._with(theta=theta, gradients=sums, gradient_error=0.0)
+
+    @property
+    def curvature(self) -> float:
+        """Return a lower bound of the known Hessian's eigenvalues."""
+        least = float(self.objective.penalty(self.totals).min(initial=math.inf))
+        if len(self.theta) > _WIDE and least > 0:
+            return least
+        trace = float((self._inverse_root**2).sum())
+        return 1 / trace if trace > 0 else math.inf
+
+    def bound(self) -> float:
+        """Return a bound of the distance to the optimum, rounding left out."""
+        if not len(self.theta):
+            return 0.0
+        if self.jitter > 0 or not self.low < 1 or not math.isfinite(self.R):
+            return math.inf
+        gradient = self.gradient
+        decrement = math.sqrt(max(float(gradient @ self.factor.solve(gradient)), 0.0))
+        decrement += len(self.gradients) * self.gradient_error
+        share, curvature = 1 - self.low, self.curvature
+        rate = min(self.R / math.sqrt(curvature), self.leverage) / math.sqrt(share)
+        return bound_distance(decrement / math.sqrt(share), share * curvature, rate)
+
+    @property
+    def rounding(self) -> float:
+        """Return how far numbers of this precision can be off, about."""
+        size = max(1.0, float(np.linalg.norm(self.theta)), self.longest)
+        condition = float(np.linalg.norm(self.hessian)) / self.curvature
+        return 8 * _EPS * size * condition * self.cancelled if len(self.theta) else 0.0
+
+
+def _bound_eigenvalues(matrix: np.ndarray) -> float:
+    """Return an upper bound of a symmetric matrix's eigenvalues, a tight one."""
+    square = matrix @ matrix
+    return math.sqrt(float(np.linalg.norm(square)))
+
+
+def _spread(before: np.ndarray, after: np.ndarray) -> float:
+    """Return how much positive factors change, unlike each other or 1."""
+    there = (before > 0) & (after > 0)
+    ratios = after[there] / before[there]
+    return float(ratios.max(initial=1.0) / ratios.min(initial=1.0))

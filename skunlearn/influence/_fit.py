@@ -1,0 +1,149 @@
+"""From checked data to a fitted state."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils import column_or_1d
+from sklearn.utils.validation import check_consistent_length
+
+from skunlearn._data.identities import GroupIndex, hash_identities
+from skunlearn._data.rows import Batch, Rows
+from skunlearn.exceptions import UnlearningQualityWarning
+from skunlearn.influence._certificate.privacy_budget import Budget
+from skunlearn.influence._criteria import Criterion, Validation
+from skunlearn.influence._optimum import find_optimum
+from skunlearn.influence._settings import Settings
+from skunlearn.influence._state import State, view_batch
+from skunlearn.influence._validation import (
+    Given,
+    choose_held_out,
+    find_fitted_steps,
+    transform,
+    transform_others,
+)
+
+__all__ = ["prepare"]
+
+
+def prepare(
+    estimator: Any,
+    given: Given,
+    *,
+    groups: Any,
+    criterion: Criterion,
+    validation: tuple[Any, Any] | None,
+    held_share: float,
+    settings: Settings,
+    budget: Budget | None,
+    key: int,
+) -> State:
+    """Fit an estimator to its optimum on checked data.
+
+    Parameters
+    ----------
+    estimator : classifier or Pipeline
+        The estimator; a clone is fitted.
+    given : Given
+        The rows.
+    groups : array-like of shape (n_samples,), or None
+        The group of each row.
+    criterion : Criterion
+        What method="puma" leaves unchanged.
+    validation : tuple (X_val, y_val), or None
+        Rows for the criterion.
+    held_share : float
+        Share of the rows to hold out for it.
+    settings : Settings
+        How to forget.
+    budget : Budget or None
+        What certified removal may spend.
+    key : int
+        Key of the hashes of identities.
+
+    Returns
+    -------
+    State
+        The fitted state.
+    """
+    n_rows = len(given.codes)
+    hashes = hash_identities(groups, n_rows, key)
+    held = np.zeros(n_rows, dtype=bool)
+    if held_share > 0:
+        held = choose_held_out(hashes, given, held_share)
+        if not held.any():
+            warnings.warn(
+                "no row can be held out for the criterion: it is computed on the rows "
+                "that the classifier is trained on, and says little. Give X_val and "
+                "y_val, or more rows or groups.",
+                UnlearningQualityWarning,
+                stacklevel=2,
+            )
+    order, n_training = np.argsort(held, kind="stable"), int((~held).sum())
+    _warn_of_fitted_steps(estimator)
+    pipeline, X = transform(estimator, given, order, n_training)
+    weight = given.sample_weight
+    slot_of = np.empty(n_rows, dtype=np.int64)
+    slot_of[order] = np.arange(n_rows)
+    batch = Batch(X, given.codes[order], None if weight is None else weight[order])
+    rows = Rows(batch, slot_of, np.ones(n_rows, dtype=bool))
+    prototype = estimator if pipeline is None else estimator[-1]
+    training = view_batch(batch, 0, n_training)
+    counted = given.counted[order[:n_training]]
+    w = counted.astype(np.float64)
+    optimum = find_optimum(prototype, training, w, given.classes, settings, budget)
+    return State(
+        prototype=clone(prototype),
+        transformers=pipeline,
+        optimum=optimum,
+        rows=rows,
+        held=order[n_training:],
+        w=w,
+        counts=np.bincount(training.y[counted], minlength=len(given.classes)),
+        classes=given.classes,
+        criterion=criterion,
+        given=_check_validation(criterion, validation, pipeline, given.classes),
+        settings=settings,
+        key=key,
+        groups=None if groups is None else GroupIndex(hashes),
+        budget=budget,
+    )
+
+
+def _check_validation(
+    criterion: Criterion,
+    validation: tuple[Any, Any] | None,
+    pipeline: Pipeline | None,
+    classes: np.ndarray,
+) -> Validation | None:
+    """Return the rows for the criterion that were given, as the objective sees them."""
+    if validation is None:
+        return None
+    X, y = validation[0], column_or_1d(validation[1])
+    check_consistent_length(X, y)
+    unknown = np.setdiff1d(y, classes)
+    if len(unknown):
+        raise ValueError(
+            f"y_val holds labels that y does not, the first of them {unknown[0]!r}. "
+            "Leave out the rows of classes that the classifier cannot learn."
+        )
+    X = transform_others(pipeline, X)
+    return Validation(criterion, X, np.searchsorted(classes, y), classes)
+
+
+def _warn_of_fitted_steps(estimator: Any) -> None:
+    """Say which transformers remember the rows that they were fitted to."""
+    if not isinstance(estimator, Pipeline):
+        return
+    names = [name for step in estimator[:-1] for name in find_fitted_steps(step)]
+    if names:
+        warnings.warn(
+            f"{', '.join(names)} learn from the rows and stay as they are fitted: "
+            "forgotten rows are taken out of the classifier alone. Use transformers "
+            "without a fit (or a FrozenEstimator fitted elsewhere), or wrap the "
+            "pipeline in ShardedUnlearningClassifier, which trains it again.",
+            UnlearningQualityWarning,
+            stacklevel=2,
+        )

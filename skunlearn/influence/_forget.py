@@ -1,0 +1,167 @@
+"""What a forget makes of a state: pure functions, which change nothing."""
+
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+
+from skunlearn.exceptions import NothingRetainedError, UnlearningQualityWarning
+from skunlearn.influence._methods.newton import by_influence, by_newton, by_puma
+from skunlearn.influence._methods.transitions import Change, finish, without_rows
+from skunlearn.influence._optimum import find_optimum
+from skunlearn.influence._solvers.refine import MAX_STEPS, settle
+from skunlearn.influence._solvers.steps import evaluate
+from skunlearn.influence._state import State
+
+__all__ = ["remove"]
+
+_SPENT = 0.1  # share of what is certified, up to which a residual is left as it is
+
+
+def remove(state: State, slots: np.ndarray) -> Change:
+    """Return what is left when the rows in some slots are forgotten.
+
+    Raises
+    ------
+    NothingRetainedError
+        If no row would be left to train on.
+    """
+    rows, weight = slots[slots < state.n_training], state.rows.held.sample_weight
+    rows = rows if weight is None else rows[weight[rows] > 0]  # others were no rows
+    if not len(rows):
+        return Change(state, "patch")
+    codes = state.rows.held.y[rows]
+    counts = state.counts - np.bincount(codes, minlength=len(state.classes))
+    if not counts.any():
+        raise NothingRetainedError(
+            "the request leaves no row to train on. Fit anew on other rows instead."
+        )
+    state = replace(state, counts=counts)
+    if (counts == 0).any():
+        return _drop_classes(state, rows)
+    if not len(state.optimum.theta):
+        return Change(state, "patch")
+    w = without_rows(state.w, rows) if state.is_reweighted else None
+    if w is not None and state.find_poor_classes(w).any():
+        state = _refit(state, rows)
+        return Change(state, "refit", state.optimum.gradient_norm)
+    if state.settings.method == "puma":
+        change = by_puma(state, rows, state.find_validation(slots))
+    elif state.settings.method == "newton":
+        change = by_newton(state, rows)
+    else:
+        change = by_influence(state, rows)
+    return _vouch(change, rows)
+
+
+def _refit(state: State, rows: np.ndarray) -> State:
+    """Fit the classifier anew without some rows, with the weights that others have.
+
+    A class that new weights have left without any gets weights of 1.
+    """
+    w = without_rows(state.w, rows)
+    if state.is_reweighted and (poor := state.find_poor_classes(w)).any():
+        slots = state.rows.slot_of[state.rows.retained]
+        slots = np.setdiff1d(slots[slots < state.n_training], rows)
+        w[slots[poor[state.training.y[slots]]]] = 1
+    budget = None if state.budget is None else state.budget.renewed()
+    optimum = find_optimum(
+        state.prototype, state.training, w, state.classes, state.settings, budget
+    )
+    return replace(state, optimum=optimum, w=w, budget=budget)
+
+
+def _drop_classes(state: State, rows: np.ndarray) -> Change:
+    """Fit anew to the classes that are left."""
+    there = state.counts > 0
+    recode = np.where(there, there.cumsum() - 1, -1)
+    held = state.rows.held
+    y = recode[held.y]  # a new array; rows that are forgotten get a code of no meaning
+    y[state.rows.slot_of[~state.rows.retained]] = 0
+    y[rows] = 0
+    classes = state.classes[there]
+    state = replace(
+        state,
+        prototype=_without_weights_of_others(state.prototype, classes),
+        rows=replace(state.rows, held=replace(held, y=y)),
+        counts=state.counts[there],
+        classes=classes,
+    )
+    state = _refit(state, rows)
+    return Change(state, "refit", state.optimum.gradient_norm)
+
+
+def _without_weights_of_others(prototype: Any, classes: np.ndarray) -> Any:
+    """Return an estimator whose `class_weight` names no other class: none may."""
+    weights = getattr(prototype, "class_weight", None)
+    if not isinstance(weights, dict):
+        return prototype
+    there = set(classes.tolist())
+    weights = {name: value for name, value in weights.items() if name in there}
+    return clone(prototype).set_params(class_weight=weights)
+
+
+def _vouch(change: Change, rows: np.ndarray) -> Change:
+    """Fit anew where steps led nowhere, and say what cannot be vouched for."""
+    if change.path == "failed":
+        warnings.warn(
+            "the steps towards the optimum led away from it or did not arrive, so the "
+            "classifier was fitted anew on the rows that stay.",
+            UnlearningQualityWarning,
+            stacklevel=2,
+        )
+        return _fit_anew(change, rows)
+    change = _certify(change, rows)
+    if change.is_lost:
+        warnings.warn(
+            "the distance to the retrained parameters cannot be bounded: the removal "
+            "is too large for the steps that were made. Use n_steps='auto', or fit "
+            "anew.",
+            UnlearningQualityWarning,
+            stacklevel=2,
+        )
+    return change
+
+
+def _certify(change: Change, rows: np.ndarray) -> Change:
+    """Fit anew, loudly, where a residual is larger than noise can hide."""
+    state = change.state
+    if state.budget is None or change.path == "refit":
+        return change
+    allowed = state.budget.allowed
+    goal = _SPENT * allowed
+    if change.gradient_norm is None or change.gradient_norm > goal:
+        change = _measure(change, without_rows(state.w, rows), goal)
+    norm = change.gradient_norm
+    assert norm is not None
+    if norm <= allowed:
+        return change
+    warnings.warn(
+        f"the budget of certify is spent: the gradient has the norm {norm:.2g}, and "
+        f"{allowed:.2g} is certified. The classifier was fitted anew.",
+        UnlearningQualityWarning,
+        stacklevel=2,
+    )
+    return _fit_anew(change, rows)
+
+
+def _measure(change: Change, w: np.ndarray, goal: float) -> Change:
+    """Take the true gradient over, and go on from it if it is longer than the goal."""
+    state = change.state
+    optimum, settings = state.optimum, state.settings
+    point = evaluate(optimum.objective, optimum.theta, w)
+    is_good = point.norm <= goal
+    n_steps = 0 if is_good or settings.n_steps != "auto" else MAX_STEPS
+    R, tracked = optimum.R, optimum.tracked
+    update = settle(optimum.objective, point, tracked, w, settings, R, n_steps)
+    new = finish(state, replace(update, failed=False))
+    path = change.path if update.path == "patch" else update.path
+    return replace(change, state=new.state, path=path, gradient_norm=new.gradient_norm)
+
+
+def _fit_anew(change: Change, rows: np.ndarray) -> Change:
+    state = _refit(change.state, rows)
+    norm = state.optimum.gradient_norm
+    return replace(change, state=state, path="refit", gradient_norm=norm)

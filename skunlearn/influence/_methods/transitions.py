@@ -1,0 +1,108 @@
+"""How a state goes over into another: steps that leave what there was as it is."""
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from skunlearn.influence._certificate.local_model import Tracked
+from skunlearn.influence._methods.puma import Trial
+from skunlearn.influence._optimum import Optimum
+from skunlearn.influence._solvers.refine import MAX_STEPS, Update, patch, settle
+from skunlearn.influence._solvers.steps import evaluate
+from skunlearn.influence._state import State
+
+__all__ = [
+    "Change",
+    "finish",
+    "make_patch",
+    "make_steps",
+    "subtract",
+    "without_rows",
+]
+
+
+@dataclass(frozen=True)
+class Change:
+    """A state without some rows, and how it came about.
+
+    The weights may still be those before: the rows that go are overwritten when all
+    else is done.
+    """
+
+    state: State
+    path: str
+    gradient_norm: float | None = None
+    trial: Trial | None = None
+    criterion_change: float = math.nan
+
+    @property
+    def is_lost(self) -> bool:
+        """Tell whether true gradients could not bound the distance to the optimum."""
+        optimum = self.state.optimum
+        is_open = optimum.tracked is not None and optimum.tracked.gradient_error > 0
+        return not is_open and not np.isfinite(optimum.bound)
+
+
+def without_rows(w: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return weights that are 0 for some rows."""
+    w = w.copy()
+    w[rows] = 0
+    return w
+
+
+def subtract(state: State, rows: np.ndarray) -> Tracked:
+    """Return what is known without some rows, by subtraction if that is the less."""
+    tracked = state.optimum.tracked
+    assert tracked is not None
+    if len(rows) < state.counts.sum():
+        tracked = tracked.without(state.w, rows)
+        if not tracked.is_worn:
+            return tracked
+    optimum, w = state.optimum, without_rows(state.w, rows)
+    return Tracked.measure(optimum.objective, optimum.theta, w, optimum.R)
+
+
+def make_patch(
+    state: State, tracked: Tracked, step: np.ndarray, weigh: Callable[[], np.ndarray]
+) -> Change:
+    """Make a step from what is known, and others if it cannot be vouched for."""
+    settings = state.settings
+    if state.budget is not None and settings.n_steps == "auto":
+        settings = replace(settings, n_steps=1)  # the residual decides on more
+    return finish(state, patch(tracked, step, weigh, settings))
+
+
+def make_steps(state: State, theta: np.ndarray, w: np.ndarray, n_made: int) -> Change:
+    """Make steps with true gradients alone, where `n_made` were made already."""
+    optimum, settings = state.optimum, state.settings
+    n_more = MAX_STEPS if settings.n_steps == "auto" else settings.n_steps - n_made
+    point = evaluate(optimum.objective, theta, w)
+    update = settle(optimum.objective, point, None, w, settings, optimum.R, n_more)
+    return finish(state, update)
+
+
+def finish(state: State, update: Update) -> Change:
+    """Give the parameters to a new estimator."""
+    optimum = state.optimum
+    norm = np.nan if update.gradient_norm is None else update.gradient_norm
+    new = replace(
+        optimum,
+        theta=update.theta,
+        tracked=update.tracked,
+        bound=np.inf if update.failed else update.bound,
+        gradient_norm=norm,
+        estimator=_write_copy(optimum, update.theta),
+    )
+    path = "failed" if update.failed else update.path
+    return Change(replace(state, optimum=new), path, update.gradient_norm)
+
+
+def _write_copy(optimum: Optimum, theta: np.ndarray) -> Any:
+    """Return a copy of the estimator with other parameters."""
+    estimator = copy.copy(optimum.estimator)
+    optimum.objective.write(estimator, theta)
+    return estimator

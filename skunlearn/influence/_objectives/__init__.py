@@ -1,0 +1,1 @@
+"""What classifiers minimise, as functions of parameters and row weights."""

@@ -1,0 +1,195 @@
+"""Fit a classifier, and go on to the true optimum of its objective."""
+
+import copy
+import warnings
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.dummy import DummyClassifier
+from sklearn.exceptions import ConvergenceWarning
+
+from skunlearn._data.rows import Batch
+from skunlearn.exceptions import UnlearningQualityWarning
+from skunlearn.influence._certificate.local_model import Tracked
+from skunlearn.influence._certificate.privacy_budget import Budget
+from skunlearn.influence._objectives.base import Objective
+from skunlearn.influence._objectives.constant import ConstantObjective
+from skunlearn.influence._objectives.registry import find_objective
+from skunlearn.influence._settings import Settings
+from skunlearn.influence._solvers.newton import Polished, polish
+from skunlearn.influence._solvers.refine import bound_measured, estimate_rounding
+from skunlearn.influence._solvers.steps import Point
+
+__all__ = ["Optimum", "choose_solver", "find_optimum"]
+
+_DENSE_PARAMS = 2000  # a Hessian of 32 MB
+_ABSURD = 1e50  # size of parameters that no optimum is near
+_SHORT = 1e-6  # share of the parameters' norm that a last step may have left
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """A fitted classifier at the optimum of its objective, and what is known there."""
+
+    estimator: Any
+    objective: Objective
+    theta: np.ndarray
+    tracked: Tracked | None
+    R: float
+    bound: float
+    gradient_norm: float
+    n_steps: int
+
+    def with_rows(self, rows: Batch | None) -> "Optimum":
+        """Return this with an objective that refers to rows elsewhere, or to none."""
+        objective: Any = copy.copy(self.objective)
+        names = "X", "y", "sample_weight"
+        parts = [None if rows is None else getattr(rows, name) for name in names]
+        objective.X, objective.codes, objective.sample_weight = parts
+        tracked = self.tracked
+        if tracked is not None:
+            tracked = replace(tracked, objective=objective)
+        return replace(self, objective=objective, tracked=tracked)
+
+
+def choose_solver(solver: str, n_params: int) -> str:
+    """Return which solver "auto" is: the one without Hessians where they are large."""
+    if solver != "auto":
+        return solver
+    return "cholesky" if n_params <= _DENSE_PARAMS else "cg"
+
+
+def find_optimum(
+    prototype: Any,
+    rows: Batch,
+    w: np.ndarray,
+    classes: np.ndarray,
+    settings: Settings,
+    budget: Budget | None = None,
+) -> Optimum:
+    """Fit a clone to some rows, and make Newton steps until nothing is left to gain.
+
+    Parameters
+    ----------
+    prototype : classifier
+        What to clone.
+    rows : Batch
+        The rows, with codes for labels.
+    w : ndarray of shape (n_rows,)
+        Their weights; rows of weight 0 are left out.
+    classes : ndarray of shape (n_classes,)
+        The label of each code.
+    settings : Settings
+        The solver, "auto" included, and how far to go.
+    budget : Budget, default=None
+        What draws the linear part of the objective that certified removal needs.
+
+    Returns
+    -------
+    Optimum
+        The classifier. A warning says where there is no optimum, or it was not found.
+    """
+    estimator = _fit(prototype, rows, w, classes)
+    make = ConstantObjective if len(classes) == 1 else find_objective(estimator)
+    objective = make(estimator, rows.X, rows.y, rows.sample_weight)
+    if budget is not None:
+        tilt = budget.draw_tilt(objective.n_params)
+        # What never changes the objective must not be tilted: there is no optimum then.
+        objective.tilt = tilt - objective.null_space.T @ (objective.null_space @ tilt)
+    start = objective.read(estimator)
+    start -= objective.null_space.T @ (objective.null_space @ start)
+    if not np.abs(start).max(initial=0) < _ABSURD:  # SGD can diverge
+        start = np.zeros_like(start)
+    solver = choose_solver(settings.solver, objective.n_params)
+    polished = _polish(objective, start, w, solver, settings)
+    if not _is_there(polished):  # SGD can end where everything is flat
+        again = _polish(objective, np.zeros_like(start), w, solver, settings)
+        polished = again if _is_there(again) else polished
+    theta = polished.theta
+    objective.write(estimator, theta)
+    R = objective.compute_self_concordance()
+    is_formed = solver == "cholesky" and len(theta) > 0  # not where one class is left
+    tracked = Tracked.measure(objective, theta, w, R) if is_formed else None
+    norm = polished.gradient_norm
+    gradient = objective.gradient(theta, w) if tracked is None else tracked.gradient
+    point = Point(theta, np.nan, gradient, norm)
+    bound = bound_measured(objective, point, tracked, w, R)
+    if tracked is None:
+        bound += estimate_rounding(objective, point, w)
+    elif np.isfinite(bound):
+        bound += tracked.rounding
+    bound = bound if _is_there(polished) else np.inf
+    _warn(polished, bound)
+    if budget is not None and not norm <= budget.allowed:
+        warnings.warn(
+            f"nothing is certified from the start: the gradient has norm {norm:.2g}, "
+            f"and {budget.allowed:.2g} is certified. Raise noise_scale, or epsilon.",
+            UnlearningQualityWarning,
+            stacklevel=2,
+        )
+    n_steps = polished.n_steps
+    return Optimum(estimator, objective, theta, tracked, R, bound, norm, n_steps)
+
+
+def _fit(prototype: Any, rows: Batch, w: np.ndarray, classes: np.ndarray) -> Any:
+    """Fit a clone; it need not converge, since Newton steps follow."""
+    inside = np.flatnonzero(w > 0)
+    X, codes = rows.X, rows.y
+    weight = rows.sample_weight
+    if (w[inside] != 1).any():
+        weight = w if weight is None else w * weight
+    if len(inside) < len(w):
+        X, codes = X[inside], codes[inside]
+        weight = None if weight is None else weight[inside]
+    if len(classes) == 1:
+        return DummyClassifier().fit(X, classes[codes])
+    named = {} if weight is None else {"sample_weight": weight}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return clone(prototype).fit(X, classes[codes], **named)
+
+
+def _polish(
+    objective: Objective, theta: np.ndarray, w: np.ndarray, solver: Any, settings: Any
+) -> Polished:
+    return polish(
+        objective,
+        theta,
+        w,
+        solver=solver,
+        damping=settings.damping,
+        tol=settings.tol,
+        max_iter=settings.max_iter,
+    )
+
+
+def _is_there(polished: Polished) -> bool:
+    """Tell whether Newton steps have ended at an optimum."""
+    size = max(1.0, float(np.linalg.norm(polished.theta)))
+    return polished.status == "converged" or polished.step_norm <= _SHORT * size
+
+
+def _warn(polished: Polished, bound: float) -> None:
+    """Say where Newton steps have not ended at an optimum."""
+    if not _is_there(polished):
+        warnings.warn(
+            "no optimum was found: Newton steps still have the length "
+            f"{polished.step_norm:.2g}, with a gradient of norm "
+            f"{polished.gradient_norm:.2g}. If classes are separable and nothing is "
+            "penalised, the objective has no finite optimum: add an l2 penalty (a "
+            "finite C, or alpha). With solver='cg', raise max_iter. What is forgotten "
+            "from here cannot be vouched for.",
+            UnlearningQualityWarning,
+            stacklevel=2,
+        )
+    elif polished.jitter > 1e-9 or (polished.jitter and not np.isfinite(bound)):
+        warnings.warn(
+            "the Hessian is singular: columns depend on each other and are not "
+            f"penalised ({polished.jitter:.0e} of its diagonal was added). The optimum "
+            "is not unique and its distance cannot be bounded. Add an l2 penalty, drop "
+            "such columns, or set damping.",
+            UnlearningQualityWarning,
+            stacklevel=2,
+        )

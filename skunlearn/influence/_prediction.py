@@ -1,0 +1,106 @@
+"""How an influence classifier answers: as the estimator with its parameters does."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils.metaestimators import available_if
+
+from skunlearn._base import BaseUnlearningClassifier
+from skunlearn.influence._state import State
+from skunlearn.influence._validation import check_samples, transform_others
+
+__all__ = ["PredictionMixin"]
+
+
+def _estimator_has(method: str) -> Any:
+    """Return the check that the wrapped estimator has a method."""
+
+    def check(self: Any) -> bool:
+        is_fitted = self.__sklearn_is_fitted__()
+        # The prototype, since a class that is left alone makes a constant of the base.
+        getattr(self._state.prototype if is_fitted else self._get_base(), method)
+        return True
+
+    return check
+
+
+class PredictionMixin(BaseUnlearningClassifier):
+    """The methods that predict; a subclass has the state."""
+
+    _state: State
+
+    def _get_base(self) -> Any:
+        raise NotImplementedError
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the class of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            The classes.
+        """
+        return self._ask("predict", X)
+
+    @available_if(_estimator_has("predict_proba"))
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probability of each class for each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            The probabilities.
+        """
+        return self._ask("predict_proba", X)
+
+    @available_if(_estimator_has("predict_log_proba"))
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Return the logarithm of the probability of each class for each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            The logarithms.
+        """
+        return self._ask("predict_log_proba", X)
+
+    @available_if(_estimator_has("decision_function"))
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return the decision values of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_classes)
+            The values; zeros where a single class is left.
+        """
+        if self.__sklearn_is_fitted__() and len(self.classes_) == 1:
+            return np.zeros(len(self._ask("predict", X)))
+        return self._ask("decision_function", X)
+
+    def _ask(self, method: str, X: Any) -> np.ndarray:
+        self._check_is_fitted()
+        state = self._state
+        X = check_samples(self, self._get_base(), X, reset=False)
+        if state.transformers is not None:  # the classifier was fitted to arrays
+            X = transform_others(state.transformers, X)
+        return getattr(state.optimum.estimator, method)(X)

@@ -1,0 +1,1 @@
+"""Newton steps, to the optimum of all rows and on from there."""

@@ -1,0 +1,232 @@
+"""From parameters that fitted all rows to those that fit the rows that stay."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from skunlearn.influence._certificate.bounds import bound_distance, bound_jumping
+from skunlearn.influence._certificate.local_model import Tracked
+from skunlearn.influence._linalg.cholesky import Factor, factorise_somehow
+from skunlearn.influence._objectives.base import Objective
+from skunlearn.influence._settings import Settings
+from skunlearn.influence._solvers.steps import (
+    Point,
+    evaluate,
+    propose,
+    propose_near,
+    search_line,
+)
+
+__all__ = [
+    "MAX_STEPS",
+    "Update",
+    "bound_measured",
+    "estimate_rounding",
+    "patch",
+    "settle",
+    "solve_with",
+]
+
+_EPS = float(np.finfo(float).eps)
+MAX_STEPS = 30
+_STALE = 0.2  # share of a Hessian that may be wrong
+_NEAR_PRODUCTS = 12  # more than these, and it is time to form the Hessian
+
+
+@dataclass(frozen=True)
+class Update:
+    """New parameters, and what is known of them.
+
+    Parameters
+    ----------
+    theta : ndarray of shape (n_params,)
+        The parameters.
+    tracked : Tracked or None
+        What is known around them; None where Hessians are not formed.
+    bound : float
+        A bound of their distance to the optimum.
+    path : {"patch", "polish"}
+        Whether steps with true gradients followed the first.
+    gradient_norm : float, default=None
+        The norm of the true gradient; None where it was not computed.
+    failed : bool, default=False
+        Whether the steps led nowhere, so that all has to be fitted anew.
+    """
+
+    theta: np.ndarray
+    tracked: Tracked | None
+    bound: float
+    path: Literal["patch", "polish"]
+    gradient_norm: float | None = None
+    failed: bool = False
+
+
+def solve_with(
+    tracked: Tracked, gradient: np.ndarray, damping: float, factor: Factor | None = None
+) -> np.ndarray:
+    """Return Newton's step from a Hessian that is known."""
+    if damping:
+        null_space = tracked.objective.null_space
+        factor, _ = factorise_somehow(tracked.hessian, null_space, damping)
+    return -(factor or tracked.factor).solve(gradient)
+
+
+def patch(
+    tracked: Tracked,
+    step: np.ndarray,
+    weigh: Callable[[], np.ndarray],
+    settings: Settings,
+) -> Update:
+    """Make a first step, and others with true gradients if it cannot be vouched for.
+
+    Parameters
+    ----------
+    tracked : Tracked
+        What is known of the rows that stay, at the old parameters.
+    step : ndarray of shape (n_params,)
+        The step.
+    weigh : callable
+        Returns the weights of the rows that stay. It is called only if need be.
+    settings : Settings
+        How near the optimum to get.
+
+    Returns
+    -------
+    Update
+        The new parameters.
+    """
+    moved = tracked.moved(step)
+    bound = moved.bound()
+    n_more = MAX_STEPS if settings.n_steps == "auto" else settings.n_steps - 1
+    is_enough = bound <= _goal(moved.theta, settings) or not n_more
+    if math.isfinite(bound) and is_enough:
+        return Update(moved.theta, moved, bound + moved.rounding, "patch")
+    if not n_more and moved.is_likely:
+        return Update(moved.theta, moved, math.inf, "patch")
+    w, moved = weigh(), tracked.moved(step, look=True)
+    point = evaluate(tracked.objective, moved.theta, w)
+    if _has_diverged(point, tracked, w):
+        return Update(moved.theta, moved, math.inf, "patch", point.norm, failed=True)
+    return settle(tracked.objective, point, moved, w, settings, tracked.R, n_more)
+
+
+def _has_diverged(point: Point, tracked: Tracked, w: np.ndarray) -> bool:
+    """Tell whether a step has led away; what was known before may be too small."""
+    rounding = 1e-12 * float(np.linalg.norm(tracked.hessian))
+    if point.norm <= 2 * float(np.linalg.norm(tracked.gradient)) + rounding:
+        return False
+    before = tracked.objective.gradient(tracked.theta, w)
+    return not point.norm <= 2 * float(np.linalg.norm(before)) + rounding
+
+
+def settle(
+    objective: Objective,
+    point: Point,
+    tracked: Tracked | None,
+    w: np.ndarray,
+    settings: Settings,
+    R: float,
+    n_more: int,
+) -> Update:
+    """Make steps with true gradients until the bound is short enough."""
+    n_steps, status = 0, "too few"
+    while True:
+        if tracked is not None:
+            tracked = _measured(tracked, point, w)
+            if tracked.low > _STALE and not math.isfinite(tracked.bound()):
+                tracked = tracked.measured_anew(point.theta, w)
+        bound = bound_measured(objective, point, tracked, w, R)
+        if bound <= _goal(point.theta, settings):
+            status = "good"
+        if status != "too few" or n_steps == n_more:
+            break
+        step, tracked = _propose(objective, point, tracked, w, settings)
+        following = search_line(objective, point, step, w)
+        if following is None:
+            status = "stalled"
+            continue
+        if tracked is not None:
+            tracked = tracked.moved(following.theta - point.theta, look=True)
+        point, n_steps = following, n_steps + 1
+    path: Literal["patch", "polish"] = "polish" if n_steps else "patch"
+    if tracked is None:
+        slack = estimate_rounding(objective, point, w)
+    else:
+        slack = tracked.rounding
+    failed = status == "too few" and settings.n_steps == "auto"
+    return Update(point.theta, tracked, bound + slack, path, point.norm, failed)
+
+
+def bound_measured(
+    objective: Objective,
+    point: Point,
+    tracked: Tracked | None,
+    w: np.ndarray,
+    R: float,
+) -> float:
+    """Return the best bound of the distance to the optimum, from a true gradient."""
+    if not len(point.theta):
+        return 0.0
+    least = float(objective.penalty(objective.totals(w)).min())
+    bounds = [point.norm / least if least > 0 else math.inf]
+    if tracked is not None:
+        bounds.append(tracked.bound())
+    if not math.isfinite(min(bounds)):
+        if math.isfinite(R):
+            floor = objective.curvature_floor(point.theta, w)
+            decrement = point.norm / math.sqrt(floor) if floor > 0 else math.inf
+            rate = R / math.sqrt(floor) if floor > 0 else math.inf
+            bounds.append(bound_distance(decrement, floor, rate))
+        else:
+            bounds.append(bound_jumping(objective, point.theta, w, point.norm))
+    return min(bounds)
+
+
+def _goal(theta: np.ndarray, settings: Settings) -> float:
+    return settings.tol * max(1.0, float(np.linalg.norm(theta)))
+
+
+def estimate_rounding(objective: Objective, point: Point, w: np.ndarray) -> float:
+    """Return how far numbers of this precision can be off, about; no Hessian known."""
+    if not len(point.theta):
+        return 0.0
+    floor = objective.curvature_floor(point.theta, w)
+    trace = float(objective.diagonal(point.theta, w).sum())
+    size = max(1.0, float(np.linalg.norm(point.theta)))
+    return _EPS * size * trace / floor if floor > 0 else math.inf
+
+
+def _measured(tracked: Tracked, point: Point, w: np.ndarray) -> Tracked:
+    """Take over a true gradient; of several strata, that of each needs a pass."""
+    objective, theta = tracked.objective, point.theta
+    if len(tracked.gradients) > 1:
+        sums = objective.stratum_gradients(theta, w)
+    else:
+        rest = objective.penalty_gradient(theta, tracked.totals)
+        sums = (point.gradient - rest) / objective.scales(tracked.totals)
+    return tracked.with_gradients(theta, sums)
+
+
+def _propose(
+    objective: Objective,
+    point: Point,
+    tracked: Tracked | None,
+    w: np.ndarray,
+    settings: Settings,
+) -> tuple[np.ndarray, Tracked | None]:
+    """Return a step, and what is known where the Hessian had to be formed for it."""
+    damping, max_iter = settings.damping, settings.max_iter
+    if tracked is None:
+        direction = propose(objective, point, w, "cg", damping, max_iter)
+        return direction.step, None
+    if not tracked.is_worn:
+        direction = propose_near(
+            objective, point, w, tracked.factor, damping, _NEAR_PRODUCTS
+        )
+        if direction.residual < 0.01:
+            return direction.step, tracked
+    tracked = tracked.measured_anew(point.theta, w)
+    return solve_with(tracked, point.gradient, damping), tracked

@@ -1,0 +1,1 @@
+"""From the answers of constituents to that of the whole."""

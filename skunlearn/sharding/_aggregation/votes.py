@@ -1,0 +1,270 @@
+"""From the answers of constituents to that of the whole (SISA, section IV.B).
+
+The *scores* of a constituent are its probabilities or, where it has none, its decision
+values or, failing that, the indicator of what it predicts. They are aligned to all
+classes first: a shard may lack some.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+from joblib import effective_n_jobs
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import (
+    BaggingClassifier,
+    RandomForestClassifier,
+)
+from sklearn.tree import BaseDecisionTree, DecisionTreeClassifier
+from sklearn.utils.parallel import Parallel, delayed
+
+from skunlearn._estimators.read_only import ask
+from skunlearn._estimators.skorch_nets import NetClassifier
+from skunlearn.sharding._aggregation.logistic_stack import LogisticStack
+
+__all__ = [
+    "ScoreKind",
+    "aggregate",
+    "compute_scores",
+    "find_judges",
+    "find_score_kind",
+    "rank_votes",
+]
+
+ScoreKind = Literal["predict_proba", "decision_function", "predict"]
+
+# The methods of classes whose predict is the argmax of their predict_proba.
+_HIGHEST = [
+    (kind.predict, kind.predict_proba)
+    for kind in (
+        BaggingClassifier,
+        DecisionTreeClassifier,
+        NetClassifier,
+        RandomForestClassifier,
+    )
+]
+
+
+def find_judges(estimators: list[Any], prototype: Any) -> list[Any]:
+    """Return those by which to tell what an answer can be made of.
+
+    They are the constituents, of which searches may make different kinds, but for the
+    constant ones and those that are missing. If there are no others, what they are
+    copies of is all that there is to judge by.
+    """
+    judges = [e for e in estimators if not isinstance(e, (DummyClassifier, type(None)))]
+    return judges or [prototype]
+
+
+def find_score_kind(judges: list[Any]) -> ScoreKind:
+    """Return what the votes of all of them can be made of."""
+    if all(hasattr(judge, "predict_proba") for judge in judges):
+        return "predict_proba"
+    if all(hasattr(judge, "decision_function") for judge in judges):
+        return "decision_function"
+    return "predict"
+
+
+def aggregate(
+    estimators: list[Any],
+    X: Any,
+    classes: np.ndarray,
+    kind: ScoreKind,
+    voting: str,
+    n_jobs: int | None,
+    weights: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return a score of each class, the highest being the answer.
+
+    Parameters
+    ----------
+    estimators : list of classifier
+        Fitted constituents.
+    X : {array, sparse matrix, data frame} of shape (n_samples, n_features)
+        Rows.
+    classes : ndarray of shape (n_classes,)
+        All classes.
+    kind : {"predict_proba", "decision_function", "predict"}
+        What scores are made of.
+    voting : {"soft", "hard"}
+        "soft": the mean of the scores. "hard": what each predicts, with ties broken by
+        the mean of the scores.
+        Of probabilities the mean counts as one vote more, and the sum is made 1.
+    n_jobs : int or None
+        Number of threads.
+    weights : ndarray of shape (n_estimators,) or None
+        What each vote counts; None is 1.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_classes)
+        The scores. Whoever says NaN of a row abstains there; where all do, NaN is left.
+    """
+    if weights is None:
+        weights = np.ones(len(estimators))
+    if voting == "soft":
+        return _mean_scores(estimators, X, classes, kind, n_jobs, weights)
+    votes, mean = _count_votes(estimators, X, classes, kind, n_jobs, weights)
+    return rank_votes(votes, mean, kind)
+
+
+def rank_votes(votes: np.ndarray, mean: np.ndarray, kind: ScoreKind) -> np.ndarray:
+    """Return scores that rank by votes and then by the mean, the first class first."""
+    if kind == "predict_proba":
+        return (votes + mean) / (votes.sum(axis=1, keepdims=True) + 1)
+    rank = (-mean).argsort(axis=1, kind="stable").argsort(axis=1)
+    return np.where(np.isnan(mean), mean, votes - rank / mean.shape[1])
+
+
+def _mean_scores(
+    estimators: list[Any],
+    X: Any,
+    classes: np.ndarray,
+    kind: ScoreKind,
+    n_jobs: int | None,
+    weights: np.ndarray,
+) -> np.ndarray:
+    if kind == "predict_proba":
+        stack = LogisticStack.from_estimators(estimators, X, classes)
+        if stack is not None:
+            return stack.mean_proba(X, weights, n_jobs)
+    compute = partial(compute_scores, classes=classes, kind=kind)
+    scores = _ask_each(estimators, X, compute, n_jobs)
+    total = np.zeros((X.shape[0], len(classes)))
+    silent: Any = 0.0  # weight of those who abstain, of each row
+    for weight, mine in zip(weights, scores, strict=True):
+        is_silent = _find_silent(mine)
+        if is_silent is not None:
+            mine, silent = _fill(mine, is_silent), silent + weight * is_silent
+        total += mine if weight == 1 else weight * mine
+    return _divide(total, weights.sum() - silent)
+
+
+def _find_silent(scores: np.ndarray) -> np.ndarray | None:
+    """Tell of which rows a constituent has no answer, which is NaN; None if of none."""
+    if not np.isnan(scores.sum()):  # at half the price
+        return None
+    return np.isnan(scores).any(axis=1)
+
+
+def _fill(scores: np.ndarray, is_silent: np.ndarray) -> np.ndarray:
+    return np.where(is_silent[:, None], 0.0, scores)
+
+
+def _divide(total: np.ndarray, weight: Any) -> np.ndarray:
+    """Return the mean, NaN where there is no weight."""
+    if np.ndim(weight) == 0:
+        return total / weight
+    return total / np.where(weight > 0, weight, np.nan)[:, None]
+
+
+def _count_votes(
+    estimators: list[Any],
+    X: Any,
+    classes: np.ndarray,
+    kind: ScoreKind,
+    n_jobs: int | None,
+    weights: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    votes = np.zeros((X.shape[0], len(classes)))
+    total = np.zeros_like(votes)
+    rows = np.arange(X.shape[0])
+    compute = partial(_compute_ballot, classes=classes, kind=kind)
+    ballots = _ask_each(estimators, X, compute, n_jobs)
+    silent: Any = 0.0
+    for weight, (codes, scores) in zip(weights, ballots, strict=True):
+        is_silent = _find_silent(scores)
+        if is_silent is None:
+            votes[rows, codes] += weight
+        else:
+            scores, silent = _fill(scores, is_silent), silent + weight * is_silent
+            votes[rows, codes] += np.where(is_silent, 0.0, weight)
+        total += weight * scores
+    return votes, _divide(total, weights.sum() - silent)
+
+
+def _ask_each(
+    estimators: list[Any],
+    X: Any,
+    compute: Callable[[Any, Any], Any],
+    n_jobs: int | None,
+) -> Iterator[Any]:
+    """Yield what is computed of each, in order, so that sums are reproducible."""
+    if isinstance(X, np.ndarray) and all(
+        isinstance(estimator, BaseDecisionTree) for estimator in estimators
+    ):
+        X = X.astype(np.float32, copy=False)  # else every tree does it for itself
+    if effective_n_jobs(n_jobs) == 1:
+        return (compute(estimator, X) for estimator in estimators)
+    threads = Parallel(n_jobs=n_jobs, require="sharedmem", return_as="generator")
+    return threads(delayed(compute)(estimator, X) for estimator in estimators)
+
+
+def _compute_ballot(
+    estimator: Any, X: Any, classes: np.ndarray, kind: ScoreKind
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the classes that one constituent predicts, as codes, and its scores."""
+    scores = compute_scores(estimator, X, classes, kind)
+    if kind == "predict" or _predicts_highest(estimator):
+        return scores.argmax(axis=1), scores
+    return np.searchsorted(classes, ask(estimator.predict, X)), scores
+
+
+def _predicts_highest(estimator: Any) -> bool:
+    """Tell whether `predict` is known to be the class of highest probability.
+
+    It is not where there is a threshold, or where a sum of votes, decision values or
+    logarithms is compared, which differ where probabilities are rounded to the same.
+    """
+    methods = type(estimator).predict, getattr(type(estimator), "predict_proba", None)
+    return methods in _HIGHEST
+
+
+def compute_scores(
+    estimator: Any,
+    X: Any,
+    classes: np.ndarray,
+    kind: ScoreKind,
+) -> np.ndarray:
+    """Return one constituent's scores, aligned to all classes.
+
+    A class that its shard lacks has probability 0, or the lowest of the decision
+    values there are; where there is one class alone, its decision value is 1 and that
+    of the others -1.
+    """
+    columns = np.searchsorted(classes, estimator.classes_)
+    if kind == "predict_proba":
+        proba = ask(estimator.predict_proba, X)
+        return _spread(proba, columns, len(classes), 0.0)
+    if len(columns) == 1:
+        return _spread(np.ones((X.shape[0], 1)), columns, len(classes), -1.0)
+    if kind == "decision_function" and not _compares_pairs(estimator):
+        values = ask(estimator.decision_function, X)
+        if values.ndim == 1:
+            values = np.column_stack([-values, values])
+        return _spread(values, columns, len(classes), values.min(axis=1, keepdims=True))
+    codes = np.searchsorted(classes, ask(estimator.predict, X))
+    return np.eye(len(classes))[codes]
+
+
+def _compares_pairs(estimator: Any) -> bool:
+    """Tell whether decision values are of pairs of classes, which do not align."""
+    if len(estimator.classes_) <= 2:
+        return False
+    params = estimator.get_params()
+    return any(
+        name.endswith("decision_function_shape") and value == "ovo"
+        for name, value in params.items()
+    )
+
+
+def _spread(
+    scores: np.ndarray, columns: np.ndarray, n_classes: int, missing: Any
+) -> np.ndarray:
+    if len(columns) == n_classes:
+        return scores
+    aligned = np.empty((len(scores), n_classes))
+    aligned[:] = missing
+    aligned[:, columns] = scores
+    return aligned

@@ -1,0 +1,264 @@
+"""Where each row belongs: pure functions of its identity and a key.
+
+The identity of a row is its group or, without groups, its position. A keyed hash of it
+decides the shards, the slice and the order inside them; never a shuffle or a rank among
+all rows. So a row's place does not depend on which other rows there are, and a fit on
+the retained rows alone lays them out as they are already (Bourtoule et al., 2021,
+leave the layout open; this is what makes forgetting exact bit for bit).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from skunlearn._data.hashing import mix
+from skunlearn.sharding._partition.base import (
+    ByClass,
+    ClassOrRest,
+    DistributionAware,
+    Partition,
+    Traits,
+    Uniform,
+)
+from skunlearn.sharding._partition.thresholds import Cuts
+from skunlearn.sharding._selection.pools import Pools, count_in_pools
+
+__all__ = ["Layout", "Places", "Settings", "arrange"]
+
+Name = tuple[tuple[int, ...], int, int]  # seed path of a shard, slice, hash of a class
+
+_SLICE_STREAM = mix(np.array([1 << 32], dtype=np.uint64))  # streams below draw shards
+
+
+@dataclass(frozen=True)
+class Places:
+    """Which rows belong to each shard, in the order of training.
+
+    Parameters
+    ----------
+    order : ndarray of shape (n_samples,)
+        All rows, sorted by their first shard, stage and order inside.
+    members : list of ndarray
+        For each shard the ranks in `order` of its rows.
+    bounds : list of ndarray of shape (n_stages + 1,)
+        For each shard where its stages begin and end in `members`.
+    """
+
+    order: np.ndarray
+    members: list[np.ndarray]
+    bounds: list[np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Where rows belong: their shards by a partition, their slices by cuts.
+
+    Parameters
+    ----------
+    key : int
+        Key of all hashes, 64 bits.
+    partition : Partition
+        Finds the shards of rows.
+    slice_cuts : Cuts
+        Where, in the order of probability to be forgotten and hash, slices begin.
+    sizes : dict
+        Where not all rows are trained on, how many of each class came into its shards
+        and slices, by pool: `count_sizes` says. It fixes how many are picked.
+    """
+
+    key: int
+    partition: Partition
+    slice_cuts: Cuts
+    sizes: dict[Name, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def n_slices(self) -> int:
+        """Return the number of slices."""
+        return len(self.slice_cuts.values) + 1
+
+    def find_slices(self, traits: Traits) -> np.ndarray:
+        """Return the slice of each row."""
+        hashes = mix(traits.hashes ^ _SLICE_STREAM)
+        return self.slice_cuts.find(traits.forget_proba, hashes)
+
+    def fix(self, traits: Traits) -> "Layout":
+        """Return itself: it was fixed by other rows already."""
+        return self
+
+    def place(self, traits: Traits) -> Places:
+        """Lay out rows by shard and slice, complexity O(n log n)."""
+        return self._place(traits, self.find_slices(traits), self.n_slices)
+
+    def place_in_one_slice(self, traits: Traits) -> Places:
+        """Lay out rows that come later by shard alone."""
+        return self._place(traits, np.zeros(len(traits.hashes), dtype=np.int64), 1)
+
+    def count_sizes(
+        self, traits: Traits, places: Places, first_stage: int, fraction: float
+    ) -> "Layout":
+        """Return the layout with the sizes of rows that come; those known stay.
+
+        Parameters
+        ----------
+        traits, places : Traits and Places
+            The rows, and where they belong.
+        first_stage : int
+            The number of their first slice.
+        fraction : float
+            The fraction of them to pick.
+        """
+        sizes = {}
+        for shard, stage, rows in _iterate_parts(places):
+            for code in np.unique(traits.codes[rows]):
+                if self.partition.find_own(shard, int(code)) == shard:
+                    mine = traits.hashes[rows[traits.codes[rows] == code]]
+                    name = self._name(
+                        shard, first_stage + stage, code, traits.class_hashes
+                    )
+                    sizes[name] = count_in_pools(fraction, mine)
+        return replace(self, sizes=sizes | self.sizes)
+
+    def without_classes(self, class_hashes: np.ndarray) -> "Layout":
+        """Return the layout with the sizes of no other than the given classes."""
+        kept = set(class_hashes.tolist())
+        sizes = {name: n for name, n in self.sizes.items() if name[-1] in kept}
+        return replace(self, sizes=sizes)
+
+    def plan_pools(
+        self,
+        shard: int,
+        stage: int,
+        code: int,
+        class_hashes: np.ndarray,
+        fraction: float,
+    ) -> Pools:
+        """Return how many rows of a class are picked in a shard and slice.
+
+        Of rows that stand against another class these are a fraction of those to be
+        expected, not of those that do: when a class disappears they change sides, and
+        what is picked then must not depend on which of them were forgotten before.
+        """
+        own = self.partition.find_own(shard, code)
+        share = self.partition.find_share(shard, code, len(class_hashes))
+        name = self._name(own, stage, code, class_hashes)
+        return Pools.plan(fraction, self.sizes[name], share)
+
+    def _name(
+        self, shard: int, stage: int, code: int, class_hashes: np.ndarray
+    ) -> Name:
+        path = self.partition.make_seed_path(shard, class_hashes)
+        return path, stage, int(class_hashes[code])
+
+    def _place(self, traits: Traits, stages: np.ndarray, n_stages: int) -> Places:
+        shards = self.partition.find_shards(traits)
+        n_shards = self.partition.count_shards(traits.n_classes)
+        return arrange(shards, stages, traits, n_shards, n_stages)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a user asks for, to be fixed to a layout by the first rows.
+
+    Parameters
+    ----------
+    key : int
+        Key of all hashes, 64 bits.
+    partition : {"uniform", "class", "distribution_aware"}
+        How rows are spread.
+    n_shards, n_slices, n_replicas, n_negatives : int
+        As the classifier takes them.
+    is_one_class : bool
+        Whether estimators see one class each.
+    """
+
+    key: int
+    partition: str
+    n_shards: int
+    n_slices: int
+    n_replicas: int
+    n_negatives: int
+    is_one_class: bool
+
+    def fix(self, traits: Traits) -> Layout:
+        """Return the layout; thresholds come from counts and probabilities alone.
+
+        Slices are cut evenly by hash or, with probabilities to be forgotten, at their
+        quantiles, so that rows that are likely to go come last.
+        """
+        proba = traits.forget_proba
+        cuts = Cuts.at_quantiles(np.zeros(1) if proba is None else proba, self.n_slices)
+        return Layout(self.key, self._make_partition(traits), cuts)
+
+    def _make_partition(self, traits: Traits) -> Partition:
+        uniform = Uniform(self.n_shards, self.n_replicas)
+        if self.partition == "uniform":
+            return uniform
+        if self.partition == "distribution_aware":
+            return DistributionAware.from_rows(traits.hashes, traits.forget_proba)
+        if self.is_one_class:
+            return ByClass(uniform)
+        return ClassOrRest(uniform, self.n_negatives)
+
+
+def arrange(
+    shards: np.ndarray, stages: np.ndarray, traits: Traits, n_shards: int, n_stages: int
+) -> Places:
+    """Sort rows by shard, stage, probability to be forgotten, and hash.
+
+    Parameters
+    ----------
+    shards : ndarray of shape (n_rows, n_joined)
+        Shards of each row.
+    stages : ndarray of shape (n_rows,)
+        Stage of training of each row: its slice.
+    traits : Traits
+        What else decides the order.
+    n_shards, n_stages : int
+        How many there are.
+
+    Returns
+    -------
+    Places
+        The order, complexity O(n log n).
+    """
+    inside = _sort_rows(traits.hashes, traits.forget_proba)
+    parts = (shards * n_stages + stages[:, None])[inside]
+    order = inside[_sort_parts(parts[:, 0])]
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    rows = inside[_sort_parts(parts.ravel()) // shards.shape[1]]
+    n_parts = n_shards * n_stages
+    ends = np.cumsum(np.bincount(parts.ravel(), minlength=n_parts))
+    starts = np.concatenate([[0], ends])
+    members, bounds = [], []
+    for first in range(0, n_parts, n_stages):
+        edges = starts[first : first + n_stages + 1]
+        members.append(rank[rows[edges[0] : edges[-1]]])
+        bounds.append(edges - edges[0])
+    return Places(order, members, bounds)
+
+
+def _iterate_parts(places: Places) -> Iterator[tuple[int, int, np.ndarray]]:
+    """Yield the shard and stage of each part, and its rows."""
+    pairs = zip(places.members, places.bounds, strict=True)
+    for shard, (members, bounds) in enumerate(pairs):
+        for stage, ranks in enumerate(np.split(members, bounds[1:-1])):
+            yield shard, stage, places.order[ranks]
+
+
+def _sort_rows(hashes: np.ndarray, forget_proba: np.ndarray | None) -> np.ndarray:
+    """Sort rows by probability to be forgotten, hash and place (sorts are stable)."""
+    if forget_proba is not None:
+        return np.lexsort((hashes, forget_proba))
+    order = np.argsort(hashes)  # twice as fast, and the same if all differ
+    ordered = hashes[order]
+    if (ordered[1:] == ordered[:-1]).any():
+        order = np.argsort(hashes, kind="stable")
+    return order
+
+
+def _sort_parts(parts: np.ndarray) -> np.ndarray:
+    """Sort by part, keeping the order inside; linear for fewer than 65,536 parts."""
+    largest = int(parts.max(initial=0))
+    return np.argsort(parts.astype(np.min_scalar_type(largest)), kind="stable")

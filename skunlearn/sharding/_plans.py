@@ -1,0 +1,201 @@
+"""The changes that a sharded classifier goes through, as plans.
+
+Planning trains nothing and changes nothing; it finds the shards that a change touches
+and cuts their checkpoints back to those that the change leaves true.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+
+from skunlearn._data.casting import trim_text
+from skunlearn._data.identities import GroupIndex, hash_groups
+from skunlearn.exceptions import NothingRetainedError, UnlearningQualityWarning
+from skunlearn.sharding._class_changes import find_touched, with_classes
+from skunlearn.sharding._partition.incoming import Newcomers
+from skunlearn.sharding._partition.layout import Layout, Settings
+from skunlearn.sharding._state import Plan, State
+from skunlearn.sharding._training.tasks import Recipe, Trained, train_shards
+
+__all__ = [
+    "complete",
+    "plan_addition",
+    "plan_fit",
+    "plan_removal",
+    "plan_retraining",
+]
+
+
+def plan_fit(recipe: Recipe, layout: Layout | Settings, newcomers: Newcomers) -> Plan:
+    """Plan to learn rows from scratch.
+
+    Settings are fixed to a layout by these rows; a layout stays as it is.
+    """
+    newcomers = newcomers.with_group_probabilities()
+    classes = trim_text(newcomers.classes)
+    class_hashes = hash_groups(classes, layout.key)
+    traits = newcomers.describe(classes, class_hashes)
+    layout = layout.fix(traits)
+    places = layout.place(traits)
+    if recipe.selection is not None:
+        layout = layout.count_sizes(traits, places, 0, recipe.selection.fraction)
+    state = State(
+        recipe=recipe,
+        layout=layout,
+        groups=GroupIndex(newcomers.hashes) if newcomers.has_groups else None,
+        rows=newcomers.sort(places).with_own_values(),
+        batches=(0,),
+        classes=classes,
+        class_hashes=class_hashes,
+        class_counts=np.bincount(traits.codes, minlength=len(classes)),
+        shards=(),
+    )
+    shards = state.make_shards(places.members, places.bounds)
+    return Plan(replace(state, shards=shards), tuple(range(len(shards))))
+
+
+def plan_addition(state: State, newcomers: Newcomers) -> Plan:
+    """Plan to learn more rows: a new last slice in each shard that they fall in."""
+    newcomers = newcomers.with_group_probabilities(state.find_group_probabilities())
+    classes = trim_text(np.union1d(state.classes, newcomers.classes))
+    class_hashes = hash_groups(classes, state.layout.key)
+    traits = newcomers.describe(classes, class_hashes)
+    places = state.layout.place_in_one_slice(traits)
+    layout = state.layout
+    if state.recipe.selection is not None:
+        stage = layout.n_slices + len(state.batches) - 1
+        fraction = state.recipe.selection.fraction
+        layout = layout.count_sizes(traits, places, stage, fraction)
+    n_before = state.rows.n_positions
+    groups = None
+    if state.groups is not None:
+        groups = GroupIndex(np.concatenate([state.groups.hashes, newcomers.hashes]))
+    grown = replace(
+        state,
+        layout=layout,
+        groups=groups,
+        rows=state.rows.append(newcomers.sort(places)),
+        batches=(*state.batches, n_before),
+    )
+    class_counts = np.bincount(traits.codes, minlength=len(classes))
+    grown = with_classes(grown, classes, class_hashes, np.empty(0, dtype=np.int64))
+    grown = replace(grown, class_counts=grown.class_counts + class_counts)
+    is_laid_out_anew = (
+        state.recipe.regime.learns == "class_or_rest" and len(classes) > state.n_classes
+    )
+    if not is_laid_out_anew:
+        grown = _with_rows(grown, [slots + n_before for slots in places.members])
+    return Plan(grown, find_touched(state, grown))
+
+
+def _with_rows(state: State, slots: list[np.ndarray]) -> State:
+    """Return the state with new slots in its shards."""
+    shards = list(state.shards)
+    stage = state.layout.n_slices + len(state.batches) - 2
+    hashes = None if state.recipe.selection is None else state.hash_slots()
+    for i, mine in enumerate(slots):
+        choice = shards[i].choice
+        if len(mine) and choice is not None and hashes is not None:
+            tiers = state.make_tiers(i, stage, mine, hashes)
+            choice = choice.with_rows(stage, mine, tiers)
+            shards[i] = shards[i].with_candidates(choice)
+        elif len(mine):
+            shards[i] = shards[i].with_rows(mine, state.count_labels(i, mine))
+    return replace(state, shards=tuple(shards))
+
+
+def plan_removal(state: State, positions: np.ndarray) -> Plan:
+    """Plan to forget the rows at the given positions, at the cost of their shards.
+
+    Raises
+    ------
+    NothingRetainedError
+        If no row would be left to learn from.
+    """
+    weight = state.rows.held.sample_weight
+    if weight is not None:
+        positions = positions[weight[state.rows.slot_of[positions]] > 0]
+    traits, slots = state.describe(positions), state.rows.slot_of[positions]
+    lost = np.bincount(traits.codes, minlength=len(state.classes))
+    class_counts = state.class_counts - lost
+    if not class_counts.any():
+        raise NothingRetainedError(
+            f"forgetting {len(positions)} rows would leave none to learn from. Keep at "
+            "least one row or, if all is to go, delete the classifier."
+        )
+    shards = list(state.shards)
+    changed = dict(_group_by_shard(state.layout.partition.find_shards(traits)))
+    for i, which in changed.items():
+        smaller = shards[i].without_rows(
+            slots[which], positions[which], partial(state.find_labels, i)
+        )
+        shards[i] = smaller.settled()
+    reduced = replace(state, class_counts=class_counts, shards=tuple(shards))
+    if class_counts.all():
+        touched = (i for i in changed if not shards[i].is_as(state.shards[i]))
+        return Plan(reduced, tuple(sorted(touched)))
+    is_left = class_counts > 0
+    classes = trim_text(state.classes[is_left])
+    reduced = with_classes(reduced, classes, state.class_hashes[is_left], positions)
+    settled = tuple(shard.settled() for shard in reduced.shards)
+    reduced = replace(reduced, shards=settled)
+    return Plan(reduced, find_touched(state, reduced))
+
+
+def plan_retraining(state: State) -> Plan:
+    """Plan to train what was deferred."""
+    due = (i for i, shard in enumerate(state.shards) if not shard.is_trained)
+    return Plan(state, tuple(due))
+
+
+def complete(
+    plan: Plan, n_jobs: int | None, report: Callable[[int], None]
+) -> tuple[State, float]:
+    """Train what a plan leaves to train.
+
+    Returns
+    -------
+    state : State
+        The state that it comes to.
+    selection_seconds : float
+        Time that was spent on selecting rows.
+    """
+    trained = train_shards(
+        plan.state.recipe,
+        plan.make_tasks(),
+        n_tasks=len(plan.due),
+        n_jobs=n_jobs,
+        report=report,
+    )
+    shards = list(plan.state.shards)
+    for i in plan.touched:
+        result = trained.get(i, Trained(i, {}, shards[i].choice, 0.0))
+        shards[i] = shards[i].with_states(result.states, result.choice)
+    _warn_of_failures([r.failure for r in trained.values() if r.failure is not None])
+    seconds = sum((result.selection_seconds for result in trained.values()), 0.0)
+    return replace(plan.state, shards=tuple(shards)), seconds
+
+
+def _warn_of_failures(failures: list[str]) -> None:
+    if failures:
+        warnings.warn(
+            f"the model of one class could not be fitted to the rows of {len(failures)}"
+            " parts, where a spherical Gaussian stands in for it. The first of them "
+            f"has failed with: {failures[0]}",
+            UnlearningQualityWarning,
+            stacklevel=6,  # of the call of forget
+        )
+
+
+def _group_by_shard(shards: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield each shard of an (n_rows, n_joined) array, and the rows in it."""
+    flat = shards.ravel()
+    order = np.argsort(flat, kind="stable")
+    starts = np.flatnonzero(np.diff(flat[order], prepend=-1))
+    for start, stop in pairwise([*starts.tolist(), len(flat)]):
+        members = order[start:stop]
+        yield int(flat[members[0]]), members // shards.shape[1]

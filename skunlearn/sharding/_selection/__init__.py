@@ -1,0 +1,1 @@
+"""Which rows of a shard are trained on, where not all are."""

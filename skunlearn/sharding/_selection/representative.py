@@ -1,0 +1,304 @@
+"""What representative rows are, and by which features rows are compared."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator, clone
+from sklearn.compose import ColumnTransformer, make_column_selector
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.utils import check_array, get_tags
+
+from skunlearn._compat import HasMethods, Interval, validate_parameter_constraints
+from skunlearn._data.containers import is_frame, take_rows
+from skunlearn._runtime.threads import single_threaded
+from skunlearn.exceptions import UnsupportedEstimatorError
+from skunlearn.sharding._selection.pools import Pools, count_in_pools
+
+__all__ = ["RepresentativeSelection", "check_selection", "compute_features"]
+
+_BLOCK = 256  # rows that are transformed together
+
+_WHAT_TO_DO = (
+    "Use a transformer that takes nothing from the rows: FunctionTransformer with "
+    "constants of your own, Normalizer, HashingVectorizer, or FrozenEstimator around "
+    "one that was fitted on public data."
+)
+
+
+class RepresentativeSelection(BaseEstimator):
+    """Which rows of a class are representative enough to be trained on.
+
+    Rows are picked greedily: each next one is the row that is the least predictable
+    from those picked before, under a Gaussian process with an RBF kernel. Near
+    duplicates are left out. Nothing is fitted to the rows, so a row that was not picked
+    can be forgotten without any training, and leaves no trace in the choice of the
+    others. See the :ref:`user guide <representative_selection>`.
+
+    Parameters
+    ----------
+    fraction : float
+        Share of the rows to pick, in (0, 1]; rounded upwards to whole rows.
+    transformer : transformer, default=None
+        Makes the features by which rows are compared. It must take nothing from the
+        rows: a stateless transformer (`Normalizer`, `FunctionTransformer`,
+        `HashingVectorizer`), a `FrozenEstimator`, or a `Pipeline`, `ColumnTransformer`
+        or `FeatureUnion` of such. None compares rows by their columns as they are, if
+        all of them are numeric.
+    length_scale : float, default=1.0
+        Length scale of the kernel: rows that are much closer to each other than this
+        are redundant, and rows at three times the distance hardly related.
+
+    See Also
+    --------
+    ShardedUnlearningClassifier : The classifier that can train on such rows alone.
+
+    Notes
+    -----
+    With n rows of d features and m picks, complexity is at most O(n m (m + d)) and
+    memory O(n m). More than 8,192 rows or 1,024 picks are dealt to pools by a hash of
+    the rows' identities, and each pool picks its share alone.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skunlearn import RepresentativeSelection
+    >>> X = np.array([[0.0], [0.01], [5.0], [5.01], [10.0], [2.5]])
+    >>> RepresentativeSelection(fraction=0.5, length_scale=1.0).select(X)
+    array([0, 4, 2])
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "fraction": [Interval(Real, 0, 1, closed="right")],
+        "transformer": [None, HasMethods(["fit", "transform"])],
+        "length_scale": [Interval(Real, 0, None, closed="neither")],
+    }
+
+    def __init__(
+        self, fraction: float, transformer: Any = None, length_scale: float = 1.0
+    ) -> None:
+        self.fraction = fraction
+        self.transformer = transformer
+        self.length_scale = length_scale
+
+    def select(self, X: Any) -> np.ndarray:
+        """Show which rows would be picked if all were of one class and one shard.
+
+        A classifier selects inside each class and shard; this is to try settings out.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of int
+            Positions of the picks, in the order in which they were picked. Of equally
+            good rows the first one is picked.
+        """
+        check_selection(self)
+        features = compute_features(self, X)
+        positions = np.arange(len(features), dtype=np.uint64)
+        sizes = count_in_pools(self.fraction, positions)
+        pools = Pools.plan(self.fraction, sizes)
+        return pools.select(
+            features,
+            positions,
+            features[:0],
+            positions[:0],
+            length_scale=self.length_scale,
+        )
+
+
+def check_selection(selection: Any) -> RepresentativeSelection | None:
+    """Return a checked selection; a number stands for a selection of that share.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of bounds.
+    UnsupportedEstimatorError
+        If the transformer would be fitted to the rows.
+    """
+    if selection is None:
+        return None
+    kinds = (Real, RepresentativeSelection)
+    if isinstance(selection, bool) or not isinstance(selection, kinds):
+        raise TypeError(
+            "selection must be None, a share in (0, 1] or a RepresentativeSelection; "
+            f"got {selection!r}."
+        )
+    if not isinstance(selection, RepresentativeSelection):
+        selection = RepresentativeSelection(float(selection))
+    validate_parameter_constraints(
+        selection._parameter_constraints,
+        selection.get_params(deep=False),
+        caller_name=type(selection).__name__,
+    )
+    for name, reason in _find_faults("transformer", selection.transformer):
+        raise UnsupportedEstimatorError(
+            f"{name} of RepresentativeSelection {reason}, so a forgotten row could "
+            f"still show in which other rows are picked. {_WHAT_TO_DO}"
+        )
+    return selection
+
+
+def _find_faults(name: str, transformer: Any) -> Iterator[tuple[str, str]]:
+    """Name the steps of a transformer that take something from the rows, and what."""
+    if transformer is None or isinstance(transformer, (str, FrozenEstimator)):
+        return  # the strings are "passthrough" and "drop"
+    if isinstance(transformer, (Pipeline, FeatureUnion, ColumnTransformer)):
+        for step, inner in _list_steps(transformer):
+            yield from _find_faults(f"{name}[{step!r}]", inner)
+        if getattr(transformer, "memory", None) is not None:
+            yield name, "has a memory, in which rows are kept"
+        if _has_callable_columns(transformer):
+            yield name, "has a function that chooses columns by the rows"
+    elif get_tags(transformer).requires_fit:
+        yield name, f"is {transformer!r}, which would be fitted to the rows"
+
+
+def _list_steps(transformer: Any) -> list[tuple[str, Any]]:
+    if isinstance(transformer, Pipeline):
+        return transformer.steps
+    if isinstance(transformer, FeatureUnion):
+        return transformer.transformer_list
+    steps = [(name, inner) for name, inner, _ in transformer.transformers]
+    return [*steps, ("remainder", transformer.remainder)]
+
+
+def _has_callable_columns(transformer: Any) -> bool:
+    """Tell whether columns are chosen by more than their names and types."""
+    return isinstance(transformer, ColumnTransformer) and any(
+        callable(columns) and not isinstance(columns, make_column_selector)
+        for _, _, columns in transformer.transformers
+    )
+
+
+def compute_features(selection: RepresentativeSelection, X: Any) -> np.ndarray:
+    """Return the features by which rows are compared, a dense array of float64.
+
+    Rows are transformed in blocks of a fixed size, since products by BLAS may round
+    differently for another number of rows; what is then left of such differences, by
+    the place in the block, is removed by rounding to the precision of float32. So
+    equal rows stay equal, and a row's features do not depend on the other rows.
+
+    Raises
+    ------
+    ValueError
+        If there are columns that are not numeric, or values that are not finite.
+    UnsupportedEstimatorError
+        If the transformer makes a row's features depend on other rows.
+    """
+    if sparse.issparse(X):
+        X = X.tocsr()
+    elif not is_frame(X):
+        X = np.asarray(X)
+    if selection.transformer is None:
+        return _as_numbers(X)
+    if X.shape[0] == 0:
+        return np.empty((0, 0))
+    with single_threaded:
+        return _transform(selection.transformer, X)
+
+
+def _transform(transformer: Any, X: Any) -> np.ndarray:
+    n = X.shape[0]
+    blocks = [
+        take_rows(X, np.arange(first, first + _BLOCK) % n)
+        for first in range(0, n, _BLOCK)
+    ]
+    # Stateless parts learn nothing here, and composed ones the names of columns.
+    fitted = clone(transformer).fit(blocks[0], None)
+    features = [_transform_block(fitted, block) for block in blocks]
+    alone = _transform_block(fitted, take_rows(X, np.zeros(_BLOCK, dtype=np.int64)))
+    if not _are_close(alone, features[0][:1]):
+        raise UnsupportedEstimatorError(
+            f"transformer={transformer!r} of RepresentativeSelection gives a row other "
+            "features among other rows, so a forgotten row could still show in which "
+            f"other rows are picked. {_WHAT_TO_DO}"
+        )
+    return np.concatenate(features)[:n]
+
+
+def _are_close(rows: np.ndarray, row: np.ndarray) -> bool:
+    if rows.shape[1] != row.shape[1]:
+        return False
+    return np.allclose(rows, row, rtol=1e-4, atol=1e-5)
+
+
+def _transform_block(transformer: Any, block: Any) -> np.ndarray:
+    features = _as_numbers(transformer.transform(block))
+    with np.errstate(over="ignore"):
+        rounded = features.astype(np.float32).astype(np.float64)
+    _check_finite(rounded, None)
+    return rounded
+
+
+def _as_numbers(X: Any) -> np.ndarray:
+    """Return a dense array of float64, of what is numeric and finite already."""
+    others = _find_other_columns(X)
+    if others:
+        if not is_frame(X) and X.dtype == object:
+            with suppress(ValueError):  # of text, for which there is advice
+                X.astype(np.float64)
+        raise ValueError(
+            "representative rows are selected by numeric features, but X has other "
+            f"columns: {_join_names(others)}. Give RepresentativeSelection a "
+            f"transformer that makes numbers of them. {_WHAT_TO_DO}"
+        )
+    names = list(X.columns) if is_frame(X) else None
+    numbers = check_array(
+        X.toarray() if sparse.issparse(X) else X,
+        dtype=np.float64,
+        ensure_all_finite=False,
+        ensure_min_samples=0,
+    )
+    _check_finite(numbers, names)
+    return numbers
+
+
+def _check_finite(numbers: np.ndarray, names: list[Any] | None) -> None:
+    if np.isfinite(numbers).all():
+        return
+    bad = np.flatnonzero(~np.isfinite(numbers).all(axis=0))
+    columns = [names[i] if names else int(i) for i in bad]
+    raise ValueError(
+        "representative rows are selected by finite features, but there are missing or "
+        f"infinite values in columns {_join_names(columns)}. Replace them by "
+        "constants, for example with transformer=FunctionTransformer(numpy.nan_to_num)."
+    )
+
+
+def _find_other_columns(X: Any) -> list[Any]:
+    """Find the columns that do not hold numbers."""
+    if is_frame(X):
+        dtypes = zip(X.columns, X.dtypes, strict=True)
+        return [name for name, dtype in dtypes if not _is_numeric(dtype)]
+    if X.dtype.kind in "biufc":
+        return []
+    if X.dtype.kind != "O":
+        return list(range(X.shape[1])) if X.ndim == 2 else [0]
+    columns = X.T if X.ndim == 2 else [X]
+    return [i for i, column in enumerate(columns) if not _holds_numbers(column)]
+
+
+def _is_numeric(dtype: Any) -> bool:
+    """Tell whether a data type of pandas or polars is one of numbers."""
+    if hasattr(dtype, "is_numeric"):
+        return dtype.is_numeric() or str(dtype) == "Boolean"
+    return dtype.kind in "biuf"
+
+
+def _holds_numbers(column: np.ndarray) -> bool:
+    return all(value is None or isinstance(value, (Real, np.bool_)) for value in column)
+
+
+def _join_names(names: list[Any]) -> str:
+    shown = ", ".join(repr(name) for name in names[:5])
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"

@@ -1,0 +1,1 @@
+"""Which steps train a shard, and how they are run."""

@@ -1,0 +1,168 @@
+"""What must be known of a wrapped estimator before it can be trained in shards."""
+
+import copy
+import warnings
+from os import PathLike
+from typing import Any, Literal
+
+from sklearn.base import clone, is_classifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import get_tags
+
+from skunlearn._compat import BaseSearchCV
+from skunlearn._data.ownership import own_arrays
+from skunlearn._estimators.capabilities import (
+    find_obstacle,
+    find_resume,
+    find_row_limits,
+    find_rows_needed,
+)
+from skunlearn._estimators.nested import iterate_parts
+from skunlearn._estimators.sample_weight import find_weight_name
+from skunlearn._estimators.seeding import find_seed_paths
+from skunlearn._estimators.skorch_nets import NetClassifier, check_net, find_net, is_net
+from skunlearn.exceptions import UnlearningQualityWarning, UnsupportedEstimatorError
+from skunlearn.sharding._selection.representative import RepresentativeSelection
+from skunlearn.sharding._training.schedule import Regime
+from skunlearn.sharding._training.tasks import Recipe
+
+__all__ = ["check_weights", "make_recipe"]
+
+
+def make_recipe(
+    estimator: Any,
+    *,
+    root_seed: int,
+    n_slices: int,
+    cumulative: bool,
+    n_epochs: int,
+    by_class: bool,
+    selection: RepresentativeSelection | None,
+) -> Recipe:
+    """Say how constituents of the given kind are made and trained.
+
+    Raises
+    ------
+    UnsupportedEstimatorError
+        If the estimator cannot do what the settings ask for.
+    """
+    _check_kind(estimator)
+    net = find_net(estimator)
+    prototype = copy.deepcopy(clone(estimator))  # clone shares frozen parts with it
+    own_arrays(prototype)
+    _drop_caches(prototype)
+    if net is not None:
+        check_net(net)
+        prototype = NetClassifier(prototype)
+    else:
+        _check_inner_nets(prototype)
+    resume = find_resume(estimator)
+    if n_slices > 1 and resume is None:
+        raise UnsupportedEstimatorError(_explain_slices(estimator, n_slices))
+    if n_epochs > 1 and resume != "partial_fit":
+        raise UnsupportedEstimatorError(_explain_epochs(estimator, n_epochs))
+    by_passes = resume == "partial_fit" and (n_slices > 1 or n_epochs > 1)
+    regime = Regime(
+        start="partial_fit" if net is not None or by_passes else "fit",
+        resume=resume,
+        cumulative=cumulative,
+        n_slices=n_slices,
+        n_epochs=n_epochs,
+        learns=_find_learns(estimator, by_class),
+        n_rows_full=find_rows_needed(estimator),
+    )
+    parts = [part for _, part in iterate_parts(prototype)]
+    return Recipe(
+        prototype=prototype,
+        regime=regime,
+        root_seed=root_seed,
+        seed_paths=find_seed_paths(prototype),
+        weight_name=find_weight_name(prototype, regime.start),
+        row_limits=find_row_limits(prototype),
+        shared=tuple(part for part in parts if isinstance(part, FrozenEstimator)),
+        selection=selection,
+    )
+
+
+def check_weights(recipe: Recipe, estimator: Any) -> None:
+    """Raise UnsupportedEstimatorError if there is nobody to give weights to."""
+    if recipe.weight_name is None:
+        raise UnsupportedEstimatorError(
+            f"sample_weight was given, but {type(estimator).__name__} does not take it "
+            f"in {recipe.regime.start}, or does not hand it to all that it trains. "
+            "Leave the weights out, or wrap an estimator that does. For some "
+            "meta-estimators it is enough to enable metadata routing and to call "
+            "set_fit_request(sample_weight=True) on the estimators inside."
+        )
+
+
+def _check_kind(estimator: Any) -> None:
+    """Refuse what cannot forget, or cannot answer."""
+    if get_tags(estimator).input_tags.pairwise:
+        raise UnsupportedEstimatorError(
+            f"{estimator!r} takes distances or a kernel between rows as its features; "
+            "rows cannot be forgotten by leaving them out. Give it the features."
+        )
+    if isinstance(estimator, FrozenEstimator):
+        raise UnsupportedEstimatorError(
+            "a FrozenEstimator is never trained, so it can never forget. Wrap the "
+            "estimator itself."
+        )
+    if isinstance(estimator, BaseSearchCV) and not estimator.refit:
+        raise UnsupportedEstimatorError(
+            f"{estimator!r} keeps no classifier to predict with. Use refit=True."
+        )
+
+
+def _find_learns(
+    estimator: Any, by_class: bool
+) -> Literal["classes", "class_or_rest", "one_class"]:
+    if not by_class:
+        return "classes"
+    return "class_or_rest" if is_classifier(estimator) else "one_class"
+
+
+def _drop_caches(prototype: Any) -> None:
+    """Let no part keep transformed rows on disk; results are the same without."""
+    for _, part in list(iterate_parts(prototype)):
+        memory = getattr(part, "memory", None)
+        if isinstance(memory, (str, PathLike)) or hasattr(memory, "cache"):
+            part.set_params(memory=None)
+
+
+def _check_inner_nets(prototype: Any) -> None:
+    """Warn of nets whose randomness is out of reach."""
+    if any(is_net(part) for _, part in iterate_parts(prototype)):
+        warnings.warn(
+            f"a net inside {type(prototype).__name__} is not seeded, so what it learns "
+            "again is not bit for bit what a fresh fit gives. Wrap the net itself, or "
+            "a pipeline that ends in it.",
+            UnlearningQualityWarning,
+            stacklevel=6,  # of the call of fit
+        )
+
+
+def _explain_slices(estimator: Any, n_slices: int) -> str:
+    obstacle = find_obstacle(estimator)
+    if obstacle is not None:
+        return (
+            f"n_slices={n_slices} trains by partial_fit, which {estimator!r} refuses "
+            f"with {obstacle}. Set that parameter otherwise, or use n_slices=1."
+        )
+    return (
+        f"n_slices={n_slices} needs an estimator that can go on training from a "
+        "checkpoint: one with partial_fit (SGDClassifier, GaussianNB, MLPClassifier, "
+        "Perceptron, a skorch net, ...), LogisticRegression with a solver other than "
+        "'liblinear' or, with partition='class', a GaussianMixture. Got "
+        f"{estimator!r}, which cannot; use n_slices=1."
+    )
+
+
+def _explain_epochs(estimator: Any, n_epochs: int) -> str:
+    name, obstacle = type(estimator).__name__, find_obstacle(estimator)
+    why = (
+        f"with which {name} cannot go on training"
+        if obstacle is None
+        else f"which {name} refuses with {obstacle}"
+    )
+    return f"n_epochs={n_epochs} counts calls of partial_fit, {why}. Use n_epochs=1."

@@ -1,0 +1,283 @@
+"""Train the constituents of shards: what joblib's workers run.
+
+A task is given the rows of its own shard and nothing else, and what comes out depends
+on the task alone: not on the worker, the number of workers, or their threads.
+"""
+
+import copy
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from joblib import effective_n_jobs
+from joblib.parallel import get_active_backend
+from sklearn.dummy import DummyClassifier
+from sklearn.utils.parallel import Parallel, delayed
+
+from skunlearn._data.casting import trim_text
+from skunlearn._data.containers import slice_rows
+from skunlearn._data.ownership import own_arrays
+from skunlearn._data.rows import Batch
+from skunlearn._estimators.nested import Path, find_part
+from skunlearn._estimators.one_class import check_scores, is_stand_in, make_stand_in
+from skunlearn._estimators.seeding import plant_seeds
+from skunlearn._runtime.threads import single_threaded
+from skunlearn.sharding._selection.representative import RepresentativeSelection
+from skunlearn.sharding._selection.tiers import Choice
+from skunlearn.sharding._training.schedule import Regime, Step
+
+__all__ = ["Recipe", "Task", "Trained", "train_shard", "train_shards"]
+
+_IMMUTABLE = (bool, int, float, str, type(None))
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """How to make a constituent, whatever the shard.
+
+    Parameters
+    ----------
+    prototype : estimator
+        An unfitted clone of the wrapped estimator.
+    regime : Regime
+        How it is trained.
+    root_seed : int
+        Seed from which those of every shard, slice and pass derive.
+    seed_paths : tuple of tuple
+        Where randomness is inside `prototype`.
+    weight_name : str or None
+        The argument of fit that takes sample weights.
+    row_limits : tuple of (path, str, int)
+        Parameters of parts that must not exceed the number of rows less the given one:
+        of neighbours, or components.
+    shared : tuple
+        Frozen parts of `prototype`, which copies have in common.
+    selection : RepresentativeSelection or None
+        Which rows to train on; None is all of them.
+    """
+
+    prototype: Any
+    regime: Regime
+    root_seed: int
+    seed_paths: tuple[Path, ...]
+    weight_name: str | None
+    row_limits: tuple[tuple[Path, str, int], ...]
+    shared: tuple[Any, ...]
+    selection: RepresentativeSelection | None
+
+    def start(self) -> Any:
+        """Return an unfitted estimator."""
+        if all(
+            isinstance(value, _IMMUTABLE) for value in vars(self.prototype).values()
+        ):
+            return copy.copy(self.prototype)  # as good, at a third of the price
+        return self.copy(self.prototype)
+
+    def copy(self, estimator: Any) -> Any:
+        """Return a copy with its own random and optimiser state."""
+        return copy.deepcopy(estimator, {id(part): part for part in self.shared})
+
+    def limit_to_rows(self, estimator: Any, n_rows: int) -> None:
+        """Let an estimator do with as many neighbours or components as there can be."""
+        for path, name, spare in self.row_limits:
+            part, limit = find_part(estimator, path), max(n_rows - spare, 1)
+            if part.get_params()[name] > limit:
+                part.set_params(**{name: limit})
+
+    def seed(self, estimator: Any, *where: int) -> None:
+        """Seed an estimator for the given shard, slice and pass."""
+        plant_seeds(estimator, self.seed_paths, self.root_seed, *where)
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """Training that is due in one shard.
+
+    Parameters
+    ----------
+    shard : int
+        Index of the shard.
+    seed_path : tuple of int
+        What tells its seeds from those of other shards.
+    steps : tuple of Step
+        What to do, in order.
+    rows : Batch
+        Rows of the shard, from `offset` on, as far as the steps need them.
+    offset : int
+        Place in the shard of the first row in `rows`.
+    state : estimator or None
+        Checkpoint to go on from, if the first step does.
+    classes : ndarray or None
+        All labels, for estimators that are to be told of them.
+    choice : Choice or None
+        If given, `rows` are those to choose from.
+    """
+
+    shard: int
+    seed_path: tuple[int, ...]
+    steps: tuple[Step, ...]
+    rows: Batch
+    offset: int
+    state: Any
+    classes: np.ndarray | None
+    choice: Choice | None = None
+
+    def select(self, selection: RepresentativeSelection) -> "Task":
+        """Return the task with the chosen rows alone."""
+        if self.choice is None:
+            return self
+        choice = self.choice.select(selection, self.rows.X)
+        is_picked = np.isin(self.choice.slots, np.concatenate(choice.picked))
+        rows = self.rows.take(np.flatnonzero(is_picked))
+        return replace(self, rows=rows, choice=choice)
+
+    def cut(self, step: Step) -> Batch:
+        """Return the rows of one step."""
+        start, stop = step.start - self.offset, step.stop - self.offset
+        weight = self.rows.sample_weight
+        return Batch(
+            slice_rows(self.rows.X, start, stop),
+            trim_text(self.rows.y[start:stop]),
+            None if weight is None else weight[start:stop],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What came of a task.
+
+    Parameters
+    ----------
+    shard : int
+        Index of the shard.
+    states : dict
+        Its new checkpoints, by slice.
+    choice : Choice or None
+        The rows that were chosen, if there was a choice.
+    selection_seconds : float
+        How long it took to choose.
+    failure : str or None
+        Why a model stands in for the last checkpoint that there should be.
+    """
+
+    shard: int
+    states: dict[int, Any]
+    choice: Choice | None
+    selection_seconds: float
+    failure: str | None = None
+
+
+def train_shards(
+    recipe: Recipe,
+    tasks: Iterable[Task],
+    *,
+    n_tasks: int,
+    n_jobs: int | None,
+    report: Callable[[int], None],
+) -> dict[int, Trained]:
+    """Run tasks in parallel; `report` is called with the shard of each that is done.
+
+    Returns
+    -------
+    dict
+        What came of it, by shard.
+    """
+    trained = {}
+    with single_threaded:
+        for result in _run(recipe, tasks, n_tasks, n_jobs):
+            trained[result.shard] = result
+            report(result.shard)
+    return trained
+
+
+def _run(
+    recipe: Recipe, tasks: Iterable[Task], n_tasks: int, n_jobs: int | None
+) -> Iterator[Trained]:
+    """Yield results as they come, where the backend can tell before all are there."""
+    if n_tasks == 1 or effective_n_jobs(n_jobs) == 1:
+        return (train_shard(recipe, task) for task in tasks)
+    can_stream = getattr(get_active_backend()[0], "supports_return_generator", False)
+    return_as = "generator_unordered" if can_stream else "list"
+    workers = Parallel(n_jobs=n_jobs, return_as=return_as)
+    return iter(workers(delayed(_train_in_worker)(recipe, task) for task in tasks))
+
+
+def _train_in_worker(recipe: Recipe, task: Task) -> Trained:
+    """Train where the limit of threads that the caller has set may not hold."""
+    with single_threaded:
+        return train_shard(recipe, task)
+
+
+def train_shard(recipe: Recipe, task: Task) -> Trained:
+    """Choose the rows of a task, if there is a choice, and make its steps."""
+    start = time.perf_counter()
+    if recipe.selection is not None:
+        task = task.select(recipe.selection)
+    selection_seconds = time.perf_counter() - start
+    states = {}
+    state, failure = task.state, None
+    make = _make_model if recipe.regime.learns == "one_class" else _make_classifier
+    for step in task.steps:
+        state, failure = make(recipe, task, step, state)
+        own_arrays(state)
+        states[step.slice] = state
+    return Trained(task.shard, states, task.choice, selection_seconds, failure)
+
+
+def _make_classifier(
+    recipe: Recipe, task: Task, step: Step, state: Any
+) -> tuple[Any, None]:
+    rows = task.cut(step)
+    if step.kind == "constant":
+        return DummyClassifier(strategy="prior").fit(rows.X, rows.y), None
+    return _train(recipe, task, step, rows, state), None
+
+
+def _make_model(
+    recipe: Recipe, task: Task, step: Step, state: Any
+) -> tuple[Any, str | None]:
+    """Return a model of one class, and why it is a simpler one, if it is.
+
+    There is no telling in general how many rows a model needs, least of all one behind
+    other steps: it is tried.
+    """
+    rows = task.cut(step)
+    if step.kind == "constant":
+        return make_stand_in(recipe.prototype, rows.X), None
+    if is_stand_in(state):
+        step = replace(step, kind="fresh")  # there is nothing to go on from
+    try:
+        model = _train(recipe, task, step, rows, state)
+        check_scores(model, rows.X)
+    except ValueError as error:
+        try:
+            return make_stand_in(recipe.prototype, rows.X), str(error)
+        except (TypeError, ValueError):
+            raise error from None  # no matter of too few rows
+    return model, None
+
+
+def _train(recipe: Recipe, task: Task, step: Step, rows: Batch, state: Any) -> Any:
+    fresh = step.kind == "fresh"
+    is_one_class = recipe.regime.learns == "one_class"
+    estimator = recipe.start() if fresh else recipe.copy(state)
+    method = recipe.regime.start if fresh else recipe.regime.resume
+    arguments: dict[str, Any] = {}
+    if recipe.weight_name is not None and rows.sample_weight is not None:
+        arguments[recipe.weight_name] = rows.sample_weight
+    labels = () if is_one_class else (rows.y,)
+    if method == "partial_fit":
+        if fresh and not is_one_class:
+            arguments["classes"] = task.classes
+        for epoch in range(step.n_epochs):
+            recipe.seed(estimator, *task.seed_path, step.slice, epoch)
+            estimator.partial_fit(rows.X, *labels, **arguments)
+        return estimator
+    if method == "warm_start":
+        estimator.set_params(warm_start=True)
+    recipe.limit_to_rows(estimator, rows.size)
+    recipe.seed(estimator, *task.seed_path, step.slice, 0)
+    estimator.fit(rows.X, *labels, **arguments)
+    return estimator
