@@ -23,10 +23,11 @@ FLOORS = {
     "_estimators": """read_only skorch_nets nested one_class capabilities seeding
         sample_weight""",
     "sharding": """_selection _partition _training _aggregation _state _class_changes
-        _plans _expected_cost _validation _settings _prediction _classifier""",
+        _plans _expected_cost _validation _prediction _classifier""",
     "sharding._selection": "greedy pools representative tiers",
-    "sharding._partition": "thresholds base layout incoming",
-    "sharding._training": "schedule shard tasks recipe",
+    "sharding._partition": """thresholds base uniform by_class distribution_aware
+        layout registry incoming""",
+    "sharding._training": "schedule shard recipe tasks",
     "sharding._aggregation": "logistic_stack votes class_scores",
     "influence": """_settings _linalg _objectives _certificate _criteria _solvers
         _optimum _state _methods _row_scores _validation _prediction _forget

@@ -23,9 +23,10 @@ from skunlearn._data.rows import Rows
 from skunlearn._estimators.capabilities import allows_nan
 from skunlearn._records import ForgetRecord, Request
 from skunlearn._runtime.progress import Progress
-from skunlearn.sharding._partition.base import DistributionAware
-from skunlearn.sharding._partition.layout import Settings
+from skunlearn.sharding._partition.distribution_aware import DistributionAware
+from skunlearn.sharding._partition.registry import PartitionSpec
 from skunlearn.sharding._plans import (
+    Plan,
     complete,
     plan_addition,
     plan_fit,
@@ -34,15 +35,17 @@ from skunlearn.sharding._plans import (
 )
 from skunlearn.sharding._prediction import VotingMixin
 from skunlearn.sharding._selection.representative import RepresentativeSelection
-from skunlearn.sharding._settings import (
+from skunlearn.sharding._state import State
+from skunlearn.sharding._training.recipe import check_weights, make_recipe
+from skunlearn.sharding._validation import (
+    check_batch,
     check_for_rows,
     check_models,
+    check_newcomers,
     check_parameters,
     check_probabilities,
+    match_batch,
 )
-from skunlearn.sharding._state import Plan, State
-from skunlearn.sharding._training.recipe import check_weights, make_recipe
-from skunlearn.sharding._validation import check_batch, check_newcomers, match_batch
 
 __all__ = ["ShardedUnlearningClassifier"]
 
@@ -294,7 +297,7 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
             if sample_weight is not None:
                 check_weights(recipe, estimator)
             newcomers = check_newcomers(batch, 0, root_seed, groups, forget_proba)
-            settings = Settings(
+            settings = PartitionSpec(
                 root_seed,
                 self.partition,
                 self.n_shards,

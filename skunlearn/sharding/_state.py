@@ -4,7 +4,6 @@ Nothing here is changed in place: a plan makes the shards as they will be, train
 completes them, and the classifier then swaps references.
 """
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -13,15 +12,15 @@ import numpy as np
 from skunlearn._data.identities import GroupIndex, hash_positions
 from skunlearn._data.rows import Rows
 from skunlearn._estimators.capabilities import is_semi_supervised
-from skunlearn._records import ForgetRecord, Request
+from skunlearn._records import ForgetRecord
 from skunlearn._runtime.threads import Turnstile
 from skunlearn.sharding._partition.base import Traits
 from skunlearn.sharding._partition.layout import Layout
 from skunlearn.sharding._selection.tiers import Choice, Tier
+from skunlearn.sharding._training.recipe import Recipe
 from skunlearn.sharding._training.shard import Shard
-from skunlearn.sharding._training.tasks import Recipe, Task
 
-__all__ = ["Plan", "State"]
+__all__ = ["State"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,81 +236,3 @@ class State:
     def with_record(self, record: ForgetRecord) -> "State":
         """Return the state with one more record."""
         return replace(self, records=(*self.records, record))
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """A state to come, whose touched shards are still to be trained.
-
-    Parameters
-    ----------
-    state : State
-        The state, with shards that lack checkpoints.
-    touched : tuple of int
-        Shards that the plan changes.
-    """
-
-    state: State
-    touched: tuple[int, ...]
-
-    @property
-    def due(self) -> tuple[int, ...]:
-        """Return the touched shards in which there is something to train."""
-        return tuple(i for i in self.touched if self.state.shards[i].steps_due)
-
-    @property
-    def n_slices(self) -> int:
-        """Return the number of training steps to make."""
-        steps = (step for i in self.touched for step in self.state.shards[i].steps_due)
-        return sum(step.kind != "constant" for step in steps)
-
-    @property
-    def n_samples(self) -> int:
-        """Return the number of rows to pass to training."""
-        return sum(
-            step.n_samples
-            for i in self.touched
-            for step in self.state.shards[i].steps_due
-        )
-
-    def make_record(
-        self, request: Request, start: float, selection_seconds: float = 0.0
-    ) -> ForgetRecord:
-        """Return the record of a request that this plan answers since `start`."""
-        return ForgetRecord(
-            n_requested=request.n_requested,
-            n_forgotten=len(request.positions),
-            n_already_forgotten=request.n_already_forgotten,
-            shards=self.touched,
-            n_slices_retrained=self.n_slices,
-            n_samples_retrained=self.n_samples,
-            n_samples_full_retrain=self.state.n_samples_full,
-            seconds=time.perf_counter() - start,
-            kind="exact",
-            selection_seconds=selection_seconds,
-        )
-
-    def make_tasks(self) -> Iterator[Task]:
-        """Yield the training that is due, each task with a copy of its rows."""
-        for i in self.due:
-            yield self._make_task(i)
-
-    def _make_task(self, index: int) -> Task:
-        state, shard = self.state, self.state.shards[index]
-        steps, choice = shard.steps_due, shard.choice
-        start = 0 if choice is not None else min(step.start for step in steps)
-        stop = max(step.stop for step in steps)
-        slots = shard.slots[start:stop] if choice is None else choice.slots
-        rows = state.rows.take(slots)
-        if state.recipe.regime.learns == "class_or_rest":
-            rows = replace(rows, y=state.find_labels(index, slots))
-        return Task(
-            shard=index,
-            seed_path=shard.seed_path,
-            steps=steps,
-            rows=rows,
-            offset=start,
-            state=shard.estimator,
-            classes=state.labels_told,
-            choice=choice,
-        )

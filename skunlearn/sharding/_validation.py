@@ -1,10 +1,11 @@
-"""Checks of the data given to fit and predict; the base judges the rest itself."""
+"""Checks of parameters and data, before anything is done."""
 
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
+from sklearn.base import clone, is_classifier
 from sklearn.utils import check_array, column_or_1d, get_tags
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
@@ -19,10 +20,26 @@ from skunlearn._data.containers import cast_rows, is_frame, without_labels
 from skunlearn._data.identities import hash_identities
 from skunlearn._data.rows import Batch
 from skunlearn._estimators.capabilities import allows_nan
+from skunlearn._estimators.one_class import is_one_class, is_stand_in
+from skunlearn.exceptions import UnsupportedEstimatorError
 from skunlearn.sharding._partition.incoming import Newcomers
+from skunlearn.sharding._selection.representative import (
+    RepresentativeSelection,
+    check_selection,
+    compute_features,
+)
 from skunlearn.sharding._state import State
 
-__all__ = ["check_batch", "check_newcomers", "check_samples", "match_batch"]
+__all__ = [
+    "check_batch",
+    "check_for_rows",
+    "check_models",
+    "check_newcomers",
+    "check_parameters",
+    "check_probabilities",
+    "check_samples",
+    "match_batch",
+]
 
 
 def check_samples(
@@ -150,3 +167,67 @@ def _check_forget_proba(forget_proba: Any, n_samples: int) -> np.ndarray | None:
             f"{proba.min():g} to {proba.max():g}."
         )
     return proba
+
+
+def check_parameters(
+    estimator: Any, *, partition: str, n_shards: int, n_replicas: int
+) -> None:
+    """Refuse parameters that do not go together."""
+    if not is_classifier(estimator):
+        if partition != "class":
+            raise UnsupportedEstimatorError(
+                f"estimator must be a classifier; got {estimator!r}. Models of one "
+                "class need partition='class'."
+            )
+        if not is_one_class(estimator):
+            raise UnsupportedEstimatorError(
+                "with partition='class' estimator must be a classifier or a one-class "
+                f"model, which has score_samples; got {estimator!r}."
+            )
+    if partition == "distribution_aware":
+        if n_replicas > 1:
+            raise ValueError(
+                "partition='distribution_aware' puts each row into one shard; got "
+                f"n_replicas={n_replicas}."
+            )
+    elif n_replicas > n_shards:
+        raise ValueError(
+            f"n_replicas={n_replicas} shards for each row need at least as many "
+            f"shards; got n_shards={n_shards}."
+        )
+
+
+def check_probabilities(forget_proba: Any) -> None:
+    """Refuse to spread rows by probabilities that are not there."""
+    if forget_proba is None:
+        raise ValueError(
+            "partition='distribution_aware' spreads rows by how likely they are to be "
+            "forgotten: give forget_proba, one probability for each row."
+        )
+
+
+def check_models(state: State) -> None:
+    """Refuse a fit in which no model of one class is what was asked for.
+
+    Too few rows in some parts are no error, but this is hardly for want of rows.
+    """
+    shards = [shard for shard in state.shards if shard.bounds[-1] > 1]
+    if shards and all(is_stand_in(shard.estimator) for shard in shards):
+        raise ValueError(
+            f"{state.recipe.prototype!r} could not be fitted to the rows of any class; "
+            "a warning before this error says why."
+        )
+
+
+def check_for_rows(selection: Any, batch: Batch) -> RepresentativeSelection | None:
+    """Return a copy of a selection that can be made among such rows."""
+    selection = check_selection(selection)
+    if selection is None:
+        return None
+    if selection.fraction * batch.size < 1:
+        raise ValueError(
+            f"selection of a share of {selection.fraction} picks less than one row of "
+            f"n_samples={batch.size}. Give at least 1 / {batch.size}."
+        )
+    compute_features(selection, batch.take(np.arange(min(batch.size, 2))).X)
+    return clone(selection)

@@ -9,7 +9,7 @@ from scipy.stats import chisquare
 from skunlearn._data.hashing import mix
 from skunlearn._data.identities import hash_positions
 from skunlearn.sharding._partition.base import Traits
-from skunlearn.sharding._partition.layout import Settings
+from skunlearn.sharding._partition.registry import PartitionSpec
 from skunlearn.sharding._partition.thresholds import Cuts
 
 keys = st.integers(0, 2**64 - 1)
@@ -34,7 +34,7 @@ def make_traits(positions, *, proba=None, n_classes=1, key=3):
 
 def make_layout(traits, **settings):
     """Return the layout that some rows fix."""
-    return Settings(**{**SETTINGS, **settings}).fix(traits)
+    return PartitionSpec(**{**SETTINGS, **settings}).fix(traits)
 
 
 @pytest.mark.parametrize("n_replicas", [1, 2, 5, 8])

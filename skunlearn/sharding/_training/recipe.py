@@ -1,7 +1,8 @@
-"""What must be known of a wrapped estimator before it can be trained in shards."""
+"""How constituents are made and trained: what is known of the wrapped estimator."""
 
 import copy
 import warnings
+from dataclasses import dataclass
 from os import PathLike
 from typing import Any, Literal
 
@@ -17,16 +18,75 @@ from skunlearn._estimators.capabilities import (
     find_row_limits,
     find_rows_needed,
 )
-from skunlearn._estimators.nested import iterate_parts
+from skunlearn._estimators.nested import Path, find_part, iterate_parts
 from skunlearn._estimators.sample_weight import find_weight_name
-from skunlearn._estimators.seeding import find_seed_paths
+from skunlearn._estimators.seeding import find_seed_paths, plant_seeds
 from skunlearn._estimators.skorch_nets import NetClassifier, check_net, find_net, is_net
 from skunlearn.exceptions import UnlearningQualityWarning, UnsupportedEstimatorError
 from skunlearn.sharding._selection.representative import RepresentativeSelection
 from skunlearn.sharding._training.schedule import Regime
-from skunlearn.sharding._training.tasks import Recipe
 
-__all__ = ["check_weights", "make_recipe"]
+__all__ = ["Recipe", "check_weights", "make_recipe"]
+
+_IMMUTABLE = (bool, int, float, str, type(None))
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """How to make a constituent, whatever the shard.
+
+    Parameters
+    ----------
+    prototype : estimator
+        An unfitted clone of the wrapped estimator.
+    regime : Regime
+        How it is trained.
+    root_seed : int
+        Seed from which those of every shard, slice and pass derive.
+    seed_paths : tuple of tuple
+        Where randomness is inside `prototype`.
+    weight_name : str or None
+        The argument of fit that takes sample weights.
+    row_limits : tuple of (path, str, int)
+        Parameters of parts that must not exceed the number of rows less the given one:
+        of neighbours, or components.
+    shared : tuple
+        Frozen parts of `prototype`, which copies have in common.
+    selection : RepresentativeSelection or None
+        Which rows to train on; None is all of them.
+    """
+
+    prototype: Any
+    regime: Regime
+    root_seed: int
+    seed_paths: tuple[Path, ...]
+    weight_name: str | None
+    row_limits: tuple[tuple[Path, str, int], ...]
+    shared: tuple[Any, ...]
+    selection: RepresentativeSelection | None
+
+    def start(self) -> Any:
+        """Return an unfitted estimator."""
+        if all(
+            isinstance(value, _IMMUTABLE) for value in vars(self.prototype).values()
+        ):
+            return copy.copy(self.prototype)  # as good, at a third of the price
+        return self.copy(self.prototype)
+
+    def copy(self, estimator: Any) -> Any:
+        """Return a copy with its own random and optimiser state."""
+        return copy.deepcopy(estimator, {id(part): part for part in self.shared})
+
+    def limit_to_rows(self, estimator: Any, n_rows: int) -> None:
+        """Let an estimator do with as many neighbours or components as there can be."""
+        for path, name, spare in self.row_limits:
+            part, limit = find_part(estimator, path), max(n_rows - spare, 1)
+            if part.get_params()[name] > limit:
+                part.set_params(**{name: limit})
+
+    def seed(self, estimator: Any, *where: int) -> None:
+        """Seed an estimator for the given shard, slice and pass."""
+        plant_seeds(estimator, self.seed_paths, self.root_seed, *where)
 
 
 def make_recipe(

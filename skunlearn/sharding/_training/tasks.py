@@ -4,7 +4,6 @@ A task is given the rows of its own shard and nothing else, and what comes out d
 on the task alone: not on the worker, the number of workers, or their threads.
 """
 
-import copy
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -20,75 +19,14 @@ from skunlearn._data.casting import trim_text
 from skunlearn._data.containers import slice_rows
 from skunlearn._data.ownership import own_arrays
 from skunlearn._data.rows import Batch
-from skunlearn._estimators.nested import Path, find_part
 from skunlearn._estimators.one_class import check_scores, is_stand_in, make_stand_in
-from skunlearn._estimators.seeding import plant_seeds
 from skunlearn._runtime.threads import single_threaded
 from skunlearn.sharding._selection.representative import RepresentativeSelection
 from skunlearn.sharding._selection.tiers import Choice
-from skunlearn.sharding._training.schedule import Regime, Step
+from skunlearn.sharding._training.recipe import Recipe
+from skunlearn.sharding._training.schedule import Step
 
-__all__ = ["Recipe", "Task", "Trained", "train_shard", "train_shards"]
-
-_IMMUTABLE = (bool, int, float, str, type(None))
-
-
-@dataclass(frozen=True, eq=False)
-class Recipe:
-    """How to make a constituent, whatever the shard.
-
-    Parameters
-    ----------
-    prototype : estimator
-        An unfitted clone of the wrapped estimator.
-    regime : Regime
-        How it is trained.
-    root_seed : int
-        Seed from which those of every shard, slice and pass derive.
-    seed_paths : tuple of tuple
-        Where randomness is inside `prototype`.
-    weight_name : str or None
-        The argument of fit that takes sample weights.
-    row_limits : tuple of (path, str, int)
-        Parameters of parts that must not exceed the number of rows less the given one:
-        of neighbours, or components.
-    shared : tuple
-        Frozen parts of `prototype`, which copies have in common.
-    selection : RepresentativeSelection or None
-        Which rows to train on; None is all of them.
-    """
-
-    prototype: Any
-    regime: Regime
-    root_seed: int
-    seed_paths: tuple[Path, ...]
-    weight_name: str | None
-    row_limits: tuple[tuple[Path, str, int], ...]
-    shared: tuple[Any, ...]
-    selection: RepresentativeSelection | None
-
-    def start(self) -> Any:
-        """Return an unfitted estimator."""
-        if all(
-            isinstance(value, _IMMUTABLE) for value in vars(self.prototype).values()
-        ):
-            return copy.copy(self.prototype)  # as good, at a third of the price
-        return self.copy(self.prototype)
-
-    def copy(self, estimator: Any) -> Any:
-        """Return a copy with its own random and optimiser state."""
-        return copy.deepcopy(estimator, {id(part): part for part in self.shared})
-
-    def limit_to_rows(self, estimator: Any, n_rows: int) -> None:
-        """Let an estimator do with as many neighbours or components as there can be."""
-        for path, name, spare in self.row_limits:
-            part, limit = find_part(estimator, path), max(n_rows - spare, 1)
-            if part.get_params()[name] > limit:
-                part.set_params(**{name: limit})
-
-    def seed(self, estimator: Any, *where: int) -> None:
-        """Seed an estimator for the given shard, slice and pass."""
-        plant_seeds(estimator, self.seed_paths, self.root_seed, *where)
+__all__ = ["Task", "Trained", "train_shard", "train_shards"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,108 @@
+"""ARCANE's partition: shards for each class, of its rows alone or against others."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from skunlearn._data.hashing import mix
+from skunlearn.sharding._partition.base import Traits
+from skunlearn.sharding._partition.uniform import Uniform
+
+__all__ = ["ByClass", "ClassOrRest"]
+
+_CHUNK = 1 << 16
+
+
+@dataclass(frozen=True)
+class ByClass:
+    """The rows of each class alone, in one or several parts.
+
+    The shards of the first class come first.
+
+    Parameters
+    ----------
+    parts : Uniform
+        How the rows of a class are spread over its parts.
+    """
+
+    parts: Uniform
+    weighs_by_size: ClassVar[bool] = False
+
+    def count_shards(self, n_classes: int) -> int:
+        """Return the number of shards where there are so many classes."""
+        return n_classes * self.parts.n_shards
+
+    def find_class(self, shard: int) -> int:
+        """Return the index of the class that a shard is for."""
+        return shard // self.parts.n_shards
+
+    def find_own(self, shard: int, code: int) -> int:
+        """Return the same part of the class of the rows."""
+        return code * self.parts.n_shards + shard % self.parts.n_shards
+
+    def find_share(self, shard: int, code: int, n_classes: int) -> float:
+        """Return 1."""
+        return 1.0
+
+    def find_shards(self, traits: Traits) -> np.ndarray:
+        """Return the shards of each row: parts of its class."""
+        return self.find_parts(traits, traits.codes[:, None])
+
+    def make_seed_path(self, shard: int, class_hashes: np.ndarray) -> tuple[int, ...]:
+        """Return what tells the seeds of a shard from those of others.
+
+        It must not change when another class, and with it a few numbers, disappears.
+        """
+        code, part = divmod(shard, self.parts.n_shards)
+        return (int(class_hashes[code]), part)
+
+    def find_parts(self, traits: Traits, codes: np.ndarray) -> np.ndarray:
+        """Return the shards of each row in the classes of shape (n_rows, n)."""
+        parts = self.parts.find_shards(traits)
+        shards = codes[:, :, None] * self.parts.n_shards + parts[:, None, :]
+        return shards.reshape(len(codes), codes.shape[1] * parts.shape[1])
+
+
+@dataclass(frozen=True)
+class ClassOrRest(ByClass):
+    """Rows of a class against rows of the others, chosen by hash.
+
+    Parameters
+    ----------
+    parts : Uniform
+        How the rows of a class, and those against it, are spread over its parts.
+    n_negatives : int
+        Number of other classes that each row stands against.
+    """
+
+    n_negatives: int
+
+    def find_shards(self, traits: Traits) -> np.ndarray:
+        """Return the shards of each row: of its own class, then of others."""
+        n_others = min(self.n_negatives, max(traits.n_classes - 1, 0))
+        others = _choose_others(traits, n_others)
+        return self.find_parts(traits, np.column_stack([traits.codes, others]))
+
+    def find_share(self, shard: int, code: int, n_classes: int) -> float:
+        """Return the share of the rows in their own shard to be expected in this."""
+        if self.find_class(shard) == code:
+            return 1.0
+        return min(self.n_negatives / (n_classes - 1), 1.0)
+
+
+def _choose_others(traits: Traits, n_chosen: int) -> np.ndarray:
+    """Choose other classes for each row, of shape (n_rows, n_chosen).
+
+    The highest hashes of (row, class) win. So where a class appears or disappears, no
+    more rows change sides than must.
+    """
+    n_rows = len(traits.hashes)
+    chosen = np.empty((n_rows, n_chosen), dtype=np.int64)
+    keys = mix(traits.class_hashes)
+    for start in range(0, n_rows, _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        bids = mix(traits.hashes[rows, None] ^ keys)
+        np.put_along_axis(bids, traits.codes[rows, None], np.uint64(0), axis=1)
+        chosen[rows] = np.argsort(~bids, axis=1, kind="stable")[:, :n_chosen]
+    return chosen

@@ -1,0 +1,76 @@
+"""SISA's partition by how likely rows are to be forgotten (section VIII)."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from skunlearn.sharding._partition.base import Traits
+from skunlearn.sharding._partition.thresholds import Cuts
+
+__all__ = ["DistributionAware"]
+
+
+@dataclass(frozen=True, eq=False)
+class DistributionAware:
+    """Rows of like probability to be forgotten together.
+
+    Parameters
+    ----------
+    cuts : Cuts
+        Where, in the order of probability and hash, the next shard begins.
+    """
+
+    cuts: Cuts
+    weighs_by_size: ClassVar[bool] = True
+
+    @classmethod
+    def from_rows(cls, hashes: np.ndarray, forget_proba: Any) -> Any:
+        """Fill shards in that order, each up to one expected request.
+
+        Rows of one hash are one group: they are forgotten by one request.
+        """
+        order = np.lexsort((hashes, forget_proba))
+        ordered = hashes[order]
+        is_first = np.diff(ordered, prepend=ordered[:1] ^ np.uint64(1)) != 0
+        firsts = order[is_first]
+        starts = _fill(forget_proba[firsts])
+        return cls(Cuts(forget_proba[firsts[starts]], hashes[firsts[starts]]))
+
+    def count_shards(self, n_classes: int) -> int:
+        """Return the number of shards."""
+        return len(self.cuts.values) + 1
+
+    def find_shards(self, traits: Traits) -> np.ndarray:
+        """Return the shard of each row."""
+        return self.cuts.find(traits.forget_proba, traits.hashes)[:, None]
+
+    def make_seed_path(self, shard: int, class_hashes: np.ndarray) -> tuple[int, ...]:
+        """Return what tells the seeds of a shard from those of others."""
+        return (shard,)
+
+    def find_class(self, shard: int) -> None:
+        """Return None: shards are for all classes."""
+
+    def find_own(self, shard: int, code: int) -> int:
+        """Return the shard itself."""
+        return shard
+
+    def find_share(self, shard: int, code: int, n_classes: int) -> float:
+        """Return 1."""
+        return 1.0
+
+
+def _fill(expected: np.ndarray) -> list[int]:
+    """Return where new shards begin, after the first, so that sums are at most 1."""
+    total = np.cumsum(expected)
+    starts: list[int] = []
+    before = 0.0
+    while True:
+        # The tolerance is for the rounding of sums: ten times 0.1 is one request.
+        start = int(np.searchsorted(total, before + 1.0 + 1e-9, side="right"))
+        start = max(start, (starts[-1] if starts else 0) + 1)
+        if start >= len(expected):
+            return starts
+        starts.append(start)
+        before = float(total[start - 1])

@@ -1,0 +1,59 @@
+"""The partitions by name, and how what a user asks for becomes a layout."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from skunlearn.sharding._partition.base import Partition, Traits
+from skunlearn.sharding._partition.by_class import ByClass, ClassOrRest
+from skunlearn.sharding._partition.distribution_aware import DistributionAware
+from skunlearn.sharding._partition.layout import Layout
+from skunlearn.sharding._partition.thresholds import Cuts
+from skunlearn.sharding._partition.uniform import Uniform
+
+__all__ = ["PartitionSpec"]
+
+
+@dataclass(frozen=True)
+class PartitionSpec:
+    """What a user asks for, to be fixed to a layout by the first rows.
+
+    Parameters
+    ----------
+    key : int
+        Key of all hashes, 64 bits.
+    partition : {"uniform", "class", "distribution_aware"}
+        How rows are spread.
+    n_shards, n_slices, n_replicas, n_negatives : int
+        As the classifier takes them.
+    is_one_class : bool
+        Whether estimators see one class each.
+    """
+
+    key: int
+    partition: str
+    n_shards: int
+    n_slices: int
+    n_replicas: int
+    n_negatives: int
+    is_one_class: bool
+
+    def fix(self, traits: Traits) -> Layout:
+        """Return the layout; thresholds come from counts and probabilities alone.
+
+        Slices are cut evenly by hash or, with probabilities to be forgotten, at their
+        quantiles, so that rows that are likely to go come last.
+        """
+        proba = traits.forget_proba
+        cuts = Cuts.at_quantiles(np.zeros(1) if proba is None else proba, self.n_slices)
+        return Layout(self.key, self._make_partition(traits), cuts)
+
+    def _make_partition(self, traits: Traits) -> Partition:
+        uniform = Uniform(self.n_shards, self.n_replicas)
+        if self.partition == "uniform":
+            return uniform
+        if self.partition == "distribution_aware":
+            return DistributionAware.from_rows(traits.hashes, traits.forget_proba)
+        if self.is_one_class:
+            return ByClass(uniform)
+        return ClassOrRest(uniform, self.n_negatives)
