@@ -39,7 +39,7 @@ def prepare_training(
 
     def train() -> None:
         for (X, y), step in zip(parts, steps, strict=True):
-            if shard.regime.start == "fit":
+            if shard.policy.start == "fit":
                 estimator.fit(X, y)
                 continue
             for _ in range(step.n_epochs):
@@ -73,7 +73,7 @@ def cut_and_fit_rows(
 
     def train() -> None:
         X = rows.X.take(shard.slots, axis=0)
-        estimator.fit(X) if shard.regime.learns == "one_class" else estimator.fit(X, y)
+        estimator.fit(X) if shard.policy.learns == "one_class" else estimator.fit(X, y)
 
     return train
 

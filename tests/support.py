@@ -29,8 +29,8 @@ from skunlearn._data.containers import take_rows
 from skunlearn._data.hashing import derive_seed
 from skunlearn._data.identities import hash_groups, hash_positions
 from skunlearn._data.rows import Batch
-from skunlearn.sharding._partition.base import Traits
-from skunlearn.sharding._partition.incoming import Newcomers
+from skunlearn.sharding._partition.base import RowTraits
+from skunlearn.sharding._partition.incoming import IncomingRows
 from skunlearn.sharding._plans import complete, plan_addition, plan_fit
 
 # Bases that every law is tried on. Small, but with all the randomness they can have.
@@ -162,16 +162,16 @@ def fit_in_layout(classifier, X, y, *, identities=None, sample_weight=None):
     vars(fresh).update({k: v for k, v in vars(classifier).items() if k in seen})
     for number, (start, stop) in enumerate(pairwise([*state.batches, len(y)])):
         rows = keep[(keep >= start) & (keep < stop)]
-        newcomers = take_newcomers(state, X, y, rows, identities, sample_weight)
+        incoming = take_incoming(state, X, y, rows, identities, sample_weight)
         if number == 0:
-            plan = plan_fit(state.recipe, state.layout, newcomers)
+            plan = plan_fit(state.recipe, state.layout, incoming)
         else:
-            plan = plan_addition(fresh._state, newcomers)
+            plan = plan_addition(fresh._state, incoming)
         fresh._state, _ = complete(plan, None, lambda shard: None)
     return fresh
 
 
-def take_newcomers(state, X, y, rows, identities, sample_weight):
+def take_incoming(state, X, y, rows, identities, sample_weight):
     """Return rows of a state as they were when they came."""
     proba = state.rows.held.forget_proba
     weight = None if sample_weight is None else np.asarray(sample_weight)[rows]
@@ -182,7 +182,7 @@ def take_newcomers(state, X, y, rows, identities, sample_weight):
         None if proba is None else proba[state.rows.slot_of[rows]],
     )
     hashes = hash_groups(identities[rows], state.layout.key)
-    return Newcomers(batch, hashes, has_groups=True)
+    return IncomingRows(batch, hashes, has_groups=True)
 
 
 def retrain_naively(classifier, X, y):
@@ -194,7 +194,7 @@ def retrain_naively(classifier, X, y):
     layout = classifier._state.layout
     hashes = hash_positions(np.arange(len(y)), layout.key)
     nothing = np.zeros(0, dtype=np.uint64)
-    traits = Traits(hashes, nothing, nothing, None)
+    traits = RowTraits(hashes, nothing, nothing, None)
     shards, slices = layout.partition.find_shards(traits), layout.find_slices(traits)
     constituents = []
     for shard in range(classifier.n_shards):

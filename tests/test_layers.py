@@ -24,7 +24,7 @@ FLOORS = {
         sample_weight""",
     "sharding": """_selection _partition _training _aggregation _state _class_changes
         _plans _expected_cost _validation _prediction _classifier""",
-    "sharding._selection": "greedy pools representative tiers",
+    "sharding._selection": "greedy pools representative selected_rows",
     "sharding._partition": """thresholds base uniform by_class distribution_aware
         layout registry incoming""",
     "sharding._training": "schedule shard recipe tasks",

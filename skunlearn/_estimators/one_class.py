@@ -15,7 +15,7 @@ from sklearn.preprocessing import (
 )
 
 from skunlearn._data.containers import is_frame, slice_rows
-from skunlearn._estimators.read_only import ask
+from skunlearn._estimators.read_only import call_read_only
 
 __all__ = [
     "PointDensity",
@@ -51,7 +51,7 @@ def compute_log_density(estimator: Any, X: Any) -> np.ndarray:
     Scalers inside a pipeline are fitted to one class, so each has units of its own, in
     which densities of classes would not compare.
     """
-    return ask(estimator.score_samples, X) + _log_volume(estimator)
+    return call_read_only(estimator.score_samples, X) + _log_volume(estimator)
 
 
 def _log_volume(estimator: Any) -> float:
@@ -77,7 +77,7 @@ def check_scores(estimator: Any, X: Any) -> None:
     if isinstance(last, _SOUND) or is_outlier_detector(last):
         return  # asking costs a tenth of training a mixture
     with np.errstate(all="ignore"):
-        score = ask(estimator.score_samples, slice_rows(X, 0, 1))
+        score = call_read_only(estimator.score_samples, slice_rows(X, 0, 1))
     if not np.isfinite(score).all():
         raise ValueError(f"it scores a row that it was fitted to {score[0]}.")
 

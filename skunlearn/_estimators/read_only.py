@@ -8,10 +8,10 @@ from scipy import sparse
 
 from skunlearn._data.containers import is_frame
 
-__all__ = ["ask"]
+__all__ = ["call_read_only"]
 
 
-def ask(method: Callable[[Any], Any], X: Any) -> Any:
+def call_read_only(method: Callable[[Any], Any], X: Any) -> Any:
     """Return what a method of an estimator says of rows, which stay what they are.
 
     Some write into what they are given, as ``StandardScaler(copy=False)`` does, and

@@ -46,7 +46,7 @@ def with_classes(
         class_hashes=class_hashes,
         class_counts=class_counts,
     )
-    learns = state.recipe.regime.learns
+    learns = state.recipe.policy.learns
     if learns == "class_or_rest":
         return replace(changed, shards=_lay_out_anew(state, changed, positions))
     if learns == "one_class":
@@ -63,7 +63,7 @@ def find_touched(before: State, after: State) -> tuple[int, ...]:
     return tuple(
         i
         for i, shard in enumerate(after.shards)
-        if not shard.is_as(known.get(shard.seed_path))
+        if not shard.same_rows_as(known.get(shard.seed_path))
     )
 
 
@@ -94,7 +94,7 @@ def _lay_out_anew(
         np.where(batch == 0, slices, after.layout.n_slices + batch - 1),
         traits,
         n_shards=after.layout.partition.count_shards(len(after.classes)),
-        n_stages=after.layout.n_slices + len(after.batches) - 1,
+        n_slices=after.layout.n_slices + len(after.batches) - 1,
     )
     slots = after.rows.slot_of[kept[places.order]]
     known = {shard.seed_path: shard for shard in before.shards}

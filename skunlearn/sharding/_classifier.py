@@ -40,8 +40,8 @@ from skunlearn.sharding._training.recipe import check_weights, make_recipe
 from skunlearn.sharding._validation import (
     check_batch,
     check_for_rows,
+    check_incoming,
     check_models,
-    check_newcomers,
     check_parameters,
     check_probabilities,
     match_batch,
@@ -296,7 +296,7 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
             )
             if sample_weight is not None:
                 check_weights(recipe, estimator)
-            newcomers = check_newcomers(batch, 0, root_seed, groups, forget_proba)
+            incoming = check_incoming(batch, 0, root_seed, groups, forget_proba)
             settings = PartitionSpec(
                 root_seed,
                 self.partition,
@@ -304,9 +304,9 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
                 self.n_slices,
                 self.n_replicas,
                 self.n_negatives,
-                recipe.regime.learns == "one_class",
+                recipe.policy.learns == "one_class",
             )
-            state, _ = self._train(plan_fit(recipe, settings, newcomers), "fit")
+            state, _ = self._train(plan_fit(recipe, settings, incoming), "fit")
             check_models(state)
             self._state = state
         return self
@@ -372,10 +372,10 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
             batch = match_batch(state, batch, has_groups=groups is not None)
             if sample_weight is not None:
                 check_weights(state.recipe, estimator)
-            newcomers = check_newcomers(
+            incoming = check_incoming(
                 batch, state.rows.n_positions, state.layout.key, groups, forget_proba
             )
-            plan = plan_addition(state, newcomers)
+            plan = plan_addition(state, incoming)
             self._state, _ = self._train(plan, "partial_fit")
         return self
 

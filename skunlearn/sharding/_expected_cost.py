@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from skunlearn.sharding._plans import plan_removal
-from skunlearn.sharding._selection.tiers import Choice
+from skunlearn.sharding._selection.selected_rows import SelectedRows
 from skunlearn.sharding._state import State
 from skunlearn.sharding._training.shard import Shard
 
@@ -43,8 +43,8 @@ def _find_last_of_class(state: State) -> np.ndarray:
 def _sum_over_rows(state: State, index: int, left_out: np.ndarray) -> float:
     """Return the sum of what each row of a shard costs there, but for some slots."""
     shard, find_labels = state.shards[index], partial(state.find_labels, index)
-    if shard.choice is not None:
-        return _sum_over_picks(shard, shard.choice, left_out)
+    if shard.selected is not None:
+        return _sum_over_picks(shard, shard.selected, left_out)
     counts = shard.label_counts.copy()
     places = np.flatnonzero(np.isin(shard.slots, left_out))
     slices = np.searchsorted(shard.bounds, places, side="right") - 1
@@ -68,35 +68,37 @@ def _find_fragile(shard: Shard) -> np.ndarray:
     are hardly more than it needs.
     """
     is_fragile = shard.label_counts == 1
-    if shard.regime.learns == "one_class":
-        n_needed = max(2, shard.regime.n_rows_full)
+    if shard.policy.learns == "one_class":
+        n_needed = max(2, shard.policy.n_rows_full)
         is_small = (np.diff(shard.bounds) <= n_needed) | (shard.bounds[1:] <= n_needed)
         is_fragile = is_fragile | is_small[:, None]
     return is_fragile
 
 
-def _sum_over_picks(shard: Shard, choice: Choice, left_out: np.ndarray) -> float:
+def _sum_over_picks(
+    shard: Shard, selected: SelectedRows, left_out: np.ndarray
+) -> float:
     """Return the sum of what each row costs where only picked ones cost anything."""
-    if not choice.is_complete:  # any row of the shard has it trained
-        slots = np.setdiff1d(choice.slots, left_out)
-        return sum(_preview_candidate(shard, choice, slot) for slot in slots)
+    if not selected.is_complete:  # any row of the shard has it trained
+        slots = np.setdiff1d(selected.slots, left_out)
+        return sum(_preview_candidate(shard, selected, slot) for slot in slots)
     costs = _cost_by_slice(shard, is_replaced=True)
-    if shard.regime.resume is None:
-        costs = np.repeat(costs, len(choice.tiers))
+    if shard.policy.resume is None:
+        costs = np.repeat(costs, len(selected.blocks))
     total = 0.0
-    for cost, tiers in zip(costs, choice.tiers, strict=True):
-        for tier in tiers:
-            alone = np.isin(tier.picks, left_out) | ~tier.has_replacement()
+    for cost, blocks in zip(costs, selected.blocks, strict=True):
+        for block in blocks:
+            alone = np.isin(block.picks, left_out) | ~block.has_replacement()
             total += cost * np.count_nonzero(~alone)
-            for slot in np.setdiff1d(tier.picks[alone], left_out):
-                total += _preview_candidate(shard, choice, slot)
+            for slot in np.setdiff1d(block.picks[alone], left_out):
+                total += _preview_candidate(shard, selected, slot)
     return total
 
 
-def _preview_candidate(shard: Shard, choice: Choice, slot: int) -> int:
+def _preview_candidate(shard: Shard, selected: SelectedRows, slot: int) -> int:
     """Return the cost of one row that may be picked."""
     gone = np.array([slot])
-    smaller = shard.without_candidates(choice, gone, gone)
+    smaller = shard.without_candidates(selected, gone, gone)
     return sum(step.n_samples for step in smaller.steps_due)
 
 

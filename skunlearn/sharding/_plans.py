@@ -18,7 +18,7 @@ from skunlearn._data.identities import GroupIndex, hash_groups
 from skunlearn._records import ForgetRecord, Request
 from skunlearn.exceptions import NothingRetainedError, UnlearningQualityWarning
 from skunlearn.sharding._class_changes import find_touched, with_classes
-from skunlearn.sharding._partition.incoming import Newcomers
+from skunlearn.sharding._partition.incoming import IncomingRows
 from skunlearn.sharding._partition.layout import Layout
 from skunlearn.sharding._partition.registry import PartitionSpec
 from skunlearn.sharding._state import State
@@ -94,12 +94,12 @@ class Plan:
 
     def _make_task(self, index: int) -> Task:
         state, shard = self.state, self.state.shards[index]
-        steps, choice = shard.steps_due, shard.choice
-        start = 0 if choice is not None else min(step.start for step in steps)
+        steps, selected = shard.steps_due, shard.selected
+        start = 0 if selected is not None else min(step.start for step in steps)
         stop = max(step.stop for step in steps)
-        slots = shard.slots[start:stop] if choice is None else choice.slots
+        slots = shard.slots[start:stop] if selected is None else selected.slots
         rows = state.rows.take(slots)
-        if state.recipe.regime.learns == "class_or_rest":
+        if state.recipe.policy.learns == "class_or_rest":
             rows = replace(rows, y=state.find_labels(index, slots))
         return Task(
             shard=index,
@@ -109,21 +109,21 @@ class Plan:
             offset=start,
             state=shard.estimator,
             classes=state.labels_told,
-            choice=choice,
+            selected=selected,
         )
 
 
 def plan_fit(
-    recipe: Recipe, layout: Layout | PartitionSpec, newcomers: Newcomers
+    recipe: Recipe, layout: Layout | PartitionSpec, incoming: IncomingRows
 ) -> Plan:
     """Plan to learn rows from scratch.
 
     A specification is fixed to a layout by these rows; a layout stays as it is.
     """
-    newcomers = newcomers.with_group_probabilities()
-    classes = trim_text(newcomers.classes)
+    incoming = incoming.with_group_probabilities()
+    classes = trim_text(incoming.classes)
     class_hashes = hash_groups(classes, layout.key)
-    traits = newcomers.describe(classes, class_hashes)
+    traits = incoming.describe(classes, class_hashes)
     layout = layout.fix(traits)
     places = layout.place(traits)
     if recipe.selection is not None:
@@ -131,8 +131,8 @@ def plan_fit(
     state = State(
         recipe=recipe,
         layout=layout,
-        groups=GroupIndex(newcomers.hashes) if newcomers.has_groups else None,
-        rows=newcomers.sort(places).with_own_values(),
+        groups=GroupIndex(incoming.hashes) if incoming.has_groups else None,
+        rows=incoming.sort(places).with_own_values(),
         batches=(0,),
         classes=classes,
         class_hashes=class_hashes,
@@ -143,34 +143,34 @@ def plan_fit(
     return Plan(replace(state, shards=shards), tuple(range(len(shards))))
 
 
-def plan_addition(state: State, newcomers: Newcomers) -> Plan:
+def plan_addition(state: State, incoming: IncomingRows) -> Plan:
     """Plan to learn more rows: a new last slice in each shard that they fall in."""
-    newcomers = newcomers.with_group_probabilities(state.find_group_probabilities())
-    classes = trim_text(np.union1d(state.classes, newcomers.classes))
+    incoming = incoming.with_group_probabilities(state.find_group_probabilities())
+    classes = trim_text(np.union1d(state.classes, incoming.classes))
     class_hashes = hash_groups(classes, state.layout.key)
-    traits = newcomers.describe(classes, class_hashes)
+    traits = incoming.describe(classes, class_hashes)
     places = state.layout.place_in_one_slice(traits)
     layout = state.layout
     if state.recipe.selection is not None:
-        stage = layout.n_slices + len(state.batches) - 1
+        slice_ = layout.n_slices + len(state.batches) - 1
         fraction = state.recipe.selection.fraction
-        layout = layout.count_sizes(traits, places, stage, fraction)
+        layout = layout.count_sizes(traits, places, slice_, fraction)
     n_before = state.rows.n_positions
     groups = None
     if state.groups is not None:
-        groups = GroupIndex(np.concatenate([state.groups.hashes, newcomers.hashes]))
+        groups = GroupIndex(np.concatenate([state.groups.hashes, incoming.hashes]))
     grown = replace(
         state,
         layout=layout,
         groups=groups,
-        rows=state.rows.append(newcomers.sort(places)),
+        rows=state.rows.append(incoming.sort(places)),
         batches=(*state.batches, n_before),
     )
     class_counts = np.bincount(traits.codes, minlength=len(classes))
     grown = with_classes(grown, classes, class_hashes, np.empty(0, dtype=np.int64))
     grown = replace(grown, class_counts=grown.class_counts + class_counts)
     is_laid_out_anew = (
-        state.recipe.regime.learns == "class_or_rest" and len(classes) > state.n_classes
+        state.recipe.policy.learns == "class_or_rest" and len(classes) > state.n_classes
     )
     if not is_laid_out_anew:
         grown = _with_rows(grown, [slots + n_before for slots in places.members])
@@ -180,14 +180,14 @@ def plan_addition(state: State, newcomers: Newcomers) -> Plan:
 def _with_rows(state: State, slots: list[np.ndarray]) -> State:
     """Return the state with new slots in its shards."""
     shards = list(state.shards)
-    stage = state.layout.n_slices + len(state.batches) - 2
+    slice_ = state.layout.n_slices + len(state.batches) - 2
     hashes = None if state.recipe.selection is None else state.hash_slots()
     for i, mine in enumerate(slots):
-        choice = shards[i].choice
-        if len(mine) and choice is not None and hashes is not None:
-            tiers = state.make_tiers(i, stage, mine, hashes)
-            choice = choice.with_rows(stage, mine, tiers)
-            shards[i] = shards[i].with_candidates(choice)
+        selected = shards[i].selected
+        if len(mine) and selected is not None and hashes is not None:
+            blocks = state.make_blocks(i, slice_, mine, hashes)
+            selected = selected.with_rows(slice_, mine, blocks)
+            shards[i] = shards[i].with_candidates(selected)
         elif len(mine):
             shards[i] = shards[i].with_rows(mine, state.count_labels(i, mine))
     return replace(state, shards=tuple(shards))
@@ -221,7 +221,7 @@ def plan_removal(state: State, positions: np.ndarray) -> Plan:
         shards[i] = smaller.settled()
     reduced = replace(state, class_counts=class_counts, shards=tuple(shards))
     if class_counts.all():
-        touched = (i for i in changed if not shards[i].is_as(state.shards[i]))
+        touched = (i for i in changed if not shards[i].same_rows_as(state.shards[i]))
         return Plan(reduced, tuple(sorted(touched)))
     is_left = class_counts > 0
     classes = trim_text(state.classes[is_left])
@@ -258,8 +258,8 @@ def complete(
     )
     shards = list(plan.state.shards)
     for i in plan.touched:
-        result = trained.get(i, Trained(i, {}, shards[i].choice, 0.0))
-        shards[i] = shards[i].with_states(result.states, result.choice)
+        result = trained.get(i, Trained(i, {}, shards[i].selected, 0.0))
+        shards[i] = shards[i].with_states(result.states, result.selected)
     _warn_of_failures([r.failure for r in trained.values() if r.failure is not None])
     seconds = sum((result.selection_seconds for result in trained.values()), 0.0)
     return replace(plan.state, shards=tuple(shards)), seconds

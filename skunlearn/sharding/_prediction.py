@@ -184,7 +184,7 @@ class VotingMixin:
         keep_frame = is_frame(state.rows.held.X)
         X = check_samples(self, base, X, reset=False, keep_frame=keep_frame)
         with single_threaded:
-            if state.recipe.regime.learns == "classes":
+            if state.recipe.policy.learns == "classes":
                 scores, kind = self._ask_all(state, X)
             else:
                 scores, kind = self._ask_committees(state, X)
@@ -214,7 +214,7 @@ class VotingMixin:
         """Let each constituent score its own class."""
         voters = [shard.estimator for shard in state.shards]
         judges = find_judges(voters, state.recipe.prototype)
-        kind = find_class_score_kind(judges, state.recipe.regime.learns)
+        kind = find_class_score_kind(judges, state.recipe.policy.learns)
         scores = score_shards(voters, X, kind, self.n_jobs)
         if kind == "predict_proba":
             for i, n_against, n_rest in state.count_negatives():

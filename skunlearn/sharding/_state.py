@@ -14,9 +14,9 @@ from skunlearn._data.rows import Rows
 from skunlearn._estimators.capabilities import is_semi_supervised
 from skunlearn._records import ForgetRecord
 from skunlearn._runtime.threads import Turnstile
-from skunlearn.sharding._partition.base import Traits
+from skunlearn.sharding._partition.base import RowTraits
 from skunlearn.sharding._partition.layout import Layout
-from skunlearn.sharding._selection.tiers import Choice, Tier
+from skunlearn.sharding._selection.selected_rows import ClassBlock, SelectedRows
 from skunlearn.sharding._training.recipe import Recipe
 from skunlearn.sharding._training.shard import Shard
 
@@ -78,10 +78,10 @@ class State:
     @property
     def labels_told(self) -> np.ndarray | None:
         """Return all the labels of estimators that are told of them, else None."""
-        regime = self.recipe.regime
-        if regime.start == "fit":
+        policy = self.recipe.policy
+        if policy.start == "fit":
             return None
-        return self.classes if regime.learns == "classes" else np.arange(2)
+        return self.classes if policy.learns == "classes" else np.arange(2)
 
     @property
     def n_classes(self) -> int:
@@ -102,7 +102,7 @@ class State:
 
     def find_labels(self, shard: int, slots: np.ndarray) -> np.ndarray:
         """Return the label that each slot has in a shard."""
-        learns = self.recipe.regime.learns
+        learns = self.recipe.policy.learns
         if learns == "one_class":
             return np.zeros(len(slots), dtype=np.int64)
         codes = self.find_codes(slots)
@@ -112,7 +112,7 @@ class State:
 
     def count_labels(self, shard: int, slots: np.ndarray) -> np.ndarray:
         """Return how many of the slots have each label in a shard."""
-        n_labels = self.recipe.regime.count_labels(self.n_classes)
+        n_labels = self.recipe.policy.count_labels(self.n_classes)
         return np.bincount(self.find_labels(shard, slots), minlength=n_labels)
 
     def count_negatives(self) -> Iterator[tuple[int, int, int]]:
@@ -157,11 +157,11 @@ class State:
         slots = self.rows.slot_of[self.find_counting()]
         return np.bincount(self.find_codes(slots), weight[slots], self.n_classes)
 
-    def describe(self, positions: np.ndarray) -> Traits:
+    def describe(self, positions: np.ndarray) -> RowTraits:
         """Return what decides where the rows at the given positions belong."""
         slots = self.rows.slot_of[positions]
         proba = self.rows.held.forget_proba
-        return Traits(
+        return RowTraits(
             self._hash(positions),
             self.find_codes(slots),
             self.class_hashes,
@@ -177,10 +177,10 @@ class State:
         self, slots: list[np.ndarray], bounds: list[np.ndarray]
     ) -> tuple[Shard, ...]:
         """Return untrained shards of the given slots, cut into slices at the bounds."""
-        regime, partition = self.recipe.regime, self.layout.partition
+        policy, partition = self.recipe.policy, self.layout.partition
         shards = (
             Shard(
-                regime=regime,
+                policy=policy,
                 seed_path=partition.make_seed_path(i, self.class_hashes),
                 slots=mine,
                 bounds=edges,
@@ -203,35 +203,35 @@ class State:
 
     def _with_candidates(self, index: int, shard: Shard, hashes: np.ndarray) -> Shard:
         """Return a shard that is to choose among its rows."""
-        choice = Choice((), (), ())
-        for stage, slots in enumerate(np.split(shard.slots, shard.bounds[1:-1])):
-            tiers = self.make_tiers(index, stage, slots, hashes)
-            choice = choice.with_rows(stage, slots, tiers)
-        return shard.with_choice(choice)
+        selected = SelectedRows((), (), ())
+        for slice_, slots in enumerate(np.split(shard.slots, shard.bounds[1:-1])):
+            blocks = self.make_blocks(index, slice_, slots, hashes)
+            selected = selected.with_rows(slice_, slots, blocks)
+        return shard.with_selected(selected)
 
-    def make_tiers(
-        self, shard: int, stage: int, slots: np.ndarray, hashes: np.ndarray
-    ) -> tuple[Tier, ...]:
+    def make_blocks(
+        self, shard: int, slice_: int, slots: np.ndarray, hashes: np.ndarray
+    ) -> tuple[ClassBlock, ...]:
         """Return rows of one slice by class, and how many of them are to be picked."""
         assert self.recipe.selection is not None
         codes, labels = self.find_codes(slots), self.find_labels(shard, slots)
         fraction = self.recipe.selection.fraction
-        tiers = []
+        blocks = []
         for code in np.unique(codes):
             mine = slots[codes == code]
-            tiers.append(
-                Tier(
+            blocks.append(
+                ClassBlock(
                     class_hash=int(self.class_hashes[code]),
                     label=int(labels[codes == code][0]),
                     slots=mine,
                     hashes=hashes[mine],
                     pools=self.layout.plan_pools(
-                        shard, stage, int(code), self.class_hashes, fraction
+                        shard, slice_, int(code), self.class_hashes, fraction
                     ),
                     picks=slots[:0],
                 )
             )
-        return tuple(tiers)
+        return tuple(blocks)
 
     def with_record(self, record: ForgetRecord) -> "State":
         """Return the state with one more record."""

@@ -22,7 +22,7 @@ from skunlearn._data.rows import Batch
 from skunlearn._estimators.capabilities import allows_nan
 from skunlearn._estimators.one_class import is_one_class, is_stand_in
 from skunlearn.exceptions import UnsupportedEstimatorError
-from skunlearn.sharding._partition.incoming import Newcomers
+from skunlearn.sharding._partition.incoming import IncomingRows
 from skunlearn.sharding._selection.representative import (
     RepresentativeSelection,
     check_selection,
@@ -33,8 +33,8 @@ from skunlearn.sharding._state import State
 __all__ = [
     "check_batch",
     "check_for_rows",
+    "check_incoming",
     "check_models",
-    "check_newcomers",
     "check_parameters",
     "check_probabilities",
     "check_samples",
@@ -101,14 +101,14 @@ def check_batch(
     return Batch(without_labels(X), y, sample_weight)
 
 
-def check_newcomers(
+def check_incoming(
     batch: Batch, first_position: int, key: int, groups: Any, forget_proba: Any
-) -> Newcomers:
+) -> IncomingRows:
     """Return checked rows with their identities, ready to be laid out."""
     proba = _check_forget_proba(forget_proba, batch.size)
     batch = replace(batch, forget_proba=proba)
     hashes = hash_identities(groups, batch.size, key, first_position)
-    return Newcomers(batch, hashes, has_groups=groups is not None)
+    return IncomingRows(batch, hashes, has_groups=groups is not None)
 
 
 def match_batch(state: State, batch: Batch, *, has_groups: bool) -> Batch:

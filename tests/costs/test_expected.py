@@ -12,7 +12,7 @@ from sklearn.naive_bayes import GaussianNB
 from skunlearn import ShardedUnlearningClassifier
 from skunlearn.costs import expected_retrained_samples, simulate_requests
 from skunlearn.costs._chances import log_miss
-from skunlearn.sharding._training.schedule import Regime, count_passes
+from skunlearn.sharding._training.schedule import TrainingPolicy, count_passes
 
 
 def simulate(
@@ -41,8 +41,10 @@ def simulate(
     counts = np.array([n] if class_counts is None else class_counts)
     labels = np.repeat(np.arange(len(counts)), counts)
     cumulative = slice_training == "cumulative"
-    regime = Regime("partial_fit", "partial_fit", cumulative, n_slices, n_epochs)
-    passes = [count_passes(regime, j) for j in range(n_slices)]
+    policy = TrainingPolicy(
+        "partial_fit", "partial_fit", cumulative, n_slices, n_epochs
+    )
+    passes = [count_passes(policy, j) for j in range(n_slices)]
     total = 0
     for _ in range(repeats):
         shards = rng.random((n, n_shards)).argsort(axis=1)[:, :n_replicas]
@@ -239,8 +241,10 @@ def test_passes_are_those_of_the_engine():
     """A request in each slice: every step is made, in as many passes."""
     for n_slices in (1, 2, 7, 30):
         for n_epochs in (1, 3, 20):
-            regime = Regime("partial_fit", "partial_fit", True, n_slices, n_epochs)
-            passes = [count_passes(regime, j) for j in range(n_slices)]
+            policy = TrainingPolicy(
+                "partial_fit", "partial_fit", True, n_slices, n_epochs
+            )
+            passes = [count_passes(policy, j) for j in range(n_slices)]
             rows = np.arange(1, n_slices + 1) / n_slices * (10**6 - 10**4)
             everything = expected_retrained_samples(
                 10**6, 10**4, n_slices=n_slices, n_epochs=n_epochs

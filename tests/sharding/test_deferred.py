@@ -157,11 +157,11 @@ def test_nothing_waits_where_no_pick_is_left(name):
     fresh = fit_selection(name)
     position_of = np.argsort(classifier._state.rows.slot_of)
     for shard in classifier._state.shards:
-        classifier.forget(position_of[shard.choice.orders[-1]], retrain=False)
+        classifier.forget(position_of[shard.selected.orders[-1]], retrain=False)
     assert classifier.n_pending_ == 0
     assert classifier.retrain().forget_records_[-1].shards == ()
     for shard in fresh._state.shards:
-        fresh.forget(position_of[shard.choice.orders[-1]])
+        fresh.forget(position_of[shard.selected.orders[-1]])
     assert_same_classifier(classifier, fresh, X)
 
 

@@ -10,7 +10,7 @@ from sklearn.naive_bayes import GaussianNB
 from support import CASES, DENSITIES, make_case, make_data
 
 from skunlearn import ShardedUnlearningClassifier
-from skunlearn.sharding._training.schedule import Regime, count_passes
+from skunlearn.sharding._training.schedule import TrainingPolicy, count_passes
 
 X, Y = make_data()
 
@@ -182,8 +182,10 @@ def test_mean_cost_of_a_batch_with_shards_and_slices():
 )
 def test_passes_follow_equation_one(n_slices, n_epochs, cumulative):
     """The running total is within half a pass of SISA's Eq. 1, but for the floor."""
-    regime = Regime("partial_fit", "partial_fit", cumulative, n_slices, n_epochs)
-    passes = [count_passes(regime, j) for j in range(n_slices)]
+    policy = TrainingPolicy(
+        "partial_fit", "partial_fit", cumulative, n_slices, n_epochs
+    )
+    passes = [count_passes(policy, j) for j in range(n_slices)]
     assert min(passes) >= 1
     if not cumulative:
         assert passes == [n_epochs] * n_slices

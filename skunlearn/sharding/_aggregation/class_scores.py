@@ -11,7 +11,7 @@ from scipy.special import logsumexp, softmax
 from sklearn.utils.parallel import Parallel, delayed
 
 from skunlearn._estimators.one_class import compute_log_density, is_log_density
-from skunlearn._estimators.read_only import ask
+from skunlearn._estimators.read_only import call_read_only
 from skunlearn.sharding._aggregation.votes import ScoreKind, find_score_kind, rank_votes
 
 __all__ = [
@@ -55,15 +55,17 @@ def _score_class(estimator: Any, X: Any, kind: ClassScoreKind) -> Any:
     if kind == "log_density":
         return compute_log_density(estimator, X)
     if kind == "score":
-        return ask(estimator.score_samples, X)
+        return call_read_only(estimator.score_samples, X)
     own = np.flatnonzero(estimator.classes_ == 1)
     if kind == "predict_proba":
-        return ask(estimator.predict_proba, X)[:, own[0]] if len(own) else 0.0
+        return (
+            call_read_only(estimator.predict_proba, X)[:, own[0]] if len(own) else 0.0
+        )
     if len(estimator.classes_) == 1:
         return 1.0 if len(own) else -1.0
     if kind == "decision_function":
-        return ask(estimator.decision_function, X)
-    return ask(estimator.predict, X)
+        return call_read_only(estimator.decision_function, X)
+    return call_read_only(estimator.predict, X)
 
 
 def correct_prior(proba: np.ndarray, n_against: int, n_rest: int) -> np.ndarray:

@@ -19,7 +19,7 @@ from sklearn.ensemble import (
 from sklearn.tree import BaseDecisionTree, DecisionTreeClassifier
 from sklearn.utils.parallel import Parallel, delayed
 
-from skunlearn._estimators.read_only import ask
+from skunlearn._estimators.read_only import call_read_only
 from skunlearn._estimators.skorch_nets import NetClassifier
 from skunlearn.sharding._aggregation.logistic_stack import LogisticStack
 
@@ -208,7 +208,7 @@ def _compute_ballot(
     scores = compute_scores(estimator, X, classes, kind)
     if kind == "predict" or _predicts_highest(estimator):
         return scores.argmax(axis=1), scores
-    return np.searchsorted(classes, ask(estimator.predict, X)), scores
+    return np.searchsorted(classes, call_read_only(estimator.predict, X)), scores
 
 
 def _predicts_highest(estimator: Any) -> bool:
@@ -235,16 +235,16 @@ def compute_scores(
     """
     columns = np.searchsorted(classes, estimator.classes_)
     if kind == "predict_proba":
-        proba = ask(estimator.predict_proba, X)
+        proba = call_read_only(estimator.predict_proba, X)
         return _spread(proba, columns, len(classes), 0.0)
     if len(columns) == 1:
         return _spread(np.ones((X.shape[0], 1)), columns, len(classes), -1.0)
     if kind == "decision_function" and not _compares_pairs(estimator):
-        values = ask(estimator.decision_function, X)
+        values = call_read_only(estimator.decision_function, X)
         if values.ndim == 1:
             values = np.column_stack([-values, values])
         return _spread(values, columns, len(classes), values.min(axis=1, keepdims=True))
-    codes = np.searchsorted(classes, ask(estimator.predict, X))
+    codes = np.searchsorted(classes, call_read_only(estimator.predict, X))
     return np.eye(len(classes))[codes]
 
 

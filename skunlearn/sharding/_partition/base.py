@@ -10,11 +10,11 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
-__all__ = ["Partition", "Traits"]
+__all__ = ["Partition", "RowTraits"]
 
 
 @dataclass(frozen=True, eq=False)
-class Traits:
+class RowTraits:
     """What decides where rows belong.
 
     Parameters
@@ -48,7 +48,7 @@ class Partition(Protocol):
     def count_shards(self, n_classes: int) -> int:
         """Return the number of shards where there are so many classes."""
 
-    def find_shards(self, traits: Traits) -> np.ndarray:
+    def find_shards(self, traits: RowTraits) -> np.ndarray:
         """Return the distinct shards of each row, of shape (n_rows, n_joined)."""
 
     def make_seed_path(self, shard: int, class_hashes: np.ndarray) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from skunlearn._data.hashing import mix
-from skunlearn.sharding._partition.base import Traits
+from skunlearn.sharding._partition.base import RowTraits
 from skunlearn.sharding._partition.uniform import Uniform
 
 __all__ = ["ByClass", "ClassOrRest"]
@@ -45,7 +45,7 @@ class ByClass:
         """Return 1."""
         return 1.0
 
-    def find_shards(self, traits: Traits) -> np.ndarray:
+    def find_shards(self, traits: RowTraits) -> np.ndarray:
         """Return the shards of each row: parts of its class."""
         return self.find_parts(traits, traits.codes[:, None])
 
@@ -57,7 +57,7 @@ class ByClass:
         code, part = divmod(shard, self.parts.n_shards)
         return (int(class_hashes[code]), part)
 
-    def find_parts(self, traits: Traits, codes: np.ndarray) -> np.ndarray:
+    def find_parts(self, traits: RowTraits, codes: np.ndarray) -> np.ndarray:
         """Return the shards of each row in the classes of shape (n_rows, n)."""
         parts = self.parts.find_shards(traits)
         shards = codes[:, :, None] * self.parts.n_shards + parts[:, None, :]
@@ -78,7 +78,7 @@ class ClassOrRest(ByClass):
 
     n_negatives: int
 
-    def find_shards(self, traits: Traits) -> np.ndarray:
+    def find_shards(self, traits: RowTraits) -> np.ndarray:
         """Return the shards of each row: of its own class, then of others."""
         n_others = min(self.n_negatives, max(traits.n_classes - 1, 0))
         others = _choose_others(traits, n_others)
@@ -91,7 +91,7 @@ class ClassOrRest(ByClass):
         return min(self.n_negatives / (n_classes - 1), 1.0)
 
 
-def _choose_others(traits: Traits, n_chosen: int) -> np.ndarray:
+def _choose_others(traits: RowTraits, n_chosen: int) -> np.ndarray:
     """Choose other classes for each row, of shape (n_rows, n_chosen).
 
     The highest hashes of (row, class) win. So where a class appears or disappears, no

@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from skunlearn.sharding._partition.base import Traits
-from skunlearn.sharding._partition.thresholds import Cuts
+from skunlearn.sharding._partition.base import RowTraits
+from skunlearn.sharding._partition.thresholds import Thresholds
 
 __all__ = ["DistributionAware"]
 
@@ -17,11 +17,11 @@ class DistributionAware:
 
     Parameters
     ----------
-    cuts : Cuts
+    thresholds : Thresholds
         Where, in the order of probability and hash, the next shard begins.
     """
 
-    cuts: Cuts
+    thresholds: Thresholds
     weighs_by_size: ClassVar[bool] = True
 
     @classmethod
@@ -35,15 +35,15 @@ class DistributionAware:
         is_first = np.diff(ordered, prepend=ordered[:1] ^ np.uint64(1)) != 0
         firsts = order[is_first]
         starts = _fill(forget_proba[firsts])
-        return cls(Cuts(forget_proba[firsts[starts]], hashes[firsts[starts]]))
+        return cls(Thresholds(forget_proba[firsts[starts]], hashes[firsts[starts]]))
 
     def count_shards(self, n_classes: int) -> int:
         """Return the number of shards."""
-        return len(self.cuts.values) + 1
+        return len(self.thresholds.values) + 1
 
-    def find_shards(self, traits: Traits) -> np.ndarray:
+    def find_shards(self, traits: RowTraits) -> np.ndarray:
         """Return the shard of each row."""
-        return self.cuts.find(traits.forget_proba, traits.hashes)[:, None]
+        return self.thresholds.find(traits.forget_proba, traits.hashes)[:, None]
 
     def make_seed_path(self, shard: int, class_hashes: np.ndarray) -> tuple[int, ...]:
         """Return what tells the seeds of a shard from those of others."""

@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from skunlearn._data.rows import Batch, Rows
-from skunlearn.sharding._partition.base import Traits
+from skunlearn.sharding._partition.base import RowTraits
 from skunlearn.sharding._partition.layout import Places
 
-__all__ = ["Newcomers"]
+__all__ = ["IncomingRows"]
 
 
 @dataclass(frozen=True, eq=False)
-class Newcomers:
+class IncomingRows:
     """Rows that have not been laid out yet.
 
     Parameters
@@ -42,7 +42,7 @@ class Newcomers:
 
     def with_group_probabilities(
         self, known: tuple[np.ndarray, np.ndarray] | None = None
-    ) -> "Newcomers":
+    ) -> "IncomingRows":
         """Return the rows with one probability to be forgotten for each group.
 
         It is fixed when the group comes: the highest among the rows that come with it.
@@ -70,10 +70,10 @@ class Newcomers:
             fixed[is_known] = known[1][first[place]]
         return replace(self, batch=replace(self.batch, forget_proba=fixed))
 
-    def describe(self, classes: np.ndarray, class_hashes: np.ndarray) -> Traits:
+    def describe(self, classes: np.ndarray, class_hashes: np.ndarray) -> RowTraits:
         """Return what decides where the counting rows belong."""
         counting, proba = self.counting, self.batch.forget_proba
-        return Traits(
+        return RowTraits(
             self.hashes[counting],
             np.searchsorted(classes, self.batch.y[counting]),
             class_hashes,

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from skunlearn._data.hashing import mix
-from skunlearn.sharding._partition.base import Partition, Traits
-from skunlearn.sharding._partition.thresholds import Cuts
+from skunlearn.sharding._partition.base import Partition, RowTraits
+from skunlearn.sharding._partition.thresholds import Thresholds
 from skunlearn.sharding._selection.pools import Pools, count_in_pools
 
 __all__ = ["Layout", "Places", "arrange"]
@@ -31,11 +31,11 @@ class Places:
     Parameters
     ----------
     order : ndarray of shape (n_samples,)
-        All rows, sorted by their first shard, stage and order inside.
+        All rows, sorted by their first shard, slice and order inside.
     members : list of ndarray
         For each shard the ranks in `order` of its rows.
-    bounds : list of ndarray of shape (n_stages + 1,)
-        For each shard where its stages begin and end in `members`.
+    bounds : list of ndarray of shape (n_slices + 1,)
+        For each shard where its slices begin and end in `members`.
     """
 
     order: np.ndarray
@@ -53,7 +53,7 @@ class Layout:
         Key of all hashes, 64 bits.
     partition : Partition
         Finds the shards of rows.
-    slice_cuts : Cuts
+    slice_thresholds : Thresholds
         Where, in the order of probability to be forgotten and hash, slices begin.
     sizes : dict
         Where not all rows are trained on, how many of each class came into its shards
@@ -62,52 +62,52 @@ class Layout:
 
     key: int
     partition: Partition
-    slice_cuts: Cuts
+    slice_thresholds: Thresholds
     sizes: dict[Name, np.ndarray] = field(default_factory=dict)
 
     @property
     def n_slices(self) -> int:
         """Return the number of slices."""
-        return len(self.slice_cuts.values) + 1
+        return len(self.slice_thresholds.values) + 1
 
-    def find_slices(self, traits: Traits) -> np.ndarray:
+    def find_slices(self, traits: RowTraits) -> np.ndarray:
         """Return the slice of each row."""
         hashes = mix(traits.hashes ^ _SLICE_STREAM)
-        return self.slice_cuts.find(traits.forget_proba, hashes)
+        return self.slice_thresholds.find(traits.forget_proba, hashes)
 
-    def fix(self, traits: Traits) -> "Layout":
+    def fix(self, traits: RowTraits) -> "Layout":
         """Return itself: it was fixed by other rows already."""
         return self
 
-    def place(self, traits: Traits) -> Places:
+    def place(self, traits: RowTraits) -> Places:
         """Lay out rows by shard and slice, complexity O(n log n)."""
         return self._place(traits, self.find_slices(traits), self.n_slices)
 
-    def place_in_one_slice(self, traits: Traits) -> Places:
+    def place_in_one_slice(self, traits: RowTraits) -> Places:
         """Lay out rows that come later by shard alone."""
         return self._place(traits, np.zeros(len(traits.hashes), dtype=np.int64), 1)
 
     def count_sizes(
-        self, traits: Traits, places: Places, first_stage: int, fraction: float
+        self, traits: RowTraits, places: Places, first_slice: int, fraction: float
     ) -> "Layout":
         """Return the layout with the sizes of rows that come; those known stay.
 
         Parameters
         ----------
-        traits, places : Traits and Places
+        traits, places : RowTraits and Places
             The rows, and where they belong.
-        first_stage : int
+        first_slice : int
             The number of their first slice.
         fraction : float
             The fraction of them to pick.
         """
         sizes = {}
-        for shard, stage, rows in _iterate_parts(places):
+        for shard, slice_, rows in _iterate_parts(places):
             for code in np.unique(traits.codes[rows]):
                 if self.partition.find_own(shard, int(code)) == shard:
                     mine = traits.hashes[rows[traits.codes[rows] == code]]
                     name = self._name(
-                        shard, first_stage + stage, code, traits.class_hashes
+                        shard, first_slice + slice_, code, traits.class_hashes
                     )
                     sizes[name] = count_in_pools(fraction, mine)
         return replace(self, sizes=sizes | self.sizes)
@@ -121,7 +121,7 @@ class Layout:
     def plan_pools(
         self,
         shard: int,
-        stage: int,
+        slice_: int,
         code: int,
         class_hashes: np.ndarray,
         fraction: float,
@@ -134,35 +134,39 @@ class Layout:
         """
         own = self.partition.find_own(shard, code)
         share = self.partition.find_share(shard, code, len(class_hashes))
-        name = self._name(own, stage, code, class_hashes)
+        name = self._name(own, slice_, code, class_hashes)
         return Pools.plan(fraction, self.sizes[name], share)
 
     def _name(
-        self, shard: int, stage: int, code: int, class_hashes: np.ndarray
+        self, shard: int, slice_: int, code: int, class_hashes: np.ndarray
     ) -> Name:
         path = self.partition.make_seed_path(shard, class_hashes)
-        return path, stage, int(class_hashes[code])
+        return path, slice_, int(class_hashes[code])
 
-    def _place(self, traits: Traits, stages: np.ndarray, n_stages: int) -> Places:
+    def _place(self, traits: RowTraits, slices: np.ndarray, n_slices: int) -> Places:
         shards = self.partition.find_shards(traits)
         n_shards = self.partition.count_shards(traits.n_classes)
-        return arrange(shards, stages, traits, n_shards, n_stages)
+        return arrange(shards, slices, traits, n_shards, n_slices)
 
 
 def arrange(
-    shards: np.ndarray, stages: np.ndarray, traits: Traits, n_shards: int, n_stages: int
+    shards: np.ndarray,
+    slices: np.ndarray,
+    traits: RowTraits,
+    n_shards: int,
+    n_slices: int,
 ) -> Places:
-    """Sort rows by shard, stage, probability to be forgotten, and hash.
+    """Sort rows by shard, slice, probability to be forgotten, and hash.
 
     Parameters
     ----------
     shards : ndarray of shape (n_rows, n_joined)
         Shards of each row.
-    stages : ndarray of shape (n_rows,)
+    slices : ndarray of shape (n_rows,)
         Stage of training of each row: its slice.
-    traits : Traits
+    traits : RowTraits
         What else decides the order.
-    n_shards, n_stages : int
+    n_shards, n_slices : int
         How many there are.
 
     Returns
@@ -171,28 +175,28 @@ def arrange(
         The order, complexity O(n log n).
     """
     inside = _sort_rows(traits.hashes, traits.forget_proba)
-    parts = (shards * n_stages + stages[:, None])[inside]
+    parts = (shards * n_slices + slices[:, None])[inside]
     order = inside[_sort_parts(parts[:, 0])]
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
     rows = inside[_sort_parts(parts.ravel()) // shards.shape[1]]
-    n_parts = n_shards * n_stages
+    n_parts = n_shards * n_slices
     ends = np.cumsum(np.bincount(parts.ravel(), minlength=n_parts))
     starts = np.concatenate([[0], ends])
     members, bounds = [], []
-    for first in range(0, n_parts, n_stages):
-        edges = starts[first : first + n_stages + 1]
+    for first in range(0, n_parts, n_slices):
+        edges = starts[first : first + n_slices + 1]
         members.append(rank[rows[edges[0] : edges[-1]]])
         bounds.append(edges - edges[0])
     return Places(order, members, bounds)
 
 
 def _iterate_parts(places: Places) -> Iterator[tuple[int, int, np.ndarray]]:
-    """Yield the shard and stage of each part, and its rows."""
+    """Yield the shard and slice of each part, and its rows."""
     pairs = zip(places.members, places.bounds, strict=True)
     for shard, (members, bounds) in enumerate(pairs):
-        for stage, ranks in enumerate(np.split(members, bounds[1:-1])):
-            yield shard, stage, places.order[ranks]
+        for slice_, ranks in enumerate(np.split(members, bounds[1:-1])):
+            yield shard, slice_, places.order[ranks]
 
 
 def _sort_rows(hashes: np.ndarray, forget_proba: np.ndarray | None) -> np.ndarray:

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skunlearn.sharding._partition.base import Partition, Traits
+from skunlearn.sharding._partition.base import Partition, RowTraits
 from skunlearn.sharding._partition.by_class import ByClass, ClassOrRest
 from skunlearn.sharding._partition.distribution_aware import DistributionAware
 from skunlearn.sharding._partition.layout import Layout
-from skunlearn.sharding._partition.thresholds import Cuts
+from skunlearn.sharding._partition.thresholds import Thresholds
 from skunlearn.sharding._partition.uniform import Uniform
 
 __all__ = ["PartitionSpec"]
@@ -38,17 +38,19 @@ class PartitionSpec:
     n_negatives: int
     is_one_class: bool
 
-    def fix(self, traits: Traits) -> Layout:
+    def fix(self, traits: RowTraits) -> Layout:
         """Return the layout; thresholds come from counts and probabilities alone.
 
         Slices are cut evenly by hash or, with probabilities to be forgotten, at their
         quantiles, so that rows that are likely to go come last.
         """
         proba = traits.forget_proba
-        cuts = Cuts.at_quantiles(np.zeros(1) if proba is None else proba, self.n_slices)
-        return Layout(self.key, self._make_partition(traits), cuts)
+        thresholds = Thresholds.at_quantiles(
+            np.zeros(1) if proba is None else proba, self.n_slices
+        )
+        return Layout(self.key, self._make_partition(traits), thresholds)
 
-    def _make_partition(self, traits: Traits) -> Partition:
+    def _make_partition(self, traits: RowTraits) -> Partition:
         uniform = Uniform(self.n_shards, self.n_replicas)
         if self.partition == "uniform":
             return uniform

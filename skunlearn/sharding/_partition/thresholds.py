@@ -4,18 +4,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Cuts"]
+__all__ = ["Thresholds"]
 
 
 @dataclass(frozen=True, eq=False)
-class Cuts:
+class Thresholds:
     """Where the next part begins, in the order of values and then of hashes.
 
     Parameters
     ----------
-    values : ndarray of shape (n_cuts,)
+    values : ndarray of shape (n_thresholds,)
         Values, ascending.
-    hashes : ndarray of uint64, shape (n_cuts,)
+    hashes : ndarray of uint64, shape (n_thresholds,)
         Hashes, ascending where values are equal.
     """
 
@@ -23,10 +23,10 @@ class Cuts:
     hashes: np.ndarray
 
     @classmethod
-    def at_quantiles(cls, values: np.ndarray, n_parts: int) -> "Cuts":
+    def at_quantiles(cls, values: np.ndarray, n_parts: int) -> "Thresholds":
         """Cut into equal parts; among equal values in shares of the space of hashes.
 
-        The cuts depend on the values and how many there are, not on hashes.
+        The thresholds depend on the values and how many there are, not on hashes.
         """
         levels, counts = np.unique(values, return_counts=True)
         above = np.cumsum(counts)
@@ -48,6 +48,6 @@ class Cuts:
         if len(tied):
             for value in np.unique(values[tied]):
                 rows = tied[values[tied] == value]
-                cuts = self.hashes[self.values == value]
-                parts[rows] += np.searchsorted(cuts, hashes[rows], side="right")
+                thresholds = self.hashes[self.values == value]
+                parts[rows] += np.searchsorted(thresholds, hashes[rows], side="right")
         return parts

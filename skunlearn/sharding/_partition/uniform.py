@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from skunlearn._data.hashing import draw
-from skunlearn.sharding._partition.base import Traits
+from skunlearn.sharding._partition.base import RowTraits
 
 __all__ = ["Uniform"]
 
@@ -31,7 +31,7 @@ class Uniform:
         """Return the number of shards."""
         return self.n_shards
 
-    def find_shards(self, traits: Traits) -> np.ndarray:
+    def find_shards(self, traits: RowTraits) -> np.ndarray:
         """Return the distinct shards of each row.
 
         Draws without replacement as Floyd did: each draw that meets an earlier one

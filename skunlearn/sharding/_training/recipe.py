@@ -24,7 +24,7 @@ from skunlearn._estimators.seeding import find_seed_paths, plant_seeds
 from skunlearn._estimators.skorch_nets import NetClassifier, check_net, find_net, is_net
 from skunlearn.exceptions import UnlearningQualityWarning, UnsupportedEstimatorError
 from skunlearn.sharding._selection.representative import RepresentativeSelection
-from skunlearn.sharding._training.schedule import Regime
+from skunlearn.sharding._training.schedule import TrainingPolicy
 
 __all__ = ["Recipe", "check_weights", "make_recipe"]
 
@@ -39,7 +39,7 @@ class Recipe:
     ----------
     prototype : estimator
         An unfitted clone of the wrapped estimator.
-    regime : Regime
+    policy : TrainingPolicy
         How it is trained.
     root_seed : int
         Seed from which those of every shard, slice and pass derive.
@@ -57,7 +57,7 @@ class Recipe:
     """
 
     prototype: Any
-    regime: Regime
+    policy: TrainingPolicy
     root_seed: int
     seed_paths: tuple[Path, ...]
     weight_name: str | None
@@ -122,7 +122,7 @@ def make_recipe(
     if n_epochs > 1 and resume != "partial_fit":
         raise UnsupportedEstimatorError(_explain_epochs(estimator, n_epochs))
     by_passes = resume == "partial_fit" and (n_slices > 1 or n_epochs > 1)
-    regime = Regime(
+    policy = TrainingPolicy(
         start="partial_fit" if net is not None or by_passes else "fit",
         resume=resume,
         cumulative=cumulative,
@@ -134,10 +134,10 @@ def make_recipe(
     parts = [part for _, part in iterate_parts(prototype)]
     return Recipe(
         prototype=prototype,
-        regime=regime,
+        policy=policy,
         root_seed=root_seed,
         seed_paths=find_seed_paths(prototype),
-        weight_name=find_weight_name(prototype, regime.start),
+        weight_name=find_weight_name(prototype, policy.start),
         row_limits=find_row_limits(prototype),
         shared=tuple(part for part in parts if isinstance(part, FrozenEstimator)),
         selection=selection,
@@ -149,7 +149,7 @@ def check_weights(recipe: Recipe, estimator: Any) -> None:
     if recipe.weight_name is None:
         raise UnsupportedEstimatorError(
             f"sample_weight was given, but {type(estimator).__name__} does not take it "
-            f"in {recipe.regime.start}, or does not hand it to all that it trains. "
+            f"in {recipe.policy.start}, or does not hand it to all that it trains. "
             "Leave the weights out, or wrap an estimator that does. For some "
             "meta-estimators it is enough to enable metadata routing and to call "
             "set_fit_request(sample_weight=True) on the estimators inside."

@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-__all__ = ["Regime", "Step", "count_passes", "make_schedule", "total_passes"]
+__all__ = ["Step", "TrainingPolicy", "count_passes", "make_schedule", "total_passes"]
 
 
 @dataclass(frozen=True)
-class Regime:
+class TrainingPolicy:
     """How the constituents of one classifier are trained.
 
     Parameters
@@ -84,7 +84,7 @@ class Step:
         return (self.stop - self.start) * self.n_epochs
 
 
-def count_passes(regime: Regime, index: int) -> int:
+def count_passes(policy: TrainingPolicy, index: int) -> int:
     """Return the passes that step `index` makes over its rows.
 
     With cumulative slices each step gets ``2 * n_epochs / (n_slices + 1)`` passes, so
@@ -92,10 +92,10 @@ def count_passes(regime: Regime, index: int) -> int:
     Fractions are rounded such that the running total is right, but no step gets less
     than one pass: its slice would not be learnt.
     """
-    if not regime.cumulative:
-        return regime.n_epochs
-    before = total_passes(index, regime.n_slices, regime.n_epochs)
-    after = total_passes(index + 1, regime.n_slices, regime.n_epochs)
+    if not policy.cumulative:
+        return policy.n_epochs
+    before = total_passes(index, policy.n_slices, policy.n_epochs)
+    after = total_passes(index + 1, policy.n_slices, policy.n_epochs)
     return max(1, after - before)
 
 
@@ -109,13 +109,13 @@ def total_passes(n_steps: Any, n_slices: Any, n_epochs: Any) -> Any:
 
 
 def make_schedule(
-    regime: Regime, bounds: np.ndarray, present: np.ndarray
+    policy: TrainingPolicy, bounds: np.ndarray, present: np.ndarray
 ) -> tuple[Step, ...]:
     """Return the steps that train a shard from scratch.
 
     Parameters
     ----------
-    regime : Regime
+    policy : TrainingPolicy
         How constituents are trained.
     bounds : ndarray of shape (n_slices + 1,)
         Where each slice begins and ends among the rows of the shard.
@@ -134,39 +134,39 @@ def make_schedule(
         if start == stop:
             continue
         seen = seen | present[index]
-        if _is_too_little(regime, seen, stop):
+        if _is_too_little(policy, seen, stop):
             steps.append(Step(index, "constant", 0, 1, 0))
             continue
-        own = seen if regime.cumulative else present[index]
-        n_rows = stop if regime.cumulative else stop - start
-        if known is None or not _can_resume(regime, known, own, n_rows):
-            n_epochs = 1 if regime.start == "fit" else count_passes(regime, index)
+        own = seen if policy.cumulative else present[index]
+        n_rows = stop if policy.cumulative else stop - start
+        if known is None or not _can_resume(policy, known, own, n_rows):
+            n_epochs = 1 if policy.start == "fit" else count_passes(policy, index)
             steps.append(Step(index, "fresh", 0, stop, n_epochs))
-            if stop >= regime.n_rows_full:
-                is_told = regime.start == "partial_fit"
+            if stop >= policy.n_rows_full:
+                is_told = policy.start == "partial_fit"
                 known = np.ones_like(seen) if is_told else seen
             continue
-        n_epochs = 1 if regime.resume == "warm_start" else count_passes(regime, index)
-        first = 0 if regime.cumulative else start
+        n_epochs = 1 if policy.resume == "warm_start" else count_passes(policy, index)
+        first = 0 if policy.cumulative else start
         steps.append(Step(index, "resume", first, stop, n_epochs))
     return tuple(steps)
 
 
-def _is_too_little(regime: Regime, seen: np.ndarray, n_rows: int) -> bool:
+def _is_too_little(policy: TrainingPolicy, seen: np.ndarray, n_rows: int) -> bool:
     """Tell whether the rows so far are too few of a kind to train an estimator on."""
-    if regime.learns == "one_class":
+    if policy.learns == "one_class":
         return n_rows < 2
     return np.count_nonzero(seen) == 1
 
 
 def _can_resume(
-    regime: Regime, known: np.ndarray, own: np.ndarray, n_rows: int
+    policy: TrainingPolicy, known: np.ndarray, own: np.ndarray, n_rows: int
 ) -> bool:
     """Tell whether an estimator of the `known` labels can go on with the `own` ones.
 
     ``partial_fit`` takes rows of labels that it knows. A warm start needs all of them
     again, and no fewer rows than parameters ask for, else the shapes would differ.
     """
-    if regime.resume == "partial_fit":
+    if policy.resume == "partial_fit":
         return not np.any(own & ~known)
-    return n_rows >= regime.n_rows_full and bool(np.array_equal(own, known))
+    return n_rows >= policy.n_rows_full and bool(np.array_equal(own, known))

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from skunlearn.sharding._selection.tiers import Choice
-from skunlearn.sharding._training.schedule import Regime, Step, make_schedule
+from skunlearn.sharding._selection.selected_rows import SelectedRows
+from skunlearn.sharding._training.schedule import Step, TrainingPolicy, make_schedule
 
 __all__ = ["Shard"]
 
@@ -28,7 +28,7 @@ class Shard:
 
     Parameters
     ----------
-    regime : Regime
+    policy : TrainingPolicy
         How constituents are trained.
     seed_path : tuple of int
         What tells its seeds from those of other shards.
@@ -36,7 +36,7 @@ class Shard:
         Slots of its rows in the order of training.
     bounds : ndarray of shape (n_slices + 1,)
         Where each slice begins and ends in `slots`. Slices beyond
-        ``regime.n_slices`` came by ``partial_fit``.
+        ``policy.n_slices`` came by ``partial_fit``.
     label_counts : ndarray of shape (n_slices, n_labels)
         Rows of each label in each slice.
     states : tuple
@@ -44,20 +44,20 @@ class Shard:
         there was no row so far. Fewer than there are slices while training is due.
     pending : ndarray
         Positions that were forgotten since the shard was trained last.
-    choice : Choice or None
+    selected : SelectedRows or None
         Where not all rows are trained on: all of them, and which ones are. Then `slots`
         are the rows that the checkpoints were trained on, and the other attributes
         tell of those that will be.
     """
 
-    regime: Regime
+    policy: TrainingPolicy
     seed_path: tuple[int, ...]
     slots: np.ndarray
     bounds: np.ndarray
     label_counts: np.ndarray
     states: tuple[Any, ...] = ()
     pending: np.ndarray = field(default_factory=_nothing)
-    choice: Choice | None = None
+    selected: SelectedRows | None = None
 
     @property
     def n_slices(self) -> int:
@@ -69,7 +69,7 @@ class Shard:
         """Tell whether every slice has its checkpoint."""
         return len(self.states) == self.n_slices
 
-    def is_as(self, other: "Shard | None") -> bool:
+    def same_rows_as(self, other: "Shard | None") -> bool:
         """Tell whether the other shard is trained on the same rows as far."""
         return other is not None and (
             self.slots is other.slots
@@ -86,7 +86,7 @@ class Shard:
     @cached_property
     def steps(self) -> tuple[Step, ...]:
         """Return the steps that train the shard from scratch."""
-        return make_schedule(self.regime, self.bounds, self.label_counts > 0)
+        return make_schedule(self.policy, self.bounds, self.label_counts > 0)
 
     @cached_property
     def n_samples_full(self) -> int:
@@ -99,12 +99,12 @@ class Shard:
         return tuple(step for step in self.steps if step.slice >= len(self.states))
 
     def with_states(
-        self, trained: dict[int, Any], choice: Choice | None = None
+        self, trained: dict[int, Any], selected: SelectedRows | None = None
     ) -> "Shard":
         """Return the shard with all checkpoints; an empty slice repeats the last."""
-        if choice is not None:
-            slots = np.concatenate(choice.picked)
-            return replace(self, choice=choice, slots=slots).with_states(trained)
+        if selected is not None:
+            slots = np.concatenate(selected.picked)
+            return replace(self, selected=selected, slots=slots).with_states(trained)
         states = list(self.states)
         for index in range(len(states), self.n_slices):
             last = states[-1] if states else None
@@ -117,7 +117,7 @@ class Shard:
         """Return the shard complete, if rows are gone and nothing is to be trained."""
         if self.steps_due or (self.is_trained and not len(self.pending)):
             return self
-        return self.with_states({}, self.choice)
+        return self.with_states({}, self.selected)
 
     def without_rows(
         self,
@@ -134,8 +134,8 @@ class Shard:
         find_labels : callable
             Finds the label of rows by their slots.
         """
-        if self.choice is not None:
-            return self.without_candidates(self.choice, slots, positions)
+        if self.selected is not None:
+            return self.without_candidates(self.selected, slots, positions)
         gone = np.flatnonzero(_contains(self.slots, slots))
         slices = np.searchsorted(self.bounds, gone, side="right") - 1
         label_counts = self.label_counts.copy()
@@ -148,31 +148,33 @@ class Shard:
             states=self.states[: slices[0]],
             pending=np.concatenate([self.pending, positions]),
         )
-        return smaller if self.n_slices == self.regime.n_slices else smaller.trimmed()
+        return smaller if self.n_slices == self.policy.n_slices else smaller.trimmed()
 
     def without_candidates(
-        self, choice: Choice, slots: np.ndarray, positions: np.ndarray
+        self, selected: SelectedRows, slots: np.ndarray, positions: np.ndarray
     ) -> "Shard":
         """Return the shard without rows that may have been picked."""
-        smaller, changed = choice.without_rows(slots)
+        smaller, changed = selected.without_rows(slots)
         if changed is None:
-            return replace(self, choice=smaller)
-        first = 0 if self.regime.resume is None else changed
+            return replace(self, selected=smaller)
+        first = 0 if self.policy.resume is None else changed
         return replace(
             self,
             states=self.states[:first],
             pending=np.concatenate([self.pending, positions]),
-        ).with_choice(smaller)
+        ).with_selected(smaller)
 
-    def with_choice(self, choice: Choice) -> "Shard":
+    def with_selected(self, selected: SelectedRows) -> "Shard":
         """Return the shard with other rows to choose from."""
-        choice = choice.trimmed(self.regime.n_slices)
-        label_counts = choice.count(self.label_counts.shape[1])
-        if self.regime.resume is None:
+        selected = selected.trimmed(self.policy.n_slices)
+        label_counts = selected.count(self.label_counts.shape[1])
+        if self.policy.resume is None:
             label_counts = label_counts.sum(axis=0, keepdims=True)
         ends = label_counts.sum(axis=1).cumsum()
         bounds = np.concatenate([[0], ends])
-        return replace(self, choice=choice, bounds=bounds, label_counts=label_counts)
+        return replace(
+            self, selected=selected, bounds=bounds, label_counts=label_counts
+        )
 
     def trimmed(self) -> "Shard":
         """Return the shard without the emptied ones of the slices that came later.
@@ -180,13 +182,13 @@ class Shard:
         A fit on the retained rows would not have made them. Where an estimator cannot
         go on training the later slices are one with the first.
         """
-        if self.choice is not None:
-            return self.with_choice(self.choice)
+        if self.selected is not None:
+            return self.with_selected(self.selected)
         filled = np.diff(self.bounds) > 0
-        filled[: self.regime.n_slices] = True
+        filled[: self.policy.n_slices] = True
         bounds = np.concatenate([self.bounds[:1], self.bounds[1:][filled]])
         label_counts = self.label_counts[filled]
-        if self.regime.resume is None:
+        if self.policy.resume is None:
             bounds, label_counts = bounds[[0, -1]], label_counts.sum(0, keepdims=True)
         return replace(self, bounds=bounds, label_counts=label_counts)
 
@@ -202,8 +204,8 @@ class Shard:
         """
         if old is None:
             return self
-        if self.choice is not None and old.choice is not None:
-            return self._continuing_choice(self.choice, old, positions)
+        if self.selected is not None and old.selected is not None:
+            return self._continuing_selected(self.selected, old, positions)
         n_same = 0
         for mine, others in zip(self.cut(), old.cut(), strict=False):
             if not np.array_equal(mine, others):
@@ -214,27 +216,29 @@ class Shard:
         pending = np.union1d(old.pending, positions)
         return replace(self, states=old.states[:n_same], pending=pending)
 
-    def _continuing_choice(
-        self, choice: Choice, old: "Shard", positions: np.ndarray
+    def _continuing_selected(
+        self, selected: SelectedRows, old: "Shard", positions: np.ndarray
     ) -> "Shard":
-        assert old.choice is not None
-        choice, n_same = choice.continuing(old.choice)
-        if n_same == len(choice.tiers) == len(old.choice.tiers):
+        assert old.selected is not None
+        selected, n_same = selected.continuing(old.selected)
+        if n_same == len(selected.blocks) == len(old.selected.blocks):
             return old
-        n_kept = 0 if self.regime.resume is None else n_same
+        n_kept = 0 if self.policy.resume is None else n_same
         pending = np.union1d(old.pending, positions)
-        return replace(self, choice=choice, states=old.states[:n_kept], pending=pending)
+        return replace(
+            self, selected=selected, states=old.states[:n_kept], pending=pending
+        )
 
     def cut(self) -> list[np.ndarray]:
         """Return the slots of each slice, those not picked included."""
-        if self.choice is not None:
-            return list(self.choice.orders)
+        if self.selected is not None:
+            return list(self.selected.orders)
         return np.split(self.slots, self.bounds[1:-1])
 
-    def with_candidates(self, choice: Choice) -> "Shard":
+    def with_candidates(self, selected: SelectedRows) -> "Shard":
         """Return the shard with a new last slice to choose from."""
-        states = () if self.regime.resume is None else self.states
-        return replace(self, states=states).with_choice(choice)
+        states = () if self.policy.resume is None else self.states
+        return replace(self, states=states).with_selected(selected)
 
     def with_rows(self, slots: np.ndarray, label_counts: np.ndarray) -> "Shard":
         """Return the shard with a new last slice.
@@ -250,7 +254,7 @@ class Shard:
             How many of them are of each class.
         """
         end = len(self.slots) + len(slots)
-        if self.regime.resume is None:
+        if self.policy.resume is None:
             return replace(
                 self,
                 slots=np.concatenate([self.slots, slots]),
@@ -284,9 +288,9 @@ class Shard:
         kept = columns >= 0
         label_counts = np.zeros((self.n_slices, n_classes), dtype=np.int64)
         label_counts[:, columns[kept]] = self.label_counts[:, kept]
-        choice = None if self.choice is None else self.choice.with_labels(columns)
-        changed = replace(self, label_counts=label_counts, choice=choice)
-        if not self.regime.knows_all_classes:
+        selected = None if self.selected is None else self.selected.with_labels(columns)
+        changed = replace(self, label_counts=label_counts, selected=selected)
+        if not self.policy.knows_all_classes:
             return changed
         pending = np.union1d(self.pending, positions)
         return replace(changed, states=(), pending=pending)

@@ -22,7 +22,7 @@ from skunlearn._data.rows import Batch
 from skunlearn._estimators.one_class import check_scores, is_stand_in, make_stand_in
 from skunlearn._runtime.threads import single_threaded
 from skunlearn.sharding._selection.representative import RepresentativeSelection
-from skunlearn.sharding._selection.tiers import Choice
+from skunlearn.sharding._selection.selected_rows import SelectedRows
 from skunlearn.sharding._training.recipe import Recipe
 from skunlearn.sharding._training.schedule import Step
 
@@ -49,7 +49,7 @@ class Task:
         Checkpoint to go on from, if the first step does.
     classes : ndarray or None
         All labels, for estimators that are to be told of them.
-    choice : Choice or None
+    selected : SelectedRows or None
         If given, `rows` are those to choose from.
     """
 
@@ -60,16 +60,16 @@ class Task:
     offset: int
     state: Any
     classes: np.ndarray | None
-    choice: Choice | None = None
+    selected: SelectedRows | None = None
 
     def select(self, selection: RepresentativeSelection) -> "Task":
         """Return the task with the chosen rows alone."""
-        if self.choice is None:
+        if self.selected is None:
             return self
-        choice = self.choice.select(selection, self.rows.X)
-        is_picked = np.isin(self.choice.slots, np.concatenate(choice.picked))
+        selected = self.selected.select(selection, self.rows.X)
+        is_picked = np.isin(self.selected.slots, np.concatenate(selected.picked))
         rows = self.rows.take(np.flatnonzero(is_picked))
-        return replace(self, rows=rows, choice=choice)
+        return replace(self, rows=rows, selected=selected)
 
     def cut(self, step: Step) -> Batch:
         """Return the rows of one step."""
@@ -92,8 +92,8 @@ class Trained:
         Index of the shard.
     states : dict
         Its new checkpoints, by slice.
-    choice : Choice or None
-        The rows that were chosen, if there was a choice.
+    selected : SelectedRows or None
+        The rows that were chosen, if not all were trained on.
     selection_seconds : float
         How long it took to choose.
     failure : str or None
@@ -102,7 +102,7 @@ class Trained:
 
     shard: int
     states: dict[int, Any]
-    choice: Choice | None
+    selected: SelectedRows | None
     selection_seconds: float
     failure: str | None = None
 
@@ -149,19 +149,19 @@ def _train_in_worker(recipe: Recipe, task: Task) -> Trained:
 
 
 def train_shard(recipe: Recipe, task: Task) -> Trained:
-    """Choose the rows of a task, if there is a choice, and make its steps."""
+    """Choose the rows of a task, if not all are trained on, and make its steps."""
     start = time.perf_counter()
     if recipe.selection is not None:
         task = task.select(recipe.selection)
     selection_seconds = time.perf_counter() - start
     states = {}
     state, failure = task.state, None
-    make = _make_model if recipe.regime.learns == "one_class" else _make_classifier
+    make = _make_model if recipe.policy.learns == "one_class" else _make_classifier
     for step in task.steps:
         state, failure = make(recipe, task, step, state)
         own_arrays(state)
         states[step.slice] = state
-    return Trained(task.shard, states, task.choice, selection_seconds, failure)
+    return Trained(task.shard, states, task.selected, selection_seconds, failure)
 
 
 def _make_classifier(
@@ -199,9 +199,9 @@ def _make_model(
 
 def _train(recipe: Recipe, task: Task, step: Step, rows: Batch, state: Any) -> Any:
     fresh = step.kind == "fresh"
-    is_one_class = recipe.regime.learns == "one_class"
+    is_one_class = recipe.policy.learns == "one_class"
     estimator = recipe.start() if fresh else recipe.copy(state)
-    method = recipe.regime.start if fresh else recipe.regime.resume
+    method = recipe.policy.start if fresh else recipe.policy.resume
     arguments: dict[str, Any] = {}
     if recipe.weight_name is not None and rows.sample_weight is not None:
         arguments[recipe.weight_name] = rows.sample_weight

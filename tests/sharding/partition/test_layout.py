@@ -8,9 +8,9 @@ from scipy.stats import chisquare
 
 from skunlearn._data.hashing import mix
 from skunlearn._data.identities import hash_positions
-from skunlearn.sharding._partition.base import Traits
+from skunlearn.sharding._partition.base import RowTraits
 from skunlearn.sharding._partition.registry import PartitionSpec
-from skunlearn.sharding._partition.thresholds import Cuts
+from skunlearn.sharding._partition.thresholds import Thresholds
 
 keys = st.integers(0, 2**64 - 1)
 SETTINGS = {
@@ -29,7 +29,7 @@ def make_traits(positions, *, proba=None, n_classes=1, key=3):
     positions = np.asarray(positions)
     hashes = hash_positions(positions, key)
     class_hashes = mix(np.arange(n_classes, dtype=np.uint64))
-    return Traits(hashes, positions % n_classes, class_hashes, proba)
+    return RowTraits(hashes, positions % n_classes, class_hashes, proba)
 
 
 def make_layout(traits, **settings):
@@ -147,12 +147,12 @@ def test_slices_by_forget_proba():
 def test_cuts_do_not_depend_on_hashes(values, n_parts):
     """They are where the quantiles are, to the row that a hash may fall by."""
     values = np.array(values, dtype=float)
-    cuts = Cuts.at_quantiles(values, n_parts)
+    thresholds = Thresholds.at_quantiles(values, n_parts)
     hashes = hash_positions(np.arange(len(values)), 1)
-    parts = cuts.find(values, hashes)
+    parts = thresholds.find(values, hashes)
     order = np.lexsort((hashes, values))
     assert (np.diff(parts[order]) >= 0).all()
-    for i, value in enumerate(cuts.values):
+    for i, value in enumerate(thresholds.values):
         assert (values < value).sum() <= len(values) * (i + 1) / n_parts
         assert (values <= value).sum() >= len(values) * (i + 1) / n_parts
 
@@ -178,7 +178,7 @@ def test_negatives_change_sides_only_where_they_must():
     layout = make_layout(traits, partition="class", n_negatives=2)
     before = layout.partition.find_shards(traits)
     stay = traits.codes < 4
-    rest = Traits(
+    rest = RowTraits(
         traits.hashes[stay], traits.codes[stay], traits.class_hashes[:4], None
     )
     after = layout.partition.find_shards(rest)

@@ -129,15 +129,15 @@ def test_rows_that_were_not_picked_are_free(case):
 def test_a_pick_takes_the_later_ones_with_it():
     """Picks before the place of a forgotten row stay, and one more comes."""
     classifier = fit("class")
-    (tier,) = classifier._state.shards[0].choice.tiers[0]
+    (block,) = classifier._state.shards[0].selected.blocks[0]
     positions = np.argsort(classifier._state.rows.slot_of)
     place = 3
-    record = classifier.forget(positions[tier.picks[place]]).forget_records_[-1]
-    (after,) = classifier._state.shards[0].choice.tiers[0]
-    assert after.picks[:place].tolist() == tier.picks[:place].tolist()
-    assert len(after.picks) == len(tier.picks)
+    record = classifier.forget(positions[block.picks[place]]).forget_records_[-1]
+    (after,) = classifier._state.shards[0].selected.blocks[0]
+    assert after.picks[:place].tolist() == block.picks[:place].tolist()
+    assert len(after.picks) == len(block.picks)
     assert record.shards == (0,)
-    assert record.n_samples_retrained == len(tier.picks)
+    assert record.n_samples_retrained == len(block.picks)
     assert record.selection_seconds > 0
     assert_fresh(classifier)
 
@@ -146,10 +146,10 @@ def test_a_pick_takes_the_later_ones_with_it():
 def test_quotas_by_class(case):
     """Of each class in each shard and slice the share is picked, rounded upwards."""
     for shard in fit(case, 0.3)._state.shards:
-        for tiers in shard.choice.tiers:
-            for tier in tiers:
-                if case != "class_or_rest" or tier.label == 1:
-                    assert len(tier.picks) == np.ceil(0.3 * len(tier.slots))
+        for blocks in shard.selected.blocks:
+            for block in blocks:
+                if case != "class_or_rest" or block.label == 1:
+                    assert len(block.picks) == np.ceil(0.3 * len(block.slots))
 
 
 @pytest.mark.parametrize("n_negatives", [1, 2, 5])
@@ -170,10 +170,10 @@ def test_quotas_against_others(n_negatives):
         state, n_others = classifier._state, len(classifier.classes_) - 1
         n_own = dict(zip(state.class_hashes.tolist(), state.class_counts, strict=True))
         for shard in state.shards:
-            for tier in (t for tiers in shard.choice.tiers for t in tiers):
-                share = 1 if tier.label else min(n_negatives / n_others, 1)
-                assert tier.n_due == count_picks(0.3 * share, n_own[tier.class_hash])
-                assert 0.2 < tier.n_due / len(tier.slots) < 0.45
+            for block in (t for blocks in shard.selected.blocks for t in blocks):
+                share = 1 if block.label else min(n_negatives / n_others, 1)
+                assert block.n_due == count_picks(0.3 * share, n_own[block.class_hash])
+                assert 0.2 < block.n_due / len(block.slots) < 0.45
 
     check(base.fit(data, labels))
     for label in ("ash", "birch"):

@@ -1,9 +1,9 @@
 """Which rows of a shard are picked to train on, where not all of them are.
 
-The rows of one class that come into a slice together are a *tier*. How many of them are
-picked is fixed when they come; which ones depends on the picks of the tiers before. So
-a row that was not picked can go without any training, and a row that was picked takes
-with it the picks after it alone (after ARCANE, section 3 of the paper).
+The rows of one class that come into a slice together are a *block*. How many of them
+are picked is fixed when they come; which ones depends on the picks of the blocks
+before. So a row that was not picked can go without any training, and a row that was
+picked takes with it the picks after it alone (after ARCANE, section 3 of the paper).
 """
 
 import itertools
@@ -19,11 +19,11 @@ from skunlearn.sharding._selection.representative import (
     compute_features,
 )
 
-__all__ = ["Choice", "Tier"]
+__all__ = ["ClassBlock", "SelectedRows"]
 
 
 @dataclass(frozen=True, eq=False)
-class Tier:
+class ClassBlock:
     """Rows of one class in one slice.
 
     Parameters
@@ -66,16 +66,16 @@ class Tier:
             self.hashes, self.hashes[_find(self.picks, self.slots)]
         )
 
-    def is_as(self, other: "Tier") -> bool:
-        """Tell whether the other tier has the same rows and picks as many of them."""
+    def same_rows_as(self, other: "ClassBlock") -> bool:
+        """Tell whether the other block has the same rows and picks as many of them."""
         return (
             self.class_hash == other.class_hash
             and self.pools == other.pools
             and np.array_equal(self.slots, other.slots)
         )
 
-    def without_rows(self, slots: np.ndarray) -> "Tier":
-        """Return the tier without some rows and the picks from the first of them on."""
+    def without_rows(self, slots: np.ndarray) -> "ClassBlock":
+        """Return the block without some rows, and the picks from the first on."""
         stays = ~np.isin(self.slots, slots)
         if stays.all():
             return self
@@ -91,15 +91,15 @@ class Tier:
         given: np.ndarray,
         given_hashes: np.ndarray,
         length_scale: float,
-    ) -> "Tier":
-        """Return the tier with all its picks.
+    ) -> "ClassBlock":
+        """Return the block with all its picks.
 
         Parameters
         ----------
         features : ndarray of shape (n_rows, n_features)
             Features of the rows.
         given, given_hashes : ndarrays
-            Features and hashes of the picks of the tiers before.
+            Features and hashes of the picks of the blocks before.
         length_scale : float
             Length scale of the kernel.
         """
@@ -124,22 +124,22 @@ def _find(wanted: np.ndarray, slots: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class Choice:
+class SelectedRows:
     """All rows of a shard, slice by slice, and those picked to train on.
 
     Parameters
     ----------
-    stages : tuple of int
+    slices : tuple of int
         What the slices are called; gaps are left where later ones are empty.
     orders : tuple of ndarray
         Slots of all rows of each slice in the order of training.
-    tiers : tuple of tuple of Tier
+    blocks : tuple of tuple of ClassBlock
         The same by class.
     """
 
-    stages: tuple[int, ...]
+    slices: tuple[int, ...]
     orders: tuple[np.ndarray, ...]
-    tiers: tuple[tuple[Tier, ...], ...]
+    blocks: tuple[tuple[ClassBlock, ...], ...]
 
     @property
     def slots(self) -> np.ndarray:
@@ -150,7 +150,7 @@ class Choice:
     def picked(self) -> list[np.ndarray]:
         """Return the slots of the picks of each slice in the order of training."""
         chosen = (
-            np.concatenate([t.picks for t in s] or [_nothing()]) for s in self.tiers
+            np.concatenate([t.picks for t in s] or [_nothing()]) for s in self.blocks
         )
         return [
             order[np.isin(order, picks)]
@@ -160,79 +160,83 @@ class Choice:
     @property
     def is_complete(self) -> bool:
         """Tell whether all that are due are picked."""
-        return all(tier.is_complete for tiers in self.tiers for tier in tiers)
+        return all(block.is_complete for blocks in self.blocks for block in blocks)
 
     def count(self, n_labels: int) -> np.ndarray:
         """Return how many rows of each label are due in each slice."""
-        counts = np.zeros((len(self.tiers), n_labels), dtype=np.int64)
-        for i, tiers in enumerate(self.tiers):
-            for tier in tiers:
-                counts[i, tier.label] += tier.n_due
+        counts = np.zeros((len(self.blocks), n_labels), dtype=np.int64)
+        for i, blocks in enumerate(self.blocks):
+            for block in blocks:
+                counts[i, block.label] += block.n_due
         return counts
 
-    def without_rows(self, slots: np.ndarray) -> tuple["Choice", int | None]:
-        """Return the choice without some rows, and the first slice with other picks."""
+    def without_rows(self, slots: np.ndarray) -> tuple["SelectedRows", int | None]:
+        """Return the other rows, and the first slice with other picks."""
         orders = tuple(order[~np.isin(order, slots)] for order in self.orders)
         lost: set[int] = set()  # classes whose picks are lost from here on
         changed: list[int] = []
-        tiers = []
-        for i, mine in enumerate(self.tiers):
-            reduced = [tier.without_rows(slots) for tier in mine]
+        blocks = []
+        for i, mine in enumerate(self.blocks):
+            reduced = [block.without_rows(slots) for block in mine]
             for k, (old, new) in enumerate(zip(mine, reduced, strict=True)):
                 if old.class_hash in lost:
                     reduced[k] = replace(new, picks=_nothing())
                 elif not old.is_complete or len(new.picks) < len(old.picks):
                     lost.add(old.class_hash)
                     changed.append(i)
-            tiers.append(tuple(tier for tier in reduced if len(tier.slots)))
-        return Choice(self.stages, orders, tuple(tiers)), min(changed, default=None)
+            blocks.append(tuple(block for block in reduced if len(block.slots)))
+        return SelectedRows(self.slices, orders, tuple(blocks)), min(
+            changed, default=None
+        )
 
     def with_rows(
-        self, stage: int, order: np.ndarray, tiers: tuple[Tier, ...]
-    ) -> "Choice":
-        """Return the choice with one more slice."""
-        return Choice(
-            (*self.stages, stage), (*self.orders, order), (*self.tiers, tiers)
+        self, slice_: int, order: np.ndarray, blocks: tuple[ClassBlock, ...]
+    ) -> "SelectedRows":
+        """Return these rows and one more slice."""
+        return SelectedRows(
+            (*self.slices, slice_), (*self.orders, order), (*self.blocks, blocks)
         )
 
-    def with_labels(self, labels: np.ndarray) -> "Choice":
-        """Return the choice with other labels, -1 for one that is no more."""
-        tiers = tuple(
+    def with_labels(self, labels: np.ndarray) -> "SelectedRows":
+        """Return these rows with other labels, -1 for one that is no more."""
+        blocks = tuple(
             tuple(
-                replace(tier, label=int(labels[tier.label]))
-                for tier in mine
-                if labels[tier.label] >= 0
+                replace(block, label=int(labels[block.label]))
+                for block in mine
+                if labels[block.label] >= 0
             )
-            for mine in self.tiers
+            for mine in self.blocks
         )
-        return replace(self, tiers=tiers)
+        return replace(self, blocks=blocks)
 
-    def trimmed(self, n_kept: int) -> "Choice":
-        """Return the choice without later slices of which nothing is due."""
+    def trimmed(self, n_kept: int) -> "SelectedRows":
+        """Return these rows without later slices of which none are to be picked."""
         kept = [
             i
-            for i, tiers in enumerate(self.tiers)
-            if i < n_kept or any(tier.n_due for tier in tiers)
+            for i, blocks in enumerate(self.blocks)
+            if i < n_kept or any(block.n_due for block in blocks)
         ]
-        return Choice(
-            tuple(self.stages[i] for i in kept),
+        return SelectedRows(
+            tuple(self.slices[i] for i in kept),
             tuple(self.orders[i] for i in kept),
-            tuple(self.tiers[i] for i in kept),
+            tuple(self.blocks[i] for i in kept),
         )
 
-    def continuing(self, old: "Choice") -> tuple["Choice", int]:
-        """Return the choice with the picks of an old one up to the first difference."""
+    def continuing(self, old: "SelectedRows") -> tuple["SelectedRows", int]:
+        """Return these rows with old picks up to the first difference."""
         n_same = 0
-        for mine, others in zip(self.tiers, old.tiers, strict=False):
+        for mine, others in zip(self.blocks, old.blocks, strict=False):
             pairs = itertools.zip_longest(mine, others)
-            if not all(a and b and a.is_as(b) and b.is_complete for a, b in pairs):
+            if not all(
+                a and b and a.same_rows_as(b) and b.is_complete for a, b in pairs
+            ):
                 break
             n_same += 1
-        tiers = (*old.tiers[:n_same], *self.tiers[n_same:])
-        return replace(self, tiers=tiers), n_same
+        blocks = (*old.blocks[:n_same], *self.blocks[n_same:])
+        return replace(self, blocks=blocks), n_same
 
-    def select(self, selection: RepresentativeSelection, X: Any) -> "Choice":
-        """Return the choice with all picks.
+    def select(self, selection: RepresentativeSelection, X: Any) -> "SelectedRows":
+        """Return these rows with all picks.
 
         Parameters
         ----------
@@ -242,28 +246,28 @@ class Choice:
             The rows, in the order of `slots`.
         """
         features, slots = compute_features(selection, X), self.slots
-        tiers = [list(mine) for mine in self.tiers]
+        blocks = [list(mine) for mine in self.blocks]
         for places in self._find_chains():
             given, given_hashes = features[:0], np.empty(0, dtype=np.uint64)
             for i, k in places:
-                tier = tiers[i][k]
-                mine = features[_find(tier.slots, slots)]
-                if not tier.is_complete:
-                    tier = tier.select(
+                block = blocks[i][k]
+                mine = features[_find(block.slots, slots)]
+                if not block.is_complete:
+                    block = block.select(
                         mine, given, given_hashes, selection.length_scale
                     )
-                    tiers[i][k] = tier
-                picked = _find(tier.picks, tier.slots)
+                    blocks[i][k] = block
+                picked = _find(block.picks, block.slots)
                 given = np.concatenate([given, mine[picked]])
-                given_hashes = np.concatenate([given_hashes, tier.hashes[picked]])
-        return replace(self, tiers=tuple(map(tuple, tiers)))
+                given_hashes = np.concatenate([given_hashes, block.hashes[picked]])
+        return replace(self, blocks=tuple(map(tuple, blocks)))
 
     def _find_chains(self) -> Iterator[list[tuple[int, int]]]:
-        """Yield for each class where its tiers are, in order."""
+        """Yield for each class where its blocks are, in order."""
         chains: dict[int, list[tuple[int, int]]] = {}
-        for i, mine in enumerate(self.tiers):
-            for k, tier in enumerate(mine):
-                chains.setdefault(tier.class_hash, []).append((i, k))
+        for i, mine in enumerate(self.blocks):
+            for k, block in enumerate(mine):
+                chains.setdefault(block.class_hash, []).append((i, k))
         yield from chains.values()
 
 
