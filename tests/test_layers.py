@@ -17,7 +17,7 @@ PACKAGE = Path(skunlearn.__file__).parent
 FLOORS = {
     "": """exceptions _compat _runtime _data _records _base _estimators
         sharding influence costs metrics""",
-    "_runtime": "interrupts threads progress",
+    "_runtime": "interrupts threads progress warn",
     "_data": """hashing casting positions arrow_columns pandas_frames polars_frames
         containers ownership identities rows""",
     "_estimators": """read_only skorch_nets nested one_class capabilities seeding

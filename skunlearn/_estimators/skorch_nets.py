@@ -7,7 +7,6 @@ net can only have come from a program that has.
 
 import sys
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,7 +16,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clo
 from sklearn.pipeline import Pipeline
 
 from skunlearn._data.containers import is_frame
-from skunlearn.exceptions import UnlearningQualityWarning, UnsupportedEstimatorError
+from skunlearn._runtime.warn import warn
+from skunlearn.exceptions import UnsupportedEstimatorError
 
 __all__ = ["NetClassifier", "check_net", "find_net", "is_net"]
 
@@ -46,13 +46,11 @@ def check_net(net: Any) -> None:
             f"NeuralNetClassifier({type(net.module).__name__}, module__...=...)."
         )
     if net.train_split is not None:
-        warnings.warn(
+        warn(
             f"train_split={net.train_split!r} keeps some rows of every shard from "
             "training, other ones when rows are forgotten, and a predefined split "
             "holds rows that forget cannot reach: a leak of exactness. Use "
-            "train_split=None.",
-            UnlearningQualityWarning,
-            stacklevel=6,  # of the call of fit
+            "train_split=None."
         )
 
 

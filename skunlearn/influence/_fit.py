@@ -1,6 +1,5 @@
 """From checked data to a fitted state."""
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from sklearn.utils.validation import check_consistent_length
 
 from skunlearn._data.identities import GroupIndex, hash_identities
 from skunlearn._data.rows import Batch, Rows
-from skunlearn.exceptions import UnlearningQualityWarning
+from skunlearn._runtime.warn import warn
 from skunlearn.influence._certificate.privacy_budget import Budget
 from skunlearn.influence._criteria import Criterion, Validation
 from skunlearn.influence._optimum import find_optimum
@@ -74,12 +73,10 @@ def prepare(
     if held_share > 0:
         held = choose_held_out(hashes, given, held_share)
         if not held.any():
-            warnings.warn(
+            warn(
                 "no row can be held out for the criterion: it is computed on the rows "
                 "that the classifier is trained on, and says little. Give X_val and "
-                "y_val, or more rows or groups.",
-                UnlearningQualityWarning,
-                stacklevel=2,
+                "y_val, or more rows or groups."
             )
     order, n_training = np.argsort(held, kind="stable"), int((~held).sum())
     _warn_of_fitted_steps(estimator)
@@ -139,11 +136,9 @@ def _warn_of_fitted_steps(estimator: Any) -> None:
         return
     names = [name for step in estimator[:-1] for name in find_fitted_steps(step)]
     if names:
-        warnings.warn(
+        warn(
             f"{', '.join(names)} learn from the rows and stay as they are fitted: "
             "forgotten rows are taken out of the classifier alone. Use transformers "
             "without a fit (or a FrozenEstimator fitted elsewhere), or wrap the "
-            "pipeline in ShardedUnlearningClassifier, which trains it again.",
-            UnlearningQualityWarning,
-            stacklevel=2,
+            "pipeline in ShardedUnlearningClassifier, which trains it again."
         )

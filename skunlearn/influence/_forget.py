@@ -1,13 +1,13 @@
 """What a forget makes of a state: pure functions, which change nothing."""
 
-import warnings
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from sklearn.base import clone
 
-from skunlearn.exceptions import NothingRetainedError, UnlearningQualityWarning
+from skunlearn._runtime.warn import warn
+from skunlearn.exceptions import NothingRetainedError
 from skunlearn.influence._methods.newton import by_influence, by_newton, by_puma
 from skunlearn.influence._methods.transitions import Change, finish, without_rows
 from skunlearn.influence._optimum import find_optimum
@@ -106,21 +106,17 @@ def _without_weights_of_others(prototype: Any, classes: np.ndarray) -> Any:
 def _vouch(change: Change, rows: np.ndarray) -> Change:
     """Fit anew where steps led nowhere, and say what cannot be vouched for."""
     if change.path == "failed":
-        warnings.warn(
+        warn(
             "the steps towards the optimum led away from it or did not arrive, so the "
-            "classifier was fitted anew on the rows that stay.",
-            UnlearningQualityWarning,
-            stacklevel=2,
+            "classifier was fitted anew on the rows that stay."
         )
         return _fit_anew(change, rows)
     change = _certify(change, rows)
     if change.is_lost:
-        warnings.warn(
+        warn(
             "the distance to the retrained parameters cannot be bounded: the removal "
             "is too large for the steps that were made. Use n_steps='auto', or fit "
-            "anew.",
-            UnlearningQualityWarning,
-            stacklevel=2,
+            "anew."
         )
     return change
 
@@ -138,11 +134,9 @@ def _certify(change: Change, rows: np.ndarray) -> Change:
     assert norm is not None
     if norm <= allowed:
         return change
-    warnings.warn(
+    warn(
         f"the budget of certify is spent: the gradient has the norm {norm:.2g}, and "
-        f"{allowed:.2g} is certified. The classifier was fitted anew.",
-        UnlearningQualityWarning,
-        stacklevel=2,
+        f"{allowed:.2g} is certified. The classifier was fitted anew."
     )
     return _fit_anew(change, rows)
 

@@ -11,7 +11,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import ConvergenceWarning
 
 from skunlearn._data.rows import Batch
-from skunlearn.exceptions import UnlearningQualityWarning
+from skunlearn._runtime.warn import warn
 from skunlearn.influence._certificate.local_model import Tracked
 from skunlearn.influence._certificate.privacy_budget import Budget
 from skunlearn.influence._objectives.base import Objective
@@ -123,11 +123,9 @@ def find_optimum(
     bound = bound if _is_there(polished) else np.inf
     _warn(polished, bound)
     if budget is not None and not norm <= budget.allowed:
-        warnings.warn(
+        warn(
             f"nothing is certified from the start: the gradient has norm {norm:.2g}, "
-            f"and {budget.allowed:.2g} is certified. Raise noise_scale, or epsilon.",
-            UnlearningQualityWarning,
-            stacklevel=2,
+            f"and {budget.allowed:.2g} is certified. Raise noise_scale, or epsilon."
         )
     n_steps = polished.n_steps
     return Optimum(estimator, objective, theta, tracked, R, bound, norm, n_steps)
@@ -174,22 +172,18 @@ def _is_there(polished: Polished) -> bool:
 def _warn(polished: Polished, bound: float) -> None:
     """Say where Newton steps have not ended at an optimum."""
     if not _is_there(polished):
-        warnings.warn(
+        warn(
             "no optimum was found: Newton steps still have the length "
             f"{polished.step_norm:.2g}, with a gradient of norm "
             f"{polished.gradient_norm:.2g}. If classes are separable and nothing is "
             "penalised, the objective has no finite optimum: add an l2 penalty (a "
             "finite C, or alpha). With solver='cg', raise max_iter. What is forgotten "
-            "from here cannot be vouched for.",
-            UnlearningQualityWarning,
-            stacklevel=2,
+            "from here cannot be vouched for."
         )
     elif polished.jitter > 1e-9 or (polished.jitter and not np.isfinite(bound)):
-        warnings.warn(
+        warn(
             "the Hessian is singular: columns depend on each other and are not "
             f"penalised ({polished.jitter:.0e} of its diagonal was added). The optimum "
             "is not unique and its distance cannot be bounded. Add an l2 penalty, drop "
-            "such columns, or set damping.",
-            UnlearningQualityWarning,
-            stacklevel=2,
+            "such columns, or set damping."
         )

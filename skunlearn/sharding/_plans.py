@@ -5,7 +5,6 @@ and cuts their checkpoints back to those that the change leaves true.
 """
 
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +15,8 @@ import numpy as np
 from skunlearn._data.casting import trim_text
 from skunlearn._data.identities import GroupIndex, hash_groups
 from skunlearn._records import ForgetRecord, Request
-from skunlearn.exceptions import NothingRetainedError, UnlearningQualityWarning
+from skunlearn._runtime.warn import warn
+from skunlearn.exceptions import NothingRetainedError
 from skunlearn.sharding._class_changes import find_touched, with_classes
 from skunlearn.sharding._partition.incoming import IncomingRows
 from skunlearn.sharding._partition.layout import Layout
@@ -267,12 +267,10 @@ def complete(
 
 def _warn_of_failures(failures: list[str]) -> None:
     if failures:
-        warnings.warn(
+        warn(
             f"the model of one class could not be fitted to the rows of {len(failures)}"
             " parts, where a spherical Gaussian stands in for it. The first of them "
-            f"has failed with: {failures[0]}",
-            UnlearningQualityWarning,
-            stacklevel=6,  # of the call of forget
+            f"has failed with: {failures[0]}"
         )
 
 

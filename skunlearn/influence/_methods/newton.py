@@ -1,13 +1,12 @@
 """The three ways to forget rows: Newton, PUMA and influence."""
 
-import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from skunlearn.exceptions import UnlearningQualityWarning
+from skunlearn._runtime.warn import warn
 from skunlearn.influence._certificate.local_model import Tracked
 from skunlearn.influence._criteria import Validation
 from skunlearn.influence._methods.puma import (
@@ -79,11 +78,9 @@ def by_puma(state: State, rows: np.ndarray, validation: Validation | None) -> Ch
     does that, the best of them is taken, or none of the weights.
     """
     if validation is None:
-        warnings.warn(
+        warn(
             "no row is left for the criterion, so that nothing holds it unchanged. Fit "
-            "with X_val and y_val, or with a larger validation_fraction.",
-            UnlearningQualityWarning,
-            stacklevel=2,
+            "with X_val and y_val, or with a larger validation_fraction."
         )
         return by_newton(state, rows)
     after = None if state.optimum.tracked is None else subtract(state, rows)
@@ -92,12 +89,10 @@ def by_puma(state: State, rows: np.ndarray, validation: Validation | None) -> Ch
     if state.settings.eta != "auto":
         if request.leaves_all_classes:
             return request.carry_out(1.0, float(state.settings.eta))
-        warnings.warn(
+        warn(
             "to leave the criterion unchanged would take all weight from a class, so "
             "that no row is weighed anew. Use eta='auto', or a criterion of more rows, "
-            "or lower max_reabsorption.",
-            UnlearningQualityWarning,
-            stacklevel=2,
+            "or lower max_reabsorption."
         )
         return by_newton(state, rows)
     if not weights.changes.any():

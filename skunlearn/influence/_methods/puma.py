@@ -5,12 +5,11 @@ Training Data Removal", AAAI 2022, :arxiv:`2203.00846`. What the paper leaves op
 the user guide says.
 """
 
-import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skunlearn.exceptions import UnlearningQualityWarning
+from skunlearn._runtime.warn import warn
 from skunlearn.influence._certificate.local_model import Tracked
 from skunlearn.influence._linalg.conjugate_gradients import conjugate_gradients
 from skunlearn.influence._methods.reweighting import Reweighting, reweight
@@ -53,12 +52,10 @@ def apply_inverse(
         max_iter=settings.max_iter,
     )
     if solution.relative_residual > _UNSOLVED:
-        warnings.warn(
+        warn(
             "conjugate gradients have not solved for what rows do to the criterion: a "
             f"residual of {solution.relative_residual:.0%} is left. Raise max_iter, or "
-            "set damping.",
-            UnlearningQualityWarning,
-            stacklevel=2,
+            "set damping."
         )
     return solution.x
 

@@ -1,7 +1,6 @@
 """How constituents are made and trained: what is known of the wrapped estimator."""
 
 import copy
-import warnings
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any, Literal
@@ -22,7 +21,8 @@ from skunlearn._estimators.nested import Path, find_part, iterate_parts
 from skunlearn._estimators.sample_weight import find_weight_name
 from skunlearn._estimators.seeding import find_seed_paths, plant_seeds
 from skunlearn._estimators.skorch_nets import NetClassifier, check_net, find_net, is_net
-from skunlearn.exceptions import UnlearningQualityWarning, UnsupportedEstimatorError
+from skunlearn._runtime.warn import warn
+from skunlearn.exceptions import UnsupportedEstimatorError
 from skunlearn.sharding._selection.representative import RepresentativeSelection
 from skunlearn.sharding._training.schedule import TrainingPolicy
 
@@ -193,12 +193,10 @@ def _drop_caches(prototype: Any) -> None:
 def _check_inner_nets(prototype: Any) -> None:
     """Warn of nets whose randomness is out of reach."""
     if any(is_net(part) for _, part in iterate_parts(prototype)):
-        warnings.warn(
+        warn(
             f"a net inside {type(prototype).__name__} is not seeded, so what it learns "
             "again is not bit for bit what a fresh fit gives. Wrap the net itself, or "
-            "a pipeline that ends in it.",
-            UnlearningQualityWarning,
-            stacklevel=6,  # of the call of fit
+            "a pipeline that ends in it."
         )
 
 

@@ -4,6 +4,7 @@ A task is given the rows of its own shard and nothing else, and what comes out d
 on the task alone: not on the worker, the number of workers, or their threads.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from skunlearn._data.ownership import own_arrays
 from skunlearn._data.rows import Batch
 from skunlearn._estimators.one_class import check_scores, is_stand_in, make_stand_in
 from skunlearn._runtime.threads import single_threaded
+from skunlearn._runtime.warn import CaughtWarning, catch_in_worker, warn_again
 from skunlearn.sharding._selection.representative import RepresentativeSelection
 from skunlearn.sharding._selection.selected_rows import SelectedRows
 from skunlearn.sharding._training.recipe import Recipe
@@ -139,13 +141,26 @@ def _run(
     can_stream = getattr(get_active_backend()[0], "supports_return_generator", False)
     return_as = "generator_unordered" if can_stream else "list"
     workers = Parallel(n_jobs=n_jobs, return_as=return_as)
-    return iter(workers(delayed(_train_in_worker)(recipe, task) for task in tasks))
+    train = delayed(_train_in_worker)
+    return _receive(workers(train(recipe, task, os.getpid()) for task in tasks))
 
 
-def _train_in_worker(recipe: Recipe, task: Task) -> Trained:
-    """Train where the limit of threads that the caller has set may not hold."""
-    with single_threaded:
-        return train_shard(recipe, task)
+def _receive(
+    results: Iterable[tuple[Trained, list[CaughtWarning]]],
+) -> Iterator[Trained]:
+    """Yield what workers have trained, after what they have warned of."""
+    for trained, caught in results:
+        warn_again(caught)
+        yield trained
+
+
+def _train_in_worker(
+    recipe: Recipe, task: Task, parent: int
+) -> tuple[Trained, list[CaughtWarning]]:
+    """Train where neither the limit of threads nor filters of the caller may hold."""
+    with single_threaded, catch_in_worker(parent) as caught:
+        trained = train_shard(recipe, task)
+    return trained, caught
 
 
 def train_shard(recipe: Recipe, task: Task) -> Trained:
