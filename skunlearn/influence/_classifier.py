@@ -107,6 +107,8 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
     ----------
     estimator_ : classifier
         The fitted estimator with the current parameters.
+    coef_, intercept_ : ndarray
+        Coefficients and intercepts of `estimator_`, if it has them.
     weights_ : ndarray of shape (n_positions,)
         Weight of each row in what is minimised, beside its `sample_weight`: 0 if it is
         forgotten or held out, or if that is 0.

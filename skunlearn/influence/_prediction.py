@@ -32,6 +32,20 @@ class PredictionMixin(BaseUnlearningClassifier):
     def _get_base(self) -> Any:
         raise NotImplementedError
 
+    @property
+    def coef_(self) -> np.ndarray:
+        """Coefficients of the fitted estimator, in its own shape, if it has them."""
+        return self._get_fitted("coef_")
+
+    @property
+    def intercept_(self) -> np.ndarray:
+        """Intercepts of the fitted estimator, in its own shape, if it has them."""
+        return self._get_fitted("intercept_")
+
+    def _get_fitted(self, name: str) -> Any:
+        self._check_is_fitted()
+        return getattr(self._state.estimator, name)
+
     def predict(self, X: Any) -> np.ndarray:
         """Return the class of each row.
 
