@@ -1,7 +1,7 @@
 """Optima of scikit-learn's written objectives, by code that shares nothing with ours.
 
-Gradients are in extended precision, so that Newton steps end where rounding of doubles
-is no part of the error.
+All is in extended precision, Hessians and their factors too: near separable data, where
+probabilities are close to 0 or 1, doubles would lose the digits that decide.
 """
 
 import warnings
@@ -50,25 +50,33 @@ class Written:
         return (self.A * S).T @ self.X + self.P * theta + self.tilt
 
     def hessian(self, theta):
-        """Return the Hessian in double precision."""
+        """Return the Hessian, shape (n_parameters, n_parameters)."""
         _, B = self._bend(theta)
-        X = self.X.astype(float)
-        blocks = np.einsum("nab,ni,nj->aibj", B.astype(float), X, X, optimize=True)
-        return blocks.reshape(self.P.size, -1) + np.diag(self.P.ravel().astype(float))
+        n_columns, n_outputs = self.X.shape[1], len(self.P)
+        blocks = np.empty((n_outputs, n_columns, n_outputs, n_columns), dtype=Long)
+        for a, b in np.ndindex(n_outputs, n_outputs):
+            blocks[a, :, b] = (self.X * B[:, a, b, None]).T @ self.X
+        return blocks.reshape(self.P.size, -1) + np.diag(self.P.ravel())
 
     @np.errstate(over="ignore")
     def _bend(self, theta):
-        """Return first derivatives by margins, and second ones times weights."""
+        """Return first derivatives by margins, and second ones times weights.
+
+        One minus a probability is a sum of others, which loses no digits near 1.
+        """
         Z = self.X @ theta.T
         if self.softmax:
             P = np.exp(Z - Z.max(axis=1, keepdims=True))
             P /= P.sum(axis=1, keepdims=True)
-            B = P[:, :, None] * (np.eye(P.shape[1]) - P[:, None, :])
-            return P - self.own, self.A[:, :, None] * B
+            n_outputs = P.shape[1]
+            rest = P @ (1 - np.eye(n_outputs, dtype=Long))
+            B = -P[:, :, None] * P[:, None, :]
+            B[:, range(n_outputs), range(n_outputs)] = P * rest
+            return np.where(self.own, -rest, P), self.A[:, :, None] * B
         M = self.T * Z
         if self.loss == "log":
             q = 1 / (1 + np.exp(M))
-            S, D = -self.T * q, q * (1 - q)
+            S, D = -self.T * q, q / (1 + np.exp(-M))
         elif self.loss == "squared":
             S, D = 2 * (Z - self.T), np.full_like(Z, 2)
         else:
@@ -81,9 +89,9 @@ class Written:
         """Return the objective."""
         Z = self.X @ theta.T
         if self.softmax:
-            top = Z.max(axis=1, keepdims=True)
-            losses = np.log(np.exp(Z - top).sum(1)) + top[:, 0] - Z[self.own]
-            losses = losses[:, None] * (self.own)
+            ahead = np.where(self.own, -np.inf, Z - Z[self.own][:, None])
+            losses = np.logaddexp(Long(0), np.logaddexp.reduce(ahead, axis=1))
+            losses = losses[:, None] * self.own
         elif self.loss == "log":
             losses = np.logaddexp(Long(0), -self.T * Z)
         elif self.loss == "squared":
@@ -123,20 +131,31 @@ class Written:
         return None
 
     def _solve(self, hessian, gradient):
-        """Solve with refinement, the null direction of a softmax left out."""
+        """Solve for a step, the null direction of a softmax left out."""
         n_outputs, n_columns = self.P.shape
         null = np.zeros((0, self.P.size))
         if self.softmax:
             null = np.tile(np.eye(n_columns)[self.P[0] == 0], n_outputs)
-            null = null / np.sqrt(n_outputs)
+            null = null / np.sqrt(Long(n_outputs))
         filled = hessian + np.diag(hessian).max() * null.T @ null
         roots = np.sqrt(np.maximum(np.diag(filled), 1e-300))
-        g = gradient.ravel().astype(float)
-        try:
-            x = np.linalg.solve(filled / roots / roots[:, None], g / roots) / roots
-        except np.linalg.LinAlgError:
-            x = np.linalg.lstsq(filled, g, rcond=1e-14)[0]
+        x = _solve_positive(filled / roots / roots[:, None], gradient.ravel() / roots)
+        x = x / roots
         return x - null.T @ (null @ x)
+
+
+def _solve_positive(A, b):
+    """Solve A x = b for positive A of unit diagonal; pivots are not below rounding."""
+    A, x = A.copy(), b.copy()
+    n = len(x)
+    for k in range(n):
+        A[k, k] = max(A[k, k], np.finfo(Long).eps)
+        factor = A[k + 1 :, k] / A[k, k]
+        A[k + 1 :, k:] -= factor[:, None] * A[k, k:]
+        x[k + 1 :] -= factor * x[k]
+    for k in reversed(range(n)):
+        x[k] = (x[k] - A[k, k + 1 :] @ x[k + 1 :]) / A[k, k]
+    return x
 
 
 def _describe(estimator, n):

@@ -172,6 +172,13 @@ def test_bounds_are_never_violated(kind):
         check_bounds(kind, seed)
 
 
+@pytest.mark.filterwarnings("ignore::skunlearn.exceptions.UnlearningQualityWarning")
+@pytest.mark.parametrize("seed", [67, 85, 199, 248, 258, 285, 332])
+def test_bounds_near_separable_data(seed):
+    """Where the probabilities of an optimum are too close to 1 for doubles."""
+    check_bounds("logistic", seed)
+
+
 def check_bounds(kind, seed):
     """Compare with an optimum in extended precision, after each of some requests."""
     rng = np.random.default_rng(seed)
