@@ -38,7 +38,7 @@ FLOORS = {
     "influence._certificate": "bounds local_model privacy_budget",
     "influence._solvers": "steps newton refine",
     "influence._methods": "reweighting puma transitions newton",
-    "costs": "_chances _checks _requests _curves _expected _recommend",
+    "costs": "_chances _checks _picks _requests _curves _expected _recommend",
     "metrics": "_costs",
 }
 ORDER = {wing: rooms.split() for wing, rooms in FLOORS.items()}

@@ -1,6 +1,7 @@
 """How many rows a stream of forget requests is expected to pass to training."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from skunlearn.costs._checks import (
     check_fraction,
     check_shares,
 )
+from skunlearn.costs._picks import expect_picks
 from skunlearn.sharding._training.schedule import total_passes
 
 __all__ = ["count_full", "expected_retrained_samples"]
@@ -60,14 +62,16 @@ def expected_retrained_samples(
         Whether all rows are spread over the same shards, or those of each class over
         shards of their own.
     class_counts : array-like of shape (n_classes,), default=None
-        Rows of each class, or their shares: `n_samples` is divided in proportion. Due
-        if `partition` is "class".
+        Rows of each class, or their shares: `n_samples` is divided in proportion.
+        Required if `partition` is "class"; otherwise it counts with `selection` only,
+        which picks from each class. None is then a single class.
     n_negatives : int or array-like of int, default=0
         Other classes whose models each row joins as a negative. 0 is for one-class
         models, which have no negatives.
     selection : float or array-like of float in (0, 1], default=None
-        Share of the rows that is selected for training. The number of selected rows is
-        fixed: while there are others, one that is forgotten is replaced. None is 1.
+        Share of the rows that is selected for training, rounded upwards for each class
+        in each shard and slice. The number of selected rows is fixed: while there are
+        others, one that is forgotten is replaced. None is 1.
     slice_proba : array-like of shape (n_slices,), default=None
         Share of the requests that fall in each slice, where rows are ordered by their
         probability to be forgotten. None: requests fall evenly.
@@ -134,10 +138,11 @@ def expected_retrained_samples(
     _check_limits(N, K, S, r)
     steps = _make_steps(R, e, slice_training == "cumulative", slice_proba, N, K)
     classes = _count_classes(partition, class_counts, negatives)
-    units = _make_units(N, classes, negatives, fraction[..., None, None])
+    rows = _Rows(N, S * R / r, classes, fraction[..., None, None], negatives)
+    units = _make_units(rows, by_class=partition == "class")
     count = _count_sequence if sequence else _count_batch
-    rows = r * count(N.astype(float), K.astype(float), r / S, steps, units)
-    total = np.broadcast_to(rows.sum(axis=(-2, -1)), shape)
+    trained = r * count(N.astype(float), K.astype(float), r / S, steps, units)
+    total = np.broadcast_to(trained.sum(axis=(-2, -1)), shape)
     return total.copy() if shape else float(total)
 
 
@@ -175,6 +180,30 @@ class _Steps(NamedTuple):
         return self.requests / np.where(self.rows > 0, self.rows, 1)
 
 
+class _Rows(NamedTuple):
+    """Rows by class, the parts that they are dealt to, and what is picked of them."""
+
+    n_samples: np.ndarray
+    n_parts: np.ndarray
+    classes: np.ndarray
+    fraction: np.ndarray
+    n_negatives: np.ndarray
+
+    @property
+    def negative(self) -> np.ndarray:
+        """Return the probability that a row is a negative in another class's model."""
+        return self.n_negatives / max(self.classes.shape[-2] - 1, 1)
+
+    def count(self, by_class: bool, retained: Any = 1.0) -> tuple[Any, Any]:
+        """Return the picks of each unit: of its own class, and of the negatives."""
+        settings = self.n_samples * self.classes, self.n_parts, self.fraction
+        own = expect_picks(*settings, 1.0, retained)
+        if not by_class:
+            return own.sum(axis=-2, keepdims=True), np.zeros(1)
+        against = expect_picks(*settings, self.negative, retained)
+        return own, against.sum(axis=-2, keepdims=True) - against
+
+
 @dataclass(frozen=True)
 class _Units:
     """Models that share no rows but negatives, along the axis before the last.
@@ -187,12 +216,15 @@ class _Units:
         Probability that a row of another class is a negative in the unit.
     fraction : ndarray
         Share of the rows that is selected.
+    picks : callable
+        Returns the selected rows of each unit when a share of all rows is retained.
     """
 
     own: np.ndarray
     others: np.ndarray
     negative: np.ndarray
     fraction: np.ndarray
+    picks: Callable[[np.ndarray], np.ndarray]
 
     @property
     def size(self) -> np.ndarray:
@@ -203,8 +235,28 @@ class _Units:
     def n_pairs(self) -> np.ndarray:
         """Return the expected ordered pairs of rows that meet in each unit."""
         own, others, g = self.own, self.others, self.negative
-        pairs = own * (own - 1) + 2 * g * own * others + g**2 * others * (others - 1)
-        return np.maximum(pairs, 0)
+        varied = self.scatter * own + self.scatter_of_others * g**2 * others
+        return np.maximum(self.size**2 - varied, 0)
+
+    @property
+    def scatter(self) -> np.ndarray:
+        """Return the variance of own rows in a part, beside that of chance.
+
+        Quotas vary with the rows that they are picked from, and so by less than the
+        picks would if each of them fell in a part by chance.
+        """
+        return self.fraction
+
+    @property
+    def scatter_of_others(self) -> np.ndarray:
+        """Return the same of the rows of other classes."""
+        return np.where(self.fraction < 1, self.fraction * self.negative, 1.0)
+
+    @property
+    def n_varied(self) -> np.ndarray:
+        """Return how many rows would vary by chance as much as all rows do."""
+        others = self.negative * self.others
+        return self.scatter * self.own + self.scatter_of_others * others
 
 
 def _count_batch(
@@ -217,18 +269,18 @@ def _count_batch(
     makes the step due for the row in its place.
     """
     is_all = units.fraction == 1
-    retained = np.maximum(N * steps.rows - K * steps.requests, 0) / N
-    everything = units.size / units.fraction * retained
-    trained = np.where(
-        is_all, everything, np.minimum(units.size * steps.rows, everything)
-    )
+    retained = np.maximum(1 - K / N * steps.density, 0)
+    trained = steps.rows * units.picks(retained)
     hit = np.minimum(joins * steps.hits, 1)
-    itself = np.minimum(units.own, 1)
+    d, e = units.scatter, units.scatter_of_others
+    itself = np.minimum(units.own, d)
     other_kind = np.where(is_all & (itself == 0), units.others - 1, units.others)
+    own, others = units.own - itself, np.maximum(other_kind, 0) * units.negative
     members = (
-        (units.own - itself, hit),
-        (np.maximum(other_kind, 0), units.negative * hit),
+        (d * own, hit),
+        (e * np.maximum(other_kind, 0), units.negative * hit),
         (np.where(is_all, 0, itself), steps.density),
+        (((1 - d) * own + (1 - e) * others) * hit, 1.0),
     )
     drawn_from = N - is_all
     missed = log_miss(drawn_from, members, np.minimum(K, drawn_from))
@@ -246,11 +298,12 @@ def _count_sequence(
     """
     hit = joins * steps.hits
     until = np.minimum(K, N * (1 - units.fraction))
-    early = units.n_pairs * hit * steps.rows + units.size * steps.requests
+    early = units.n_pairs * hit * steps.rows + units.n_varied * steps.requests
     early = early * -np.log1p(-until / (N + 0.5))
     N, K = N - until, K - until
     left = N / (N + until) / units.fraction
-    units = _Units(units.own * left, units.others * left, units.negative, left)
+    own, others, all_left = units.own * left, units.others * left, np.ones(1)
+    units = replace(units, own=own, others=others, fraction=all_left)
     pairs = units.n_pairs / np.maximum(N * (N - 1), 1)
     rows = np.maximum(N * steps.rows * K - steps.requests * K * (K + 1) / 2, 0)
     return steps.passes * (early + pairs * hit * rows)
@@ -280,15 +333,25 @@ def _make_steps(
     return _Steps(exists / R, own, hits, e * exists)
 
 
-def _make_units(
-    N: np.ndarray, classes: np.ndarray, negatives: np.ndarray, fraction: np.ndarray
-) -> _Units:
-    """Return the units for the given shares of classes."""
-    # Exactly a quota for the kinds of rows that there are, as fit would cut it.
-    own = np.where(fraction < 1, np.ceil(fraction * N * classes - 1e-9), N * classes)
-    others = own.sum(axis=-2, keepdims=True) - own
-    n_others = max(classes.shape[-2] - 1, 1)
-    return _Units(own, others, negatives / n_others, fraction)
+def _make_units(rows: _Rows, *, by_class: bool) -> _Units:
+    """Return the units, each with what is picked for it."""
+    own, against = rows.count(by_class)
+    everything = sum(rows._replace(fraction=np.ones(1)).count(by_class))
+    negative = rows.negative if by_class else np.zeros(1)
+
+    def count_picks(retained: np.ndarray) -> np.ndarray:
+        return sum(rows.count(by_class, retained))
+
+    share = np.where(everything > 0, own + against, 1) / np.where(
+        everything > 0, everything, 1
+    )
+    return _Units(
+        own,
+        against / np.where(negative > 0, negative, 1),
+        negative,
+        np.where(share > 1 - 1e-12, 1.0, share),
+        count_picks,
+    )
 
 
 def _count_classes(
@@ -301,14 +364,15 @@ def _count_classes(
                 'n_negatives is for partition="class": with "uniform" all constituents '
                 "see rows of all classes. Leave it out."
             )
-        return np.ones((1, 1))
-    if class_counts is None:
+        if class_counts is None:
+            return np.ones((1, 1))
+    elif class_counts is None:
         raise ValueError(
             'partition="class" needs class_counts: the number of rows of each class, '
             "or its share of all rows."
         )
     shares = check_shares("class_counts", class_counts)[:, None]
-    if negatives.max(initial=0) > len(shares) - 1:
+    if partition == "class" and negatives.max(initial=0) > len(shares) - 1:
         raise ValueError(
             f"n_negatives={negatives.max()} other classes for each row need more than "
             f"the {len(shares)} classes of class_counts."

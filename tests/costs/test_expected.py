@@ -4,7 +4,6 @@ import time
 
 import numpy as np
 import pytest
-from scipy.special import comb
 from scipy.stats import hypergeom
 from sklearn.linear_model import SGDClassifier
 from sklearn.naive_bayes import GaussianNB
@@ -63,10 +62,14 @@ def simulate(
             others = np.delete(np.arange(len(counts)), labels[row])
             units[row, rng.permutation(others)[:n_negatives]] = True
         place = joins[:, None, :] & units[:, :, None]  # row, unit, shard
+        parts = labels
+        if selection is not None:
+            cut = np.c_[labels, joins, slices]
+            parts = np.unique(cut, axis=0, return_inverse=True)[1]
         chosen = np.zeros(n, dtype=bool)
-        for label, count in enumerate(counts):
+        for part, count in enumerate(np.bincount(parts)):
             quota = count if selection is None else int(np.ceil(selection * count))
-            chosen[rng.permutation(np.flatnonzero(labels == label))[:quota]] = True
+            chosen[rng.permutation(np.flatnonzero(parts == part))[:quota]] = True
         alive = np.ones(n, dtype=bool)
         for batch in [[i] for i in requests] if sequence else [requests]:
             first = np.full(place.shape[1:], n_slices)
@@ -75,11 +78,9 @@ def simulate(
                 if chosen[row]:
                     first = np.where(place[row], np.minimum(first, slices[row]), first)
             for row in batch:
-                spare = np.flatnonzero(alive & ~chosen & (labels == labels[row]))
+                spare = np.flatnonzero(alive & ~chosen & (parts == parts[row]))
                 if chosen[row] and len(spare):
-                    other = spare[0]
-                    place[other], slices[other] = place[row], slices[row]
-                    chosen[other] = True
+                    chosen[spare[0]] = True
                 chosen[row] = False
             for j in range(n_slices):
                 learnt = chosen & (slices <= j if cumulative else slices == j)
@@ -212,16 +213,17 @@ def test_formulas_of_arcane():
     assert split == pytest.approx((counts * (counts - 1)).sum() / n)
     even = expected_retrained_samples(n, partition="class", class_counts=np.ones(10))
     assert even == pytest.approx(n / 10 - 1)
-    m, blocks = 400, 10
+    n, m, blocks = 10**5, 4 * 10**4, 10  # many, so that rounded quotas are no matter
     for u in (1, 5, 20, 100):
-        missed = comb(n - m, u) / comb(n, u)
+        missed = np.prod((n - m - np.arange(u)) / (n - np.arange(u)))
         selected = expected_retrained_samples(n, u, selection=0.4)
         assert selected == pytest.approx(m * (1 - missed), rel=1e-3)
         last = np.arange(1, blocks + 1) * m / blocks
         chain = expected_retrained_samples(
             n, u, selection=0.4, n_slices=blocks, slice_training="sequential"
         )
-        by_block = m / blocks * (1 - comb(n - last, u) / comb(n, u))
+        left = (n - last[:, None] - np.arange(u)) / (n - np.arange(u))
+        by_block = m / blocks * (1 - left.prod(axis=1))
         assert chain == pytest.approx(by_block.sum(), rel=0.01)
 
 

@@ -6,6 +6,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from skunlearn import ShardedUnlearningClassifier
 from skunlearn.costs import expected_retrained_samples
+from skunlearn.costs._picks import expect_picks
 
 COUNTS = (900, 400, 200)
 Y = np.repeat(np.arange(3), COUNTS)
@@ -76,3 +77,44 @@ def test_mean_of_previews(base, settings, k):
     expected = expected_retrained_samples(len(Y), k, **settings)
     error = 3 * np.std(costs) / np.sqrt(len(costs)) + 0.03 * expected
     assert np.mean(costs) == pytest.approx(expected, abs=error)
+
+
+TINY = [
+    {"partition": "class", "n_negatives": 1, "n_slices": 2, "selection": 0.3},
+    {"partition": "class", "n_negatives": 1, "selection": 0.8},
+    {"n_slices": 3, "selection": 0.37},
+    {"n_slices": 3, "n_replicas": 2, "selection": 0.2},
+]
+
+
+@pytest.mark.parametrize("k", [10, 100])
+@pytest.mark.parametrize("settings", TINY, ids=str)
+def test_tiny_parts_with_selection(settings, k):
+    """A few rows of each class in each part, of which quotas are rounded upwards."""
+    rng = np.random.default_rng(0)
+    settings = {"n_shards": 4, "slice_training": "sequential", **settings}
+    y, costs = np.repeat(np.arange(3), (300, 180, 120)), []
+    for seed in range(5):
+        classifier = ShardedUnlearningClassifier(
+            Constant(), random_state=seed, **settings
+        ).fit(X[:600], y)
+        for _ in range(60):
+            request = rng.choice(600, k, replace=False)
+            costs.append(classifier.preview_forget(request).n_samples_retrained)
+    expected = expected_retrained_samples(600, k, class_counts=(5, 3, 2), **settings)
+    error = 3 * np.std(costs) / np.sqrt(len(costs)) + 0.02 * expected
+    assert np.mean(costs) == pytest.approx(expected, abs=error)
+
+
+@pytest.mark.parametrize("fraction", [0.05, 0.37, 0.8, 1.0])
+@pytest.mark.parametrize("n_parts", [1, 4, 30])
+def test_expected_picks(fraction, n_parts):
+    """Rows are dealt to parts, some stand in them, some are gone, and quotas rule."""
+    rng, n, share, retained = np.random.default_rng(0), 150, 0.5, 0.8
+    picks = []
+    for _ in range(2000):
+        sizes = np.bincount(rng.integers(n_parts, size=n), minlength=n_parts)
+        quotas = sizes if fraction == 1 else np.ceil(fraction * share * sizes - 1e-9)
+        picks.append(np.minimum(quotas, rng.binomial(sizes, share * retained)).sum())
+    expected = expect_picks(n, n_parts, fraction, share, retained)
+    assert expected == pytest.approx(np.mean(picks), rel=0.03)
