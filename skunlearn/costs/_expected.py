@@ -194,7 +194,7 @@ class _Rows(NamedTuple):
         """Return the probability that a row is a negative in another class's model."""
         return self.n_negatives / max(self.classes.shape[-2] - 1, 1)
 
-    def count(self, by_class: bool, retained: Any = 1.0) -> tuple[Any, Any]:
+    def count_picks(self, by_class: bool, retained: Any = 1.0) -> tuple[Any, Any]:
         """Return the picks of each unit: of its own class, and of the negatives."""
         settings = self.n_samples * self.classes, self.n_parts, self.fraction
         own = expect_picks(*settings, 1.0, retained)
@@ -280,7 +280,7 @@ def _count_batch(
         (d * own, hit),
         (e * np.maximum(other_kind, 0), units.negative * hit),
         (np.where(is_all, 0, itself), steps.density),
-        (((1 - d) * own + (1 - e) * others) * hit, 1.0),
+        (((1 - d) * own + (1 - e) * others) * hit, np.ones(1)),
     )
     drawn_from = N - is_all
     missed = log_miss(drawn_from, members, np.minimum(K, drawn_from))
@@ -335,12 +335,12 @@ def _make_steps(
 
 def _make_units(rows: _Rows, *, by_class: bool) -> _Units:
     """Return the units, each with what is picked for it."""
-    own, against = rows.count(by_class)
-    everything = sum(rows._replace(fraction=np.ones(1)).count(by_class))
+    own, against = rows.count_picks(by_class)
+    everything = sum(rows._replace(fraction=np.ones(1)).count_picks(by_class))
     negative = rows.negative if by_class else np.zeros(1)
 
     def count_picks(retained: np.ndarray) -> np.ndarray:
-        return sum(rows.count(by_class, retained))
+        return sum(rows.count_picks(by_class, retained))
 
     share = np.where(everything > 0, own + against, 1) / np.where(
         everything > 0, everything, 1
