@@ -10,7 +10,7 @@ __all__ = ["is_self_contained", "list_dictionary", "with_dictionary", "with_own_
 
 
 def is_self_contained(dtype: Any) -> bool:
-    """Tell whether rows that are taken from a column have nothing of the others."""
+    """Return True if rows that are taken from a column have nothing of the others."""
     types = sys.modules["pyarrow"].types
     dtype = getattr(dtype, "storage_type", dtype)  # of an extension
     is_encoded = types.is_dictionary(dtype) or types.is_run_end_encoded(dtype)

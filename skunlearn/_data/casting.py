@@ -91,7 +91,7 @@ def check_order(held: list[Any], declared: list[Any], name: str) -> None:
 
 
 def is_numeric_cast(new: np.dtype, held: np.dtype) -> bool:
-    """Tell whether numbers may be cast from one dtype to another."""
+    """Return True if numbers may be cast from one dtype to another."""
     is_numeric = new.kind in "biuf" and held.kind in "biuf"
     return is_numeric and np.can_cast(new, held, "same_kind")
 
@@ -109,7 +109,7 @@ def _is_same_kind(values: Any, dtype: Any) -> bool:
 
 
 def _keeps_values(values: Any, cast: Any) -> bool:
-    """Tell whether a cast has kept all values, apart from the rounding of floats."""
+    """Return True if a cast has kept all values, apart from the rounding of floats."""
     if cast.dtype == object:
         return True
     if cast.dtype.kind == "f":

@@ -27,7 +27,7 @@ __all__ = [
 
 
 def is_frame(X: Any) -> bool:
-    """Tell whether `X` is a data frame of pandas or polars."""
+    """Return True if `X` is a data frame of pandas or polars."""
     return _pandas.is_pandas(X) or _polars.is_polars(X)
 
 

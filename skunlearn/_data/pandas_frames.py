@@ -23,7 +23,7 @@ __all__ = [
 
 
 def is_pandas(X: Any) -> bool:
-    """Tell whether `X` is a pandas frame."""
+    """Return True if `X` is a pandas frame."""
     pandas = sys.modules.get("pandas")
     return pandas is not None and isinstance(X, pandas.DataFrame)
 

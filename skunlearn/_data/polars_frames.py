@@ -20,7 +20,7 @@ __all__ = [
 
 
 def is_polars(X: Any) -> bool:
-    """Tell whether `X` is a polars frame."""
+    """Return True if `X` is a polars frame."""
     polars = sys.modules.get("polars")
     return polars is not None and isinstance(X, polars.DataFrame)
 
@@ -75,7 +75,7 @@ def _is_enum(dtype: Any) -> bool:
 
 
 def _shares_values(dtype: Any) -> bool:
-    """Tell whether rows that are taken from a column share buffers with the others."""
+    """Return True if rows taken from a column share buffers with the others."""
     polars = sys.modules["polars"]
     texts = (polars.String, polars.Binary, polars.Categorical, polars.Enum)
     return dtype.is_nested() or isinstance(dtype, texts)

@@ -54,7 +54,7 @@ _LIMITED: tuple[tuple[Any, str, int], ...] = (
 
 
 def allows_nan(estimator: Any) -> bool:
-    """Tell whether an estimator may take missing values in an array.
+    """Return True if an estimator may take missing values in an array.
 
     Scalers pass missing values on; any other step of a pipeline that takes them may be
     there to remove them, and is believed to. Of the estimators inside another one is
@@ -102,7 +102,7 @@ def find_resume(estimator: Any) -> Any:
 
 
 def is_semi_supervised(estimator: Any) -> bool:
-    """Tell whether an estimator, or a part of it, takes -1 for no label."""
+    """Return True if an estimator, or a part of it, takes -1 for no label."""
     return any(
         isinstance(part, _SEMI_SUPERVISED) for _, part in iterate_parts(estimator)
     )

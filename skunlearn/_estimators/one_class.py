@@ -31,12 +31,12 @@ _SOUND = (BayesianGaussianMixture, GaussianMixture, KernelDensity)
 
 
 def is_one_class(estimator: Any) -> bool:
-    """Tell whether an estimator scores how well a row goes with those it saw."""
+    """Return True if an estimator scores how well a row goes with those it saw."""
     return hasattr(estimator, "score_samples")
 
 
 def is_log_density(estimator: Any) -> bool:
-    """Tell whether ``score_samples`` is the logarithm of a density.
+    """Return True if ``score_samples`` is the logarithm of a density.
 
     Scores of outlier detectors are on a scale of their own.
     """
@@ -102,7 +102,7 @@ def make_stand_in(estimator: Any, X: Any) -> Any:
 
 
 def is_stand_in(estimator: Any) -> bool:
-    """Tell whether a fitted model stands in for one that needs more rows."""
+    """Return True if a fitted model stands in for one that needs more rows."""
     if isinstance(estimator, Pipeline):
         return is_stand_in(estimator.steps[-1][1])
     return isinstance(estimator, PointDensity)

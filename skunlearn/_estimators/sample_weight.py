@@ -41,7 +41,7 @@ def find_weight_name(estimator: Any, method: str) -> str | None:
 
 
 def _is_routed(estimator: Any, method: str) -> bool:
-    """Tell whether any of the estimators inside has requested weights."""
+    """Return True if any of the estimators inside has requested weights."""
     if _draws_by_weight(estimator):
         return True
     return any(_requests(inner, method) for inner in iterate_inner(estimator))
@@ -83,12 +83,12 @@ def _eliminates(estimator: Any) -> bool:
 
 
 def _draws_by_weight(estimator: Any) -> bool:
-    """Tell whether weights count, whoever takes them: rows are drawn by them."""
+    """Return True if rows are drawn by their weights, which the base need not take."""
     return isinstance(estimator, BaggingClassifier)
 
 
 def _all_take_weights(estimator: Any) -> bool:
-    """Tell whether all classifiers inside that are trained take weights."""
+    """Return True if all classifiers inside that are trained take weights."""
     return all(
         find_weight_name(inner, "fit") == _NAME
         for inner in iterate_inner(estimator)

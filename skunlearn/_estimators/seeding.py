@@ -65,5 +65,5 @@ def _plant(part: Any, seed: int) -> None:
 
 
 def _has_plain_parameters(estimator: Any) -> bool:
-    """Tell whether set_params would do no more than set an attribute, but slowly."""
+    """Return True if set_params would do no more than set an attribute, but slowly."""
     return type(estimator).set_params is BaseEstimator.set_params

@@ -25,7 +25,7 @@ _global_generators = threading.Lock()
 
 
 def is_net(part: Any) -> bool:
-    """Tell whether a part of an estimator is a skorch net."""
+    """Return True if a part of an estimator is a skorch net."""
     skorch = sys.modules.get("skorch")
     return skorch is not None and isinstance(part, skorch.NeuralNet)
 

@@ -33,13 +33,13 @@ class Progress:
             ).call_on_fit_task_begin(estimator=estimator)
 
     def finish_task(self, name: str) -> None:
-        """Tell that one more task is done."""
+        """Report that one more task is done."""
         if self._context is not None:
             task = self._context.subcontext(task_name=name)
             task.call_on_fit_task_begin(estimator=self._estimator)
             task.call_on_fit_task_end(estimator=self._estimator)
 
     def finish(self) -> None:
-        """Tell that all is done."""
+        """Report that all is done."""
         if self._context is not None:
             self._context.call_on_fit_task_end(estimator=self._estimator)

@@ -343,7 +343,7 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
         return self
 
     def preview_forget(self, X_idx: Any = None, *, groups: Any = None) -> ForgetRecord:
-        """Tell what `forget` would do, and change nothing.
+        """Preview what `forget` would do without modifying the classifier.
 
         Parameters
         ----------
@@ -427,7 +427,7 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
         return list(self._state.records)
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Tell whether there is anything to forget."""
+        """Return True if the classifier is fitted."""
         return hasattr(self, "_state")
 
     def __sklearn_tags__(self) -> Any:

@@ -33,7 +33,7 @@ def _rebind(state: State) -> State:
 
 
 def _is_same(X: object, Y: object) -> bool:
-    """Tell whether two arrays or matrices are in the same memory."""
+    """Return True if two arrays or matrices are in the same memory."""
     X, Y = getattr(X, "data", X), getattr(Y, "data", Y)
     if isinstance(X, memoryview) or isinstance(Y, memoryview):
         X, Y = np.asarray(X), np.asarray(Y)

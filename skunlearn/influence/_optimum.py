@@ -164,7 +164,7 @@ def _polish(
 
 
 def _is_there(polished: Polished) -> bool:
-    """Tell whether Newton steps have ended at an optimum."""
+    """Return True if Newton steps have ended at an optimum."""
     size = max(1.0, float(np.linalg.norm(polished.theta)))
     return polished.status == "converged" or polished.step_norm <= _SHORT * size
 

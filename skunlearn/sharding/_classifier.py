@@ -446,7 +446,7 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         return self
 
     def preview_forget(self, X_idx: Any = None, *, groups: Any = None) -> ForgetRecord:
-        """Tell what `forget` would cost, and change nothing.
+        """Preview the cost of `forget` without modifying the classifier.
 
         Parameters
         ----------
@@ -530,7 +530,7 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         return len(self._state.pending)
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Tell whether there is anything to forget."""
+        """Return True if the classifier is fitted."""
         return hasattr(self, "_state")
 
     def __sklearn_tags__(self) -> Any:

@@ -62,7 +62,7 @@ def _sum_over_rows(state: State, index: int, left_out: np.ndarray) -> float:
 
 
 def _find_fragile(shard: Shard) -> np.ndarray:
-    """Tell in which slices, for which labels, one row less may change what is done.
+    """Return a mask of slices and labels where one row less may change the training.
 
     That is where it is the only row of its label or, for a one-class model, where rows
     are hardly more than it needs.

@@ -90,7 +90,7 @@ class State:
 
     @property
     def is_label(self) -> np.ndarray:
-        """Tell which classes can be answered, and do not stand for having no label."""
+        """Return a mask of classes that can be predicted: -1 may stand for no label."""
         has_numbers = self.classes.dtype.kind in "if" and self.n_classes > 1
         if has_numbers and is_semi_supervised(self.recipe.prototype):
             return self.classes != -1

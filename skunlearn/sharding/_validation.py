@@ -141,7 +141,7 @@ def match_batch(state: State, batch: Batch, *, has_groups: bool) -> Batch:
 
 
 def _name_form(X: Any) -> str:
-    """Tell what kind of container holds rows."""
+    """Return what kind of container holds rows."""
     if issparse(X):
         return "sparse matrix"
     if isinstance(X, np.ndarray):

@@ -146,13 +146,13 @@ class Tracked:
 
     @property
     def is_worn(self) -> bool:
-        """Tell whether the sums have lost so much that they have to be formed anew."""
+        """Whether the sums have lost so much accuracy that they must be recomputed."""
         is_known = math.isfinite(self.cancelled) and self.low + self.up < _LOOSE
         return not is_known or self.cancelled > _CANCELLED or self.jitter > 0
 
     @property
     def is_likely(self) -> bool:
-        """Tell whether the step may be a good one, though nothing vouches for it."""
+        """Whether the step may be good enough, although no bound shows it."""
         return self.up < _UNLIKELY and self.jitter == 0
 
     def without(self, w: np.ndarray, rows: np.ndarray) -> "Tracked":

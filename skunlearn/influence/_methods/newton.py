@@ -121,7 +121,7 @@ class _Request:
 
     @property
     def leaves_all_classes(self) -> bool:
-        """Tell whether the plan leaves some weight for each class."""
+        """Whether the plan leaves some weight for each class."""
         return not self.state.find_poor_classes(self._weigh(1.0)).any()
 
     def try_share(self, share: float) -> Change | None:

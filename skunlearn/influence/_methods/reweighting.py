@@ -116,7 +116,7 @@ class _Box(NamedTuple):
         return np.clip(t, -1.0, self.upper, out=t)
 
     def is_free(self, x: np.ndarray) -> np.ndarray:
-        """Tell which changes move with t."""
+        """Return a mask of the changes that move with t."""
         free = (x > -1) & (x < self.upper)
         return free & (x != 0) if self.l1 else free
 

@@ -41,7 +41,7 @@ class Change:
 
     @property
     def is_lost(self) -> bool:
-        """Tell whether true gradients could not bound the distance to the optimum."""
+        """Whether true gradients could not bound the distance to the optimum."""
         optimum = self.state.optimum
         is_open = optimum.tracked is not None and optimum.tracked.gradient_error > 0
         return not is_open and not np.isfinite(optimum.bound)

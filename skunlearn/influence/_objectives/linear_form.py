@@ -72,12 +72,12 @@ class ClassScales:
 
     @property
     def is_balanced(self) -> bool:
-        """Tell whether the scales depend on the rows that are there."""
+        """Whether the scales depend on the rows that are there."""
         return self.weights is None
 
     @property
     def is_trivial(self) -> bool:
-        """Tell whether all scales are always 1."""
+        """Whether all scales are always 1."""
         return self.weights is not None and bool((self.weights == 1).all())
 
     def compute(self, counts: np.ndarray | None = None) -> np.ndarray:

@@ -114,7 +114,7 @@ def patch(
 
 
 def _has_diverged(point: Point, tracked: Tracked, w: np.ndarray) -> bool:
-    """Tell whether a step has led away; what was known before may be too small."""
+    """Return True if a step has led away; what was known before may be too small."""
     rounding = 1e-12 * float(np.linalg.norm(tracked.hessian))
     if point.norm <= 2 * float(np.linalg.norm(tracked.gradient)) + rounding:
         return False

@@ -107,7 +107,7 @@ def _shorten(step: np.ndarray, theta: np.ndarray) -> np.ndarray:
 
 
 def _is_rounding(point: Point, step: np.ndarray) -> bool:
-    """Tell whether a step would gain less than the value is known to."""
+    """Return True if a step would gain less than the value is known to."""
     return abs(point.gradient @ step) <= _SLACK * abs(point.value)
 
 

@@ -95,7 +95,7 @@ class LogisticStack:
 
 
 def _is_softmax(estimator: LogisticRegression) -> bool:
-    """Tell whether probabilities are those of one model of all classes.
+    """Return True if probabilities are those of one model of all classes.
 
     Before scikit-learn 1.8 there could be one model for each class against the rest, or
     two outputs for two classes.

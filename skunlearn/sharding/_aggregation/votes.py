@@ -142,7 +142,7 @@ def _mean_scores(
 
 
 def _find_silent(scores: np.ndarray) -> np.ndarray | None:
-    """Tell of which rows a constituent has no answer, which is NaN; None if of none."""
+    """Return a mask of the rows on which a constituent abstains; None if on none."""
     if not np.isnan(scores.sum()):  # at half the price
         return None
     return np.isnan(scores).any(axis=1)
@@ -212,7 +212,7 @@ def _compute_ballot(
 
 
 def _predicts_highest(estimator: Any) -> bool:
-    """Tell whether `predict` is known to be the class of highest probability.
+    """Return True if `predict` is known to be the class of highest probability.
 
     It is not where there is a threshold, or where a sum of votes, decision values or
     logarithms is compared, which differ where probabilities are rounded to the same.
@@ -249,7 +249,7 @@ def compute_scores(
 
 
 def _compares_pairs(estimator: Any) -> bool:
-    """Tell whether decision values are of pairs of classes, which do not align."""
+    """Return True if decision values are of pairs of classes, which do not align."""
     if len(estimator.classes_) <= 2:
         return False
     params = estimator.get_params()

@@ -69,7 +69,7 @@ class Pools:
         return int(np.minimum(self.quotas, self._count_rows(hashes)).sum())
 
     def has_more(self, hashes: np.ndarray, picked: np.ndarray) -> np.ndarray:
-        """Tell for picked ones of all the hashes whether their pool has more rows."""
+        """Return, for picked hashes, a mask of those whose pool has more rows."""
         has_more = self._count_rows(hashes) > np.array(self.quotas)
         return has_more[deal(picked, len(self.quotas))]
 

@@ -173,7 +173,7 @@ def _list_steps(transformer: Any) -> list[tuple[str, Any]]:
 
 
 def _has_callable_columns(transformer: Any) -> bool:
-    """Tell whether columns are chosen by more than their names and types."""
+    """Return True if columns are chosen by more than their names and types."""
     return isinstance(transformer, ColumnTransformer) and any(
         callable(columns) and not isinstance(columns, make_column_selector)
         for _, _, columns in transformer.transformers
@@ -289,7 +289,7 @@ def _find_other_columns(X: Any) -> list[Any]:
 
 
 def _is_numeric(dtype: Any) -> bool:
-    """Tell whether a data type of pandas or polars is one of numbers."""
+    """Return True if a data type of pandas or polars is one of numbers."""
     if hasattr(dtype, "is_numeric"):
         return dtype.is_numeric() or str(dtype) == "Boolean"
     return dtype.kind in "biuf"

@@ -57,17 +57,17 @@ class ClassBlock:
 
     @property
     def is_complete(self) -> bool:
-        """Tell whether all of them are."""
+        """Whether all of them are."""
         return len(self.picks) == self.n_due
 
     def has_replacement(self) -> np.ndarray:
-        """Tell for each pick whether another row would be picked instead."""
+        """Return a mask of the picks in whose place another row would be picked."""
         return self.pools.has_more(
             self.hashes, self.hashes[_find(self.picks, self.slots)]
         )
 
     def same_rows_as(self, other: "ClassBlock") -> bool:
-        """Tell whether the other block has the same rows and picks as many of them."""
+        """Return True if the other block has the same rows and picks as many."""
         return (
             self.class_hash == other.class_hash
             and self.pools == other.pools
@@ -159,7 +159,7 @@ class SelectedRows:
 
     @property
     def is_complete(self) -> bool:
-        """Tell whether all that are due are picked."""
+        """Whether as many rows are picked as there should be."""
         return all(block.is_complete for blocks in self.blocks for block in blocks)
 
     def count(self, n_labels: int) -> np.ndarray:

@@ -47,7 +47,7 @@ class TrainingPolicy:
 
     @property
     def knows_all_classes(self) -> bool:
-        """Tell whether estimators are told of classes that their shard may lack."""
+        """Whether estimators know classes that their shard may lack."""
         return self.learns == "classes" and self.start == "partial_fit"
 
     def count_labels(self, n_classes: int) -> int:
@@ -153,7 +153,7 @@ def make_schedule(
 
 
 def _is_too_little(policy: TrainingPolicy, seen: np.ndarray, n_rows: int) -> bool:
-    """Tell whether the rows so far are too few of a kind to train an estimator on."""
+    """Return True if the rows so far are too few of a kind to train an estimator on."""
     if policy.learns == "one_class":
         return n_rows < 2
     return np.count_nonzero(seen) == 1
@@ -162,7 +162,7 @@ def _is_too_little(policy: TrainingPolicy, seen: np.ndarray, n_rows: int) -> boo
 def _can_resume(
     policy: TrainingPolicy, known: np.ndarray, own: np.ndarray, n_rows: int
 ) -> bool:
-    """Tell whether an estimator of the `known` labels can go on with the `own` ones.
+    """Return True if an estimator of the `known` labels can go on with the `own` ones.
 
     ``partial_fit`` takes rows of labels that it knows. A warm start needs all of them
     again, and no fewer rows than parameters ask for, else the shapes would differ.

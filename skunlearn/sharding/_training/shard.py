@@ -14,7 +14,7 @@ __all__ = ["Shard"]
 
 
 def _contains(slots: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Tell which slots are wanted; for one row at a tenth of np.isin's price."""
+    """Return a mask of the wanted slots; for one row at a tenth of np.isin's cost."""
     return slots == wanted[0] if len(wanted) == 1 else np.isin(slots, wanted)
 
 
@@ -66,11 +66,11 @@ class Shard:
 
     @property
     def is_trained(self) -> bool:
-        """Tell whether every slice has its checkpoint."""
+        """Whether every slice has its checkpoint."""
         return len(self.states) == self.n_slices
 
     def same_rows_as(self, other: "Shard | None") -> bool:
-        """Tell whether the other shard is trained on the same rows as far."""
+        """Return True if the other shard is trained on the same rows as far."""
         return other is not None and (
             self.slots is other.slots
             and self.bounds is other.bounds  # new ones where there are rows to pick
