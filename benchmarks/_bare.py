@@ -73,7 +73,7 @@ def cut_and_fit_rows(
 
     def train() -> None:
         X = rows.X.take(shard.slots, axis=0)
-        estimator.fit(X) if shard.policy.learns == "one_class" else estimator.fit(X, y)
+        estimator.fit(X, y) if shard.policy.role.is_supervised else estimator.fit(X)
 
     return train
 

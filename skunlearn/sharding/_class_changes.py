@@ -1,6 +1,6 @@
 """What becomes of shards when a class appears or disappears."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -46,15 +46,9 @@ def with_classes(
         class_hashes=class_hashes,
         class_counts=class_counts,
     )
-    learns = state.recipe.policy.learns
-    if learns == "class_or_rest":
-        return replace(changed, shards=_lay_out_anew(state, changed, positions))
-    if learns == "one_class":
-        return replace(changed, shards=_select_shards(state, changed))
-    shards = (
-        shard.with_classes(columns, len(classes), positions) for shard in state.shards
-    )
-    return replace(changed, shards=tuple(shards))
+    change = _Change(state, changed, columns, positions)
+    shards = state.recipe.policy.role.on_classes_changed(change)
+    return replace(changed, shards=shards)
 
 
 def find_touched(before: State, after: State) -> tuple[int, ...]:
@@ -67,39 +61,67 @@ def find_touched(before: State, after: State) -> tuple[int, ...]:
     )
 
 
-def _select_shards(before: State, after: State) -> tuple[Shard, ...]:
-    """Keep the shards of the classes that stay; those of new classes are empty."""
-    known = {shard.seed_path: shard for shard in before.shards}
-    n_shards = after.layout.partition.count_shards(len(after.classes))
-    no_slots = [np.empty(0, dtype=np.int64)] * n_shards
-    no_bounds = [np.zeros(after.layout.n_slices + 1, dtype=np.int64)] * n_shards
-    shards = after.make_shards(no_slots, no_bounds)
-    return tuple(known.get(shard.seed_path, shard) for shard in shards)
+@dataclass(frozen=True, eq=False)
+class _Change:
+    """A change of classes, and the ways in which shards can follow it.
 
-
-def _lay_out_anew(
-    before: State, after: State, positions: np.ndarray
-) -> tuple[Shard, ...]:
-    """Lay out all rows again: with other classes they stand against other ones.
-
-    A shard keeps the checkpoints of the slices that come out as they were.
+    Parameters
+    ----------
+    before, after : State
+        The state before, and after but for its shards.
+    columns : ndarray of shape (n_old_classes,)
+        Index of each old class among the new ones; -1 for a class that is no more.
+    positions : ndarray
+        Positions that were forgotten with a class.
     """
-    # The rows of a request are marked as forgotten when all else is done.
-    kept = np.setdiff1d(after.find_counting(), positions, assume_unique=True)
-    traits = after.describe(kept)
-    batch = np.searchsorted(after.batches, kept, side="right") - 1
-    slices = after.layout.find_slices(traits)  # of the rows of fit; others come later
-    places = arrange(
-        after.layout.partition.find_shards(traits),
-        np.where(batch == 0, slices, after.layout.n_slices + batch - 1),
-        traits,
-        n_shards=after.layout.partition.count_shards(len(after.classes)),
-        n_slices=after.layout.n_slices + len(after.batches) - 1,
-    )
-    slots = after.rows.slot_of[kept[places.order]]
-    known = {shard.seed_path: shard for shard in before.shards}
-    shards = after.make_shards([slots[m] for m in places.members], places.bounds)
-    return tuple(
-        shard.trimmed().continuing(known.get(shard.seed_path), positions)
-        for shard in shards
-    )
+
+    before: State
+    after: State
+    columns: np.ndarray
+    positions: np.ndarray
+
+    @property
+    def known(self) -> dict[tuple[int, ...], Shard]:
+        """Return the shards before, by what identifies them."""
+        return {shard.seed_path: shard for shard in self.before.shards}
+
+    def relabel(self) -> tuple[Shard, ...]:
+        """Return all shards, with their rows counted by the new classes."""
+        return tuple(
+            shard.with_classes(self.columns, self.after.n_classes, self.positions)
+            for shard in self.before.shards
+        )
+
+    def keep(self) -> tuple[Shard, ...]:
+        """Return the shards of the classes that stay, and empty ones of new classes."""
+        after, known = self.after, self.known
+        n_shards = after.layout.partition.count_shards(after.n_classes)
+        no_slots = [np.empty(0, dtype=np.int64)] * n_shards
+        no_bounds = [np.zeros(after.layout.n_slices + 1, dtype=np.int64)] * n_shards
+        shards = after.make_shards(no_slots, no_bounds)
+        return tuple(known.get(shard.seed_path, shard) for shard in shards)
+
+    def lay_out_again(self) -> tuple[Shard, ...]:
+        """Return shards of all rows, which stand against other classes now.
+
+        A shard keeps the checkpoints of the slices that come out as they were.
+        """
+        after, known = self.after, self.known
+        # The rows of a request are marked as forgotten when all else is done.
+        kept = np.setdiff1d(after.find_counting(), self.positions, assume_unique=True)
+        traits = after.describe(kept)
+        batch = np.searchsorted(after.batches, kept, side="right") - 1
+        slices = after.layout.find_slices(traits)  # of the rows of fit
+        places = arrange(
+            after.layout.partition.find_shards(traits),
+            np.where(batch == 0, slices, after.layout.n_slices + batch - 1),
+            traits,
+            n_shards=after.layout.partition.count_shards(after.n_classes),
+            n_slices=after.layout.n_slices + len(after.batches) - 1,
+        )
+        slots = after.rows.slot_of[kept[places.order]]
+        shards = after.make_shards([slots[m] for m in places.members], places.bounds)
+        return tuple(
+            shard.trimmed().continuing(known.get(shard.seed_path), self.positions)
+            for shard in shards
+        )

@@ -303,8 +303,7 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
                 self.n_shards,
                 self.n_slices,
                 self.n_replicas,
-                self.n_negatives,
-                recipe.policy.learns == "one_class",
+                self.n_negatives if recipe.policy.role.has_negatives else 0,
             )
             state, _ = self._train(plan_fit(recipe, settings, incoming), "fit")
             check_models(state)

@@ -64,15 +64,12 @@ def _sum_over_rows(state: State, index: int, left_out: np.ndarray) -> float:
 def _find_fragile(shard: Shard) -> np.ndarray:
     """Return a mask of slices and labels where one row less may change the training.
 
-    That is where it is the only row of its label or, for a one-class model, where rows
-    are hardly more than it needs.
+    That is where it is the only row of its label, or where rows are hardly more than
+    an estimator needs.
     """
-    is_fragile = shard.label_counts == 1
-    if shard.policy.learns == "one_class":
-        n_needed = max(2, shard.policy.n_rows_full)
-        is_small = (np.diff(shard.bounds) <= n_needed) | (shard.bounds[1:] <= n_needed)
-        is_fragile = is_fragile | is_small[:, None]
-    return is_fragile
+    n_needed = shard.policy.n_rows_full
+    is_small = (np.diff(shard.bounds) <= n_needed) | (shard.bounds[1:] <= n_needed)
+    return (shard.label_counts == 1) | is_small[:, None]
 
 
 def _sum_over_picks(

@@ -99,7 +99,7 @@ class Plan:
         stop = max(step.stop for step in steps)
         slots = shard.slots[start:stop] if selected is None else selected.slots
         rows = state.rows.take(slots)
-        if state.recipe.policy.learns == "class_or_rest":
+        if state.recipe.policy.role.has_negatives:
             rows = replace(rows, y=state.find_labels(index, slots))
         return Task(
             shard=index,
@@ -170,7 +170,7 @@ def plan_addition(state: State, incoming: IncomingRows) -> Plan:
     grown = with_classes(grown, classes, class_hashes, np.empty(0, dtype=np.int64))
     grown = replace(grown, class_counts=grown.class_counts + class_counts)
     is_laid_out_anew = (
-        state.recipe.policy.learns == "class_or_rest" and len(classes) > state.n_classes
+        state.recipe.policy.role.has_negatives and len(classes) > state.n_classes
     )
     if not is_laid_out_anew:
         grown = _with_rows(grown, [slots + n_before for slots in places.members])

@@ -12,18 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from skunlearn._data.containers import is_frame
 from skunlearn._estimators.one_class import is_log_density
 from skunlearn._runtime.threads import single_threaded
-from skunlearn.sharding._aggregation.class_scores import (
-    answer_committees,
-    correct_prior,
-    find_class_score_kind,
-    score_shards,
-)
-from skunlearn.sharding._aggregation.votes import (
-    ScoreKind,
-    aggregate,
-    find_judges,
-    find_score_kind,
-)
+from skunlearn.sharding._aggregation.votes import ScoreKind, find_judges
 from skunlearn.sharding._state import State
 from skunlearn.sharding._validation import check_samples
 
@@ -94,7 +83,7 @@ class VotingMixin:
     def _get_voters(self) -> list[Any]:
         """Return the constituents that there are; before fit, none."""
         state = getattr(self, "_state", None)
-        return [] if state is None else [s.estimator for s in state.shards]
+        return [] if state is None else state.estimators
 
     @available_if(_has("predict_proba"))
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -184,41 +173,9 @@ class VotingMixin:
         keep_frame = is_frame(state.rows.held.X)
         X = check_samples(self, base, X, reset=False, keep_frame=keep_frame)
         with single_threaded:
-            if state.recipe.policy.learns == "classes":
-                scores, kind = self._ask_all(state, X)
-            else:
-                scores, kind = self._ask_committees(state, X)
+            scores, kind = state.recipe.policy.role.aggregate(
+                state, X, self.voting, self.n_jobs
+            )
         answer = Answer(scores, kind, state.classes)
         is_label = state.is_label
         return answer if is_label.all() else answer.limit(is_label, state.class_counts)
-
-    def _ask_all(self, state: State, X: Any) -> tuple[np.ndarray, ScoreKind]:
-        """Let all constituents vote on all classes."""
-        shards = [shard for shard in state.shards if shard.estimator is not None]
-        voters = [shard.estimator for shard in shards]
-        kind = find_score_kind(find_judges(voters, state.recipe.prototype))
-        shares = state.class_counts / state.class_counts.sum()
-        if not voters:
-            return np.tile(shares, (X.shape[0], 1)), kind
-        weights = None
-        if state.layout.partition.weighs_by_size:
-            weights = np.array([shard.bounds[-1] for shard in shards], dtype=float)
-        scores = aggregate(
-            voters, X, state.classes, kind, self.voting, self.n_jobs, weights
-        )
-        is_silent = np.isnan(scores).any(axis=1)
-        scores[is_silent] = shares  # where nobody has an answer either
-        return scores, kind
-
-    def _ask_committees(self, state: State, X: Any) -> tuple[np.ndarray, ScoreKind]:
-        """Let each constituent score its own class."""
-        voters = [shard.estimator for shard in state.shards]
-        judges = find_judges(voters, state.recipe.prototype)
-        kind = find_class_score_kind(judges, state.recipe.policy.learns)
-        scores = score_shards(voters, X, kind, self.n_jobs)
-        if kind == "predict_proba":
-            for i, n_against, n_rest in state.count_negatives():
-                scores[i] = correct_prior(scores[i], n_against, n_rest)
-        n_classes = len(state.classes)
-        committees = scores.reshape(n_classes, -1, X.shape[0]).transpose(1, 2, 0)
-        return answer_committees(committees, kind, state.weigh_classes(), self.voting)

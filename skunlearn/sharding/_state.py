@@ -6,6 +6,7 @@ completes them, and the classifier then swaps references.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -79,9 +80,25 @@ class State:
     def labels_told(self) -> np.ndarray | None:
         """Return all the labels of estimators that are told of them, else None."""
         policy = self.recipe.policy
-        if policy.start == "fit":
+        return None if policy.start == "fit" else policy.role.known_labels(self.classes)
+
+    @property
+    def prototype(self) -> Any:
+        """Return what the constituents are clones of."""
+        return self.recipe.prototype
+
+    @property
+    def estimators(self) -> list[Any]:
+        """Return the constituents in order of shards, None where there is none."""
+        return [shard.estimator for shard in self.shards]
+
+    @property
+    def vote_weights(self) -> np.ndarray | None:
+        """Return the weight of each constituent's vote, None if they are equal."""
+        if not self.layout.partition.weighs_by_size:
             return None
-        return self.classes if policy.learns == "classes" else np.arange(2)
+        voters = (shard for shard in self.shards if shard.estimator is not None)
+        return np.array([shard.bounds[-1] for shard in voters], dtype=float)
 
     @property
     def n_classes(self) -> int:
@@ -102,17 +119,12 @@ class State:
 
     def find_labels(self, shard: int, slots: np.ndarray) -> np.ndarray:
         """Return the label that each slot has in a shard."""
-        learns = self.recipe.policy.learns
-        if learns == "one_class":
-            return np.zeros(len(slots), dtype=np.int64)
-        codes = self.find_codes(slots)
-        if learns == "classes":
-            return codes
-        return (codes == self.layout.partition.find_class(shard)).astype(np.int64)
+        own = self.layout.partition.find_class(shard)
+        return self.recipe.policy.role.labels(self.find_codes(slots), own)
 
     def count_labels(self, shard: int, slots: np.ndarray) -> np.ndarray:
         """Return how many of the slots have each label in a shard."""
-        n_labels = self.recipe.policy.count_labels(self.n_classes)
+        n_labels = self.recipe.policy.role.n_labels(self.n_classes)
         return np.bincount(self.find_labels(shard, slots), minlength=n_labels)
 
     def count_negatives(self) -> Iterator[tuple[int, int, int]]:

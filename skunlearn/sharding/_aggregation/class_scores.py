@@ -10,14 +10,15 @@ import numpy as np
 from scipy.special import logsumexp, softmax
 from sklearn.utils.parallel import Parallel, delayed
 
-from skunlearn._estimators.one_class import compute_log_density, is_log_density
+from skunlearn._estimators.one_class import compute_log_density
 from skunlearn._estimators.read_only import call_read_only
-from skunlearn.sharding._aggregation.votes import ScoreKind, find_score_kind, rank_votes
+from skunlearn.sharding._aggregation.votes import ScoreKind, rank_votes
 
 __all__ = [
+    "ClassScoreKind",
     "answer_committees",
     "correct_prior",
-    "find_class_score_kind",
+    "form_committees",
     "score_shards",
 ]
 
@@ -25,13 +26,6 @@ __all__ = [
 ClassScoreKind = Literal[
     "log_density", "score", "predict_proba", "decision_function", "predict"
 ]
-
-
-def find_class_score_kind(judges: list[Any], learns: str) -> ClassScoreKind:
-    """Return what the constituents' scores of their own classes can be made of."""
-    if learns == "class_or_rest":
-        return find_score_kind(judges)
-    return "log_density" if all(map(is_log_density, judges)) else "score"
 
 
 def score_shards(
@@ -77,6 +71,11 @@ def correct_prior(proba: np.ndarray, n_against: int, n_rest: int) -> np.ndarray:
     if n_against == 0 or n_rest == 0:
         return proba
     return proba * n_against / (proba * n_against + (1 - proba) * n_rest)
+
+
+def form_committees(scores: np.ndarray, n_classes: int) -> np.ndarray:
+    """Return what constituents say, as (n_parts, n_samples, n_classes)."""
+    return scores.reshape(n_classes, -1, scores.shape[1]).transpose(1, 2, 0)
 
 
 def answer_committees(

@@ -9,24 +9,27 @@ from skunlearn._data.hashing import mix
 from skunlearn.sharding._partition.base import RowTraits
 from skunlearn.sharding._partition.uniform import Uniform
 
-__all__ = ["ByClass", "ClassOrRest"]
+__all__ = ["ByClass"]
 
 _CHUNK = 1 << 16
 
 
 @dataclass(frozen=True)
 class ByClass:
-    """The rows of each class alone, in one or several parts.
+    """Shards of a class have its rows and, of other classes, those chosen by hash.
 
     The shards of the first class come first.
 
     Parameters
     ----------
     parts : Uniform
-        How the rows of a class are spread over its parts.
+        How the rows of a class, and those against it, are spread over its parts.
+    n_negatives : int
+        Number of other classes that each row stands against.
     """
 
     parts: Uniform
+    n_negatives: int
     weighs_by_size: ClassVar[bool] = False
 
     def count_shards(self, n_classes: int) -> int:
@@ -42,12 +45,20 @@ class ByClass:
         return code * self.parts.n_shards + shard % self.parts.n_shards
 
     def find_share(self, shard: int, code: int, n_classes: int) -> float:
-        """Return 1."""
-        return 1.0
+        """Return the share of the rows in their own shard to be expected in this."""
+        if self.find_class(shard) == code:
+            return 1.0
+        return min(self.n_negatives / (n_classes - 1), 1.0)
 
     def find_shards(self, traits: RowTraits) -> np.ndarray:
-        """Return the shards of each row: parts of its class."""
-        return self.find_parts(traits, traits.codes[:, None])
+        """Return the shards of each row: of its own class, then of others."""
+        codes = traits.codes[:, None]
+        n_others = min(self.n_negatives, max(traits.n_classes - 1, 0))
+        if n_others:
+            codes = np.column_stack([codes, _choose_others(traits, n_others)])
+        parts = self.parts.find_shards(traits)
+        shards = codes[:, :, None] * self.parts.n_shards + parts[:, None, :]
+        return shards.reshape(len(codes), codes.shape[1] * parts.shape[1])
 
     def make_seed_path(self, shard: int, class_hashes: np.ndarray) -> tuple[int, ...]:
         """Return what tells the seeds of a shard from those of others.
@@ -56,39 +67,6 @@ class ByClass:
         """
         code, part = divmod(shard, self.parts.n_shards)
         return (int(class_hashes[code]), part)
-
-    def find_parts(self, traits: RowTraits, codes: np.ndarray) -> np.ndarray:
-        """Return the shards of each row in the classes of shape (n_rows, n)."""
-        parts = self.parts.find_shards(traits)
-        shards = codes[:, :, None] * self.parts.n_shards + parts[:, None, :]
-        return shards.reshape(len(codes), codes.shape[1] * parts.shape[1])
-
-
-@dataclass(frozen=True)
-class ClassOrRest(ByClass):
-    """Rows of a class against rows of the others, chosen by hash.
-
-    Parameters
-    ----------
-    parts : Uniform
-        How the rows of a class, and those against it, are spread over its parts.
-    n_negatives : int
-        Number of other classes that each row stands against.
-    """
-
-    n_negatives: int
-
-    def find_shards(self, traits: RowTraits) -> np.ndarray:
-        """Return the shards of each row: of its own class, then of others."""
-        n_others = min(self.n_negatives, max(traits.n_classes - 1, 0))
-        others = _choose_others(traits, n_others)
-        return self.find_parts(traits, np.column_stack([traits.codes, others]))
-
-    def find_share(self, shard: int, code: int, n_classes: int) -> float:
-        """Return the share of the rows in their own shard to be expected in this."""
-        if self.find_class(shard) == code:
-            return 1.0
-        return min(self.n_negatives / (n_classes - 1), 1.0)
 
 
 def _choose_others(traits: RowTraits, n_chosen: int) -> np.ndarray:

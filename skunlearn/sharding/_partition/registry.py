@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skunlearn.sharding._partition.base import Partition, RowTraits
-from skunlearn.sharding._partition.by_class import ByClass, ClassOrRest
+from skunlearn.sharding._partition.by_class import ByClass
 from skunlearn.sharding._partition.distribution_aware import DistributionAware
 from skunlearn.sharding._partition.layout import Layout
 from skunlearn.sharding._partition.thresholds import Thresholds
@@ -25,9 +25,7 @@ class PartitionSpec:
     partition : {"uniform", "class", "distribution_aware"}
         How rows are spread.
     n_shards, n_slices, n_replicas, n_negatives : int
-        As the classifier takes them.
-    is_one_class : bool
-        Whether estimators see one class each.
+        As the classifier takes them; no negatives where estimators see one class.
     """
 
     key: int
@@ -36,7 +34,6 @@ class PartitionSpec:
     n_slices: int
     n_replicas: int
     n_negatives: int
-    is_one_class: bool
 
     def fix(self, traits: RowTraits) -> Layout:
         """Return the layout; thresholds come from counts and probabilities alone.
@@ -56,6 +53,4 @@ class PartitionSpec:
             return uniform
         if self.partition == "distribution_aware":
             return DistributionAware.from_rows(traits.hashes, traits.forget_proba)
-        if self.is_one_class:
-            return ByClass(uniform)
-        return ClassOrRest(uniform, self.n_negatives)
+        return ByClass(uniform, self.n_negatives)

@@ -3,7 +3,7 @@
 import copy
 from dataclasses import dataclass
 from os import PathLike
-from typing import Any, Literal
+from typing import Any
 
 from sklearn.base import clone, is_classifier
 from sklearn.frozen import FrozenEstimator
@@ -23,6 +23,10 @@ from skunlearn._estimators.seeding import find_seed_paths, plant_seeds
 from skunlearn._estimators.skorch_nets import NetClassifier, check_net, find_net, is_net
 from skunlearn._runtime.warn import warn
 from skunlearn.exceptions import UnsupportedEstimatorError
+from skunlearn.sharding._roles.all_classes import AllClasses
+from skunlearn.sharding._roles.base import Role
+from skunlearn.sharding._roles.one_class import OneClass
+from skunlearn.sharding._roles.one_vs_rest import OneVsRest
 from skunlearn.sharding._selection.representative import RepresentativeSelection
 from skunlearn.sharding._training.schedule import TrainingPolicy
 
@@ -128,7 +132,7 @@ def make_recipe(
         cumulative=cumulative,
         n_slices=n_slices,
         n_epochs=n_epochs,
-        learns=_find_learns(estimator, by_class),
+        role=_find_role(estimator, by_class),
         n_rows_full=find_rows_needed(estimator),
     )
     parts = [part for _, part in iterate_parts(prototype)]
@@ -174,12 +178,10 @@ def _check_kind(estimator: Any) -> None:
         )
 
 
-def _find_learns(
-    estimator: Any, by_class: bool
-) -> Literal["classes", "class_or_rest", "one_class"]:
+def _find_role(estimator: Any, by_class: bool) -> Role:
     if not by_class:
-        return "classes"
-    return "class_or_rest" if is_classifier(estimator) else "one_class"
+        return AllClasses()
+    return OneVsRest() if is_classifier(estimator) else OneClass()
 
 
 def _drop_caches(prototype: Any) -> None:

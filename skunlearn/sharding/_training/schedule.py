@@ -5,11 +5,14 @@ before left (SISA, section IV.B). The schedule says for every slice on which row
 step trains, how often, and whether it starts afresh; ``forget`` repeats the tail of it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
+
+from skunlearn.sharding._roles.all_classes import AllClasses
+from skunlearn.sharding._roles.base import Role
 
 __all__ = ["Step", "TrainingPolicy", "count_passes", "make_schedule", "total_passes"]
 
@@ -30,9 +33,8 @@ class TrainingPolicy:
         Slices that each shard is cut into at fit.
     n_epochs : int
         Passes over a shard, in all.
-    learns : {"classes", "class_or_rest", "one_class"}
-        What labels an estimator is given: the classes, 1 for its own class and 0 for
-        others, or none.
+    role : Role
+        What labels an estimator is given.
     n_rows_full : int
         Rows that an estimator needs if it is not to be made simpler than it is.
     """
@@ -42,17 +44,8 @@ class TrainingPolicy:
     cumulative: bool
     n_slices: int
     n_epochs: int
-    learns: Literal["classes", "class_or_rest", "one_class"] = "classes"
+    role: Role = field(default_factory=AllClasses)
     n_rows_full: int = 1
-
-    @property
-    def knows_all_classes(self) -> bool:
-        """Whether estimators know classes that their shard may lack."""
-        return self.learns == "classes" and self.start == "partial_fit"
-
-    def count_labels(self, n_classes: int) -> int:
-        """Return the number of labels that an estimator may meet."""
-        return {"classes": n_classes, "class_or_rest": 2, "one_class": 1}[self.learns]
 
 
 @dataclass(frozen=True)
@@ -134,7 +127,7 @@ def make_schedule(
         if start == stop:
             continue
         seen = seen | present[index]
-        if _is_too_little(policy, seen, stop):
+        if policy.role.is_constant(seen, stop):
             steps.append(Step(index, "constant", 0, 1, 0))
             continue
         own = seen if policy.cumulative else present[index]
@@ -150,13 +143,6 @@ def make_schedule(
         first = 0 if policy.cumulative else start
         steps.append(Step(index, "resume", first, stop, n_epochs))
     return tuple(steps)
-
-
-def _is_too_little(policy: TrainingPolicy, seen: np.ndarray, n_rows: int) -> bool:
-    """Return True if the rows so far are too few of a kind to train an estimator on."""
-    if policy.learns == "one_class":
-        return n_rows < 2
-    return np.count_nonzero(seen) == 1
 
 
 def _can_resume(

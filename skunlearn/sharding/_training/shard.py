@@ -290,7 +290,7 @@ class Shard:
         label_counts[:, columns[kept]] = self.label_counts[:, kept]
         selected = None if self.selected is None else self.selected.with_labels(columns)
         changed = replace(self, label_counts=label_counts, selected=selected)
-        if not self.policy.knows_all_classes:
+        if self.policy.start == "fit":
             return changed
         pending = np.union1d(self.pending, positions)
         return replace(changed, states=(), pending=pending)

@@ -8,19 +8,18 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from joblib import effective_n_jobs
 from joblib.parallel import get_active_backend
-from sklearn.dummy import DummyClassifier
 from sklearn.utils.parallel import Parallel, delayed
 
 from skunlearn._data.casting import trim_text
 from skunlearn._data.containers import slice_rows
 from skunlearn._data.ownership import own_arrays
 from skunlearn._data.rows import Batch
-from skunlearn._estimators.one_class import check_scores, is_stand_in, make_stand_in
 from skunlearn._runtime.threads import single_threaded
 from skunlearn._runtime.warn import CaughtWarning, catch_in_worker, warn_again
 from skunlearn.sharding._selection.representative import RepresentativeSelection
@@ -171,58 +170,34 @@ def train_shard(recipe: Recipe, task: Task) -> Trained:
     selection_seconds = time.perf_counter() - start
     states = {}
     state, failure = task.state, None
-    make = _make_model if recipe.policy.learns == "one_class" else _make_classifier
     for step in task.steps:
-        state, failure = make(recipe, task, step, state)
+        state, failure = _make(recipe, task, step, state)
         own_arrays(state)
         states[step.slice] = state
     return Trained(task.shard, states, task.selected, selection_seconds, failure)
 
 
-def _make_classifier(
-    recipe: Recipe, task: Task, step: Step, state: Any
-) -> tuple[Any, None]:
-    rows = task.cut(step)
+def _make(recipe: Recipe, task: Task, step: Step, state: Any) -> tuple[Any, str | None]:
+    """Return the estimator after a step, and why it is a simpler one, if it is."""
+    rows, role = task.cut(step), recipe.policy.role
     if step.kind == "constant":
-        return DummyClassifier(strategy="prior").fit(rows.X, rows.y), None
-    return _train(recipe, task, step, rows, state), None
-
-
-def _make_model(
-    recipe: Recipe, task: Task, step: Step, state: Any
-) -> tuple[Any, str | None]:
-    """Return a model of one class, and why it is a simpler one, if it is.
-
-    There is no telling in general how many rows a model needs, least of all one behind
-    other steps: it is tried.
-    """
-    rows = task.cut(step)
-    if step.kind == "constant":
-        return make_stand_in(recipe.prototype, rows.X), None
-    if is_stand_in(state):
-        step = replace(step, kind="fresh")  # there is nothing to go on from
-    try:
-        model = _train(recipe, task, step, rows, state)
-        check_scores(model, rows.X)
-    except ValueError as error:
-        try:
-            return make_stand_in(recipe.prototype, rows.X), str(error)
-        except (TypeError, ValueError):
-            raise error from None  # no matter of too few rows
-    return model, None
+        return role.constant(recipe.prototype, rows), None
+    fit = partial(_train, recipe, task, step, rows)
+    state = state if step.kind == "resume" else None
+    return role.train(fit, state, recipe.prototype, rows)
 
 
 def _train(recipe: Recipe, task: Task, step: Step, rows: Batch, state: Any) -> Any:
-    fresh = step.kind == "fresh"
-    is_one_class = recipe.policy.learns == "one_class"
+    """Return an estimator trained on from a state or, without one, from scratch."""
+    fresh = state is None
     estimator = recipe.start() if fresh else recipe.copy(state)
     method = recipe.policy.start if fresh else recipe.policy.resume
     arguments: dict[str, Any] = {}
     if recipe.weight_name is not None and rows.sample_weight is not None:
         arguments[recipe.weight_name] = rows.sample_weight
-    labels = () if is_one_class else (rows.y,)
+    labels = (rows.y,) if recipe.policy.role.is_supervised else ()
     if method == "partial_fit":
-        if fresh and not is_one_class:
+        if fresh and task.classes is not None:
             arguments["classes"] = task.classes
         for epoch in range(step.n_epochs):
             recipe.seed(estimator, *task.seed_path, step.slice, epoch)

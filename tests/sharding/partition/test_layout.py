@@ -20,7 +20,6 @@ SETTINGS = {
     "n_slices": 1,
     "n_replicas": 1,
     "n_negatives": 1,
-    "is_one_class": False,
 }
 
 
@@ -69,10 +68,10 @@ def test_slices_are_even_and_independent_of_shards():
     rows=st.lists(st.integers(0, 500), unique=True, min_size=1),
     with_proba=st.booleans(),
     partition=st.sampled_from(["uniform", "class"]),
-    is_one_class=st.booleans(),
+    n_negatives=st.integers(0, 1),
 )
 def test_places_are_complete_and_ordered(
-    key, n_shards, n_slices, rows, with_proba, partition, is_one_class
+    key, n_shards, n_slices, rows, with_proba, partition, n_negatives
 ):
     """Every row is in its shards and slice, by probability and then hash."""
     proba = np.array([row % 3 / 3 for row in rows]) if with_proba else None
@@ -84,7 +83,7 @@ def test_places_are_complete_and_ordered(
         n_shards=n_shards,
         n_slices=n_slices,
         n_replicas=min(2, n_shards),
-        is_one_class=is_one_class,
+        n_negatives=n_negatives,
     )
     places = layout.place(traits)
     shards, slices = layout.partition.find_shards(traits), layout.find_slices(traits)
@@ -102,7 +101,7 @@ def test_places_are_complete_and_ordered(
 
 PARTITIONS = [
     {"n_replicas": 2},
-    {"partition": "class", "is_one_class": True},
+    {"partition": "class", "n_negatives": 0},
     {"partition": "class", "n_negatives": 2, "n_replicas": 2},
     {"partition": "distribution_aware"},
 ]

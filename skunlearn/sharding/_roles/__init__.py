@@ -1,0 +1,1 @@
+"""What a constituent learns: all classes, one against the rest, or one alone."""
