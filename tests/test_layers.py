@@ -32,13 +32,13 @@ FLOORS = {
     "sharding._aggregation": "logistic_stack votes class_scores",
     "influence": """_settings _linalg _objectives _certificate _criteria _solvers
         _optimum _state _methods _row_scores _validation _prediction _forget
-        _erasing _row_scores_mixin _fit _classifier""",
+        _fit _classifier""",
     "influence._linalg": "blocks cholesky conjugate_gradients",
     "influence._objectives": """losses rows sums base registry constant linear_form
         linear linear_bounds linear_scores linear_sums scikit_learn""",
     "influence._certificate": "bounds local_model privacy_budget",
-    "influence._solvers": "steps newton refine",
-    "influence._methods": "reweighting puma transitions newton",
+    "influence._solvers": "newton refine",
+    "influence._methods": "reweighting transitions newton puma",
     "costs": "_chances _checks _picks _requests _curves _expected _recommend",
     "metrics": "_costs",
 }

@@ -17,12 +17,11 @@ from skunlearn._records import ForgetRecord
 from skunlearn._runtime.threads import single_threaded
 from skunlearn.influence._certificate.privacy_budget import Budget
 from skunlearn.influence._criteria import CRITERIA, find_criterion
-from skunlearn.influence._erasing import erase, make_record
 from skunlearn.influence._fit import prepare
-from skunlearn.influence._forget import remove
+from skunlearn.influence._forget import erase, make_record, remove
 from skunlearn.influence._objectives.registry import find_objective
 from skunlearn.influence._prediction import PredictionMixin
-from skunlearn.influence._row_scores_mixin import RowScoresMixin
+from skunlearn.influence._row_scores import RowScoresMixin
 from skunlearn.influence._settings import Settings
 from skunlearn.influence._state import State
 from skunlearn.influence._validation import (

@@ -18,9 +18,8 @@ from skunlearn.influence._objectives.base import Objective
 from skunlearn.influence._objectives.constant import ConstantObjective
 from skunlearn.influence._objectives.registry import find_objective
 from skunlearn.influence._settings import Settings
-from skunlearn.influence._solvers.newton import Polished, polish
+from skunlearn.influence._solvers.newton import Point, Polished, polish
 from skunlearn.influence._solvers.refine import bound_measured, estimate_rounding
-from skunlearn.influence._solvers.steps import Point
 
 __all__ = ["Optimum", "choose_solver", "find_optimum"]
 

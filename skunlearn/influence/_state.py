@@ -17,8 +17,8 @@ from skunlearn.influence._criteria import Criterion, Validation
 from skunlearn.influence._linalg.blocks import view_rows
 from skunlearn.influence._optimum import Optimum
 from skunlearn.influence._settings import Settings
+from skunlearn.influence._solvers.newton import Point
 from skunlearn.influence._solvers.refine import bound_measured
-from skunlearn.influence._solvers.steps import Point
 
 __all__ = ["State", "view_batch"]
 

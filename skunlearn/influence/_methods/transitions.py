@@ -9,20 +9,28 @@ from typing import Any
 import numpy as np
 
 from skunlearn.influence._certificate.local_model import Tracked
-from skunlearn.influence._methods.puma import Trial
 from skunlearn.influence._optimum import Optimum
+from skunlearn.influence._solvers.newton import evaluate
 from skunlearn.influence._solvers.refine import MAX_STEPS, Update, patch, settle
-from skunlearn.influence._solvers.steps import evaluate
 from skunlearn.influence._state import State
 
 __all__ = [
     "Change",
+    "Trial",
     "finish",
     "make_patch",
     "make_steps",
     "subtract",
     "without_rows",
 ]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How far PUMA went, and what it predicted that to do to the criterion."""
+
+    eta: float
+    predicted: float
 
 
 @dataclass(frozen=True)

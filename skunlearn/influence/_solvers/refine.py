@@ -7,12 +7,14 @@ from typing import Literal
 
 import numpy as np
 
+from skunlearn._runtime.warn import warn
 from skunlearn.influence._certificate.bounds import bound_distance, bound_jumping
 from skunlearn.influence._certificate.local_model import Tracked
 from skunlearn.influence._linalg.cholesky import Factor, factorise_somehow
+from skunlearn.influence._linalg.conjugate_gradients import conjugate_gradients
 from skunlearn.influence._objectives.base import Objective
 from skunlearn.influence._settings import Settings
-from skunlearn.influence._solvers.steps import (
+from skunlearn.influence._solvers.newton import (
     Point,
     evaluate,
     propose,
@@ -23,6 +25,7 @@ from skunlearn.influence._solvers.steps import (
 __all__ = [
     "MAX_STEPS",
     "Update",
+    "apply_inverse",
     "bound_measured",
     "estimate_rounding",
     "patch",
@@ -33,6 +36,7 @@ __all__ = [
 _EPS = float(np.finfo(float).eps)
 MAX_STEPS = 30
 _STALE = 0.2  # share of a Hessian that may be wrong
+_UNSOLVED = 0.01  # share of the right-hand side that may be left
 _NEAR_PRODUCTS = 12  # more than these, and it is time to form the Hessian
 
 
@@ -72,6 +76,38 @@ def solve_with(
         null_space = tracked.objective.null_space
         factor, _ = factorise_somehow(tracked.hessian, null_space, damping)
     return -(factor or tracked.factor).solve(gradient)
+
+
+def apply_inverse(
+    objective: Objective,
+    theta: np.ndarray,
+    w: np.ndarray,
+    tracked: Tracked | None,
+    v: np.ndarray,
+    settings: Settings,
+) -> np.ndarray:
+    """Return the inverse Hessian times v, or the columns of v."""
+    if tracked is not None:
+        return -solve_with(tracked, v, settings.damping)
+    if v.ndim == 2:
+        each = [apply_inverse(objective, theta, w, None, u, settings) for u in v.T]
+        return np.column_stack(each)
+    solution = conjugate_gradients(
+        objective.product(theta, w),
+        v,
+        diagonal=objective.diagonal(theta, w),
+        null_space=objective.null_space,
+        damping=settings.damping,
+        tol=1e-6,
+        max_iter=settings.max_iter,
+    )
+    if solution.relative_residual > _UNSOLVED:
+        warn(
+            "conjugate gradients have not solved for what rows do to the criterion: a "
+            f"residual of {solution.relative_residual:.0%} is left. Raise max_iter, or "
+            "set damping."
+        )
+    return solution.x
 
 
 def patch(

@@ -14,7 +14,7 @@ from sklearn.metrics import log_loss
 from skunlearn import InfluenceUnlearningClassifier
 from skunlearn.exceptions import UnlearningQualityWarning
 from skunlearn.influence._criteria import find_criterion
-from skunlearn.influence._methods import newton as _methods
+from skunlearn.influence._methods import puma as _puma
 from skunlearn.influence._methods.reweighting import Reweighting
 
 
@@ -168,7 +168,7 @@ def test_weight_is_left_for_each_class(monkeypatch):
     classifier = InfluenceUnlearningClassifier(eta=1.0, random_state=0).fit(X, codes)
     kept = classifier.weights_ > 0
     greedy = Reweighting(np.where(codes[kept] == 1, -1.0, 0.0), 0.0, 1.0, 0.0)
-    monkeypatch.setattr(_methods, "plan_weights", lambda *_: greedy)
+    monkeypatch.setattr(_puma, "plan_weights", lambda *_: greedy)
     trusted = copy.copy(classifier).set_params(eta="auto")
     weights = trusted.forget(np.flatnonzero(kept)[0]).weights_[kept]
     assert weights[1:].min() > 0
