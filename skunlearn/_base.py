@@ -7,7 +7,7 @@ import copy
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
@@ -52,7 +52,7 @@ class BaseUnlearningClassifier(
         self._check_is_fitted()
         return np.flatnonzero(self._rows.retained)
 
-    def __copy__(self) -> "BaseUnlearningClassifier":
+    def __copy__(self) -> Self:
         """Copy all: a shallow copy would lose the rows that the original forgets."""
         return copy.deepcopy(self)
 

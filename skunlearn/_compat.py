@@ -5,9 +5,9 @@ oldest version that skunlearn supports.
 """
 
 import inspect
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from sklearn.base import _fit_context
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils._metadata_requests import _routing_enabled
 from sklearn.utils._param_validation import (
@@ -20,17 +20,33 @@ from sklearn.utils._user_interface import _message_with_time
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import _check_sample_weight
 
-try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
+Method = TypeVar("Method", bound=Callable[..., Any])
 
-    HAS_CALLBACKS = True
-except ImportError:  # scikit-learn < 1.9
-    HAS_CALLBACKS = False
-    CallbackSupportMixin = type("CallbackSupportMixin", (), {})
+if TYPE_CHECKING:
+    # As scikit-learn ships no types, what its decorators return would be Any.
+    CallbackSupportMixin: Any
+    HAS_CALLBACKS: bool
 
-    def with_callbacks(method: Any) -> Any:
-        """Return the method as it is: this scikit-learn has no callbacks."""
-        return method
+    def _fit_context(
+        *, prefer_skip_nested_validation: bool
+    ) -> Callable[[Method], Method]: ...
+
+    def with_callbacks(method: Method) -> Method: ...
+
+else:
+    from sklearn.base import _fit_context
+
+    try:
+        from sklearn.callback import CallbackSupportMixin, with_callbacks
+
+        HAS_CALLBACKS = True
+    except ImportError:  # scikit-learn < 1.9
+        HAS_CALLBACKS = False
+        CallbackSupportMixin = type("CallbackSupportMixin", (), {})
+
+        def with_callbacks(method):
+            """Return the method as it is: this scikit-learn has no callbacks."""
+            return method
 
 
 # Whether class_weight="balanced" weighs classes by sample weights (1.7 on), not rows.

@@ -9,6 +9,10 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 class SkunlearnError(Exception):
     """Root of all the errors that are skunlearn's own."""
 

@@ -15,3 +15,7 @@ __all__ = [
     "recommend_shards",
     "simulate_requests",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -6,3 +6,7 @@ from skunlearn.influence._objectives.base import Objective
 from skunlearn.influence._objectives.registry import register_objective
 
 __all__ = ["InfluenceUnlearningClassifier", "Objective", "register_objective"]
+
+
+def __dir__() -> list[str]:
+    return __all__

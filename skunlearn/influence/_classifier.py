@@ -3,7 +3,7 @@
 import time
 from dataclasses import fields, replace
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -250,7 +250,7 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
         groups: Any = None,
         X_val: Any = None,
         y_val: Any = None,
-    ) -> "InfluenceUnlearningClassifier":
+    ) -> Self:
         """Fit the estimator, and make Newton steps to the true optimum.
 
         Parameters
@@ -302,9 +302,7 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
             self._say("(fit) found the optimum", time.perf_counter() - start)
         return self
 
-    def forget(
-        self, X_idx: Any = None, *, groups: Any = None
-    ) -> "InfluenceUnlearningClassifier":
+    def forget(self, X_idx: Any = None, *, groups: Any = None) -> Self:
         """Forget rows, by moving the parameters to where they would be without them.
 
         Parameters

@@ -3,7 +3,7 @@
 import time
 from dataclasses import replace
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import is_outlier_detector
@@ -243,7 +243,7 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         *,
         groups: Any = None,
         forget_proba: Any = None,
-    ) -> "ShardedUnlearningClassifier":
+    ) -> Self:
         """Train a constituent on each shard; what was fitted before is dropped.
 
         Parameters
@@ -321,7 +321,7 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         *,
         groups: Any = None,
         forget_proba: Any = None,
-    ) -> "ShardedUnlearningClassifier":
+    ) -> Self:
         """Learn new rows: a new last slice in each shard that they fall in.
 
         Their positions count on from those of the rows before. A shard whose estimator
@@ -381,7 +381,7 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
     @with_callbacks
     def forget(
         self, X_idx: Any = None, *, groups: Any = None, retrain: bool = True
-    ) -> "ShardedUnlearningClassifier":
+    ) -> Self:
         """Forget rows, as if they had never been there.
 
         Parameters
@@ -428,7 +428,7 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         return self
 
     @with_callbacks
-    def retrain(self) -> "ShardedUnlearningClassifier":
+    def retrain(self) -> Self:
         """Train the shards that ``forget(..., retrain=False)`` left for later.
 
         Returns
