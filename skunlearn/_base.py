@@ -42,13 +42,13 @@ class BaseUnlearningClassifier(
 
     @property
     def forgotten_indices_(self) -> np.ndarray:
-        """Positions that were forgotten, ascending."""
+        """Positions of the forgotten rows, in ascending order."""
         self._check_is_fitted()
         return np.flatnonzero(~self._rows.retained)
 
     @property
     def retained_indices_(self) -> np.ndarray:
-        """Positions that are retained, ascending."""
+        """Positions of the retained rows, in ascending order."""
         self._check_is_fitted()
         return np.flatnonzero(self._rows.retained)
 
@@ -73,8 +73,8 @@ class BaseUnlearningClassifier(
         index, key = self._group_index
         if index is None:
             raise ForgetIndexError(
-                "groups were named, but fit was given none. Forget by position "
-                "(X_idx), or fit with groups."
+                "groups were requested, but fit was called without groups. Forget by "
+                "position (X_idx), or fit with groups."
             )
         return index.find(groups, key)
 
@@ -82,8 +82,8 @@ class BaseUnlearningClassifier(
         """Return the positions that a request names, by index, by group or both."""
         if X_idx is None and groups is None:
             raise ForgetIndexError(
-                "nothing to forget was named: give X_idx (positions in the data given "
-                "to fit) or groups (ids as given to fit), or both."
+                "the request is empty: pass X_idx (positions in the X passed to fit), "
+                "groups (ids as passed to fit), or both."
             )
         named = []
         if X_idx is not None:

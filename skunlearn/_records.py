@@ -1,4 +1,4 @@
-"""What one forget request was and what it cost."""
+"""Records of forget requests: what was requested, and the cost."""
 
 from dataclasses import dataclass
 
@@ -9,48 +9,51 @@ __all__ = ["ForgetRecord", "Request"]
 
 @dataclass(frozen=True)
 class ForgetRecord:
-    """Receipt of one call of ``forget``, or of ``retrain``.
+    """Record of one call of ``forget`` or ``retrain``.
 
-    It holds counts and indices of constituents only: never a row, a label, a
-    position or the id of a group. ``dataclasses.asdict`` makes it ready for JSON.
+    A record holds counts, times, norms and indices of shards, but no row, label,
+    position or group id. Convert it for JSON with ``dataclasses.asdict``.
 
     Parameters
     ----------
     n_requested : int
-        Distinct positions that the request named.
+        Number of distinct positions in the request.
     n_forgotten : int
-        Positions that were retained before the request and are not any more.
+        Number of these positions that the request has forgotten.
     n_already_forgotten : int
-        Requested positions that had been forgotten before.
+        Number of these positions that were forgotten before the request.
     shards : tuple of int
-        Indices into ``estimators_`` of the constituents that were trained (where a
-        single class or no row at all was left: replaced).
+        Indices into ``estimators_`` of the constituents that were retrained, or
+        replaced because their shard has a single class or no row left.
     n_slices_retrained : int
-        Training steps made, over all shards.
+        Number of training steps, over all shards.
     n_samples_retrained : int
-        Rows passed to training, once for every pass over them.
+        Number of rows passed to training, counted once per pass.
     n_samples_full_retrain : int
-        Rows that fitting everything anew on the retained rows would pass to training.
+        Number of rows that a fit on the retained rows would pass to training.
     seconds : float
-        Wall-clock time of the call.
+        Wall-clock time of the call, in seconds.
     kind : {"exact", "approximate"}
-        Which guarantee the result has.
-    selection_seconds : float
-        Part of `seconds` that went into selecting representative rows, added up over
-        the shards (in parallel, it may be more than the whole).
+        Guarantee of the result.
+    selection_seconds : float, default=0.0
+        Time spent on selecting representative rows, in seconds, summed over shards. In
+        parallel it may exceed `seconds`.
     path : {"patch", "polish", "refit"}, default=None
-        How parameters were changed: by a step from what was known, by further steps
-        with true gradients, or by fitting anew. This and all that follows is None for
-        exact unlearning.
+        How the parameters were updated: by one step computed from stored statistics
+        ("patch"), by further steps with gradients computed on the retained rows
+        ("polish"), or by a new fit ("refit"). This and the following fields are None
+        for exact unlearning.
     gradient_residual : float, default=None
-        Norm of the retained objective's gradient; None where it was not computed.
+        Gradient norm of the objective on the retained rows. None if not computed.
     distance_bound : float, default=None
-        Bound of the distance between the parameters and the retrained ones, as far as
-        the request had to know it; infinity is none.
+        Bound of the distance between the parameters and those of a classifier
+        retrained on the retained rows, as far as the request needed it; infinity means
+        that no bound is known.
     eta : float, default=None
-        Share of its step that PUMA took.
+        Step size of the PUMA step.
     criterion_change_predicted, criterion_change_actual : float, default=None
-        What the criterion was to change by that step, and what it did by all steps.
+        Change of the criterion predicted for the PUMA step, and its actual change over
+        all steps.
 
     Examples
     --------
@@ -90,9 +93,9 @@ class Request:
     Parameters
     ----------
     positions : ndarray
-        Distinct positions that are to be forgotten and still retained.
+        Distinct positions of the request that are still retained.
     n_requested : int
-        Distinct positions that were named.
+        Number of distinct positions of the request.
     """
 
     positions: np.ndarray
@@ -100,10 +103,10 @@ class Request:
 
     @property
     def n_already_forgotten(self) -> int:
-        """Return how many of the named positions had been forgotten before."""
+        """Return how many of the positions were forgotten before."""
         return self.n_requested - len(self.positions)
 
     @classmethod
     def nothing(cls) -> "Request":
-        """Return the request that names no position."""
+        """Return the empty request."""
         return cls(np.empty(0, dtype=np.int64), 0)

@@ -1,4 +1,4 @@
-"""Errors and warnings that skunlearn raises."""
+"""Exceptions and warnings of skunlearn."""
 
 __all__ = [
     "ForgetIndexError",
@@ -14,20 +14,20 @@ def __dir__() -> list[str]:
 
 
 class SkunlearnError(Exception):
-    """Root of all the errors that are skunlearn's own."""
+    """Base class of all exceptions that skunlearn defines."""
 
 
 class ForgetIndexError(SkunlearnError, IndexError):
-    """A forget request names rows or groups that do not exist, or not properly."""
+    """Exception for a request that names unknown rows or groups, or is malformed."""
 
 
 class NothingRetainedError(SkunlearnError, ValueError):
-    """A forget request would leave no row to learn from."""
+    """Exception for a forget request that would leave no row to train on."""
 
 
 class UnsupportedEstimatorError(SkunlearnError, TypeError):
-    """The wrapped estimator lacks what the chosen settings need."""
+    """Exception for an estimator that does not support the chosen parameters."""
 
 
 class UnlearningQualityWarning(UserWarning):
-    """What is forgotten, or how well, may be other than the user expects."""
+    """Warning that unlearning may be incomplete or less accurate than expected."""

@@ -36,71 +36,81 @@ __all__ = ["InfluenceUnlearningClassifier"]
 class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
     """Approximate unlearning for linear classifiers, by patching their parameters.
 
-    Nothing is trained again: the parameters make a Newton step from what is known of
-    the rows that stay, and `distance_bound_` tells how far they can be from those that
-    training anew would give. See the :ref:`user guide <approximate_unlearning>`.
+    The parameters are updated by a Newton step on the objective of the retained rows,
+    without retraining. `distance_bound_` bounds their distance to the parameters of a
+    classifier retrained on these rows. See the :ref:`user guide
+    <approximate_unlearning>`.
 
     Parameters
     ----------
     estimator : classifier, default=None
-        ``LogisticRegression``, ``RidgeClassifier``, ``LinearSVC``, ``SGDClassifier``
-        with an l2 penalty or none, what :func:`~skunlearn.influence.register_objective`
-        was told of, or a ``Pipeline`` that ends in one of them. None stands for
-        ``LogisticRegression()``.
+        The classifier to fit: ``LogisticRegression``, ``RidgeClassifier``,
+        ``LinearSVC`` or ``SGDClassifier`` with an L2 penalty or none, any estimator
+        whose objective is registered with
+        :func:`~skunlearn.influence.register_objective`, or a ``Pipeline`` that ends in
+        one of them. If None, ``LogisticRegression()``.
     method : {"puma", "newton", "influence"}, default="puma"
-        How to forget.
+        Unlearning method.
 
-        - "puma": rows that stay are weighed anew, so that the criterion does not get
-          worse [1]_; then as "newton".
-        - "newton": to the optimum of the rows that stay.
-        - "influence": one step with the Hessian of all rows, the baseline.
+        - "puma": reweight the retained rows so that `criterion` does not increase
+          [1]_, then continue as for "newton".
+        - "newton": Newton steps to the optimum on the retained rows.
+        - "influence": a single step with the Hessian of all rows, the influence
+          function of [3]_; the baseline.
     criterion : {"log_loss", "accuracy"} or object, default="log_loss"
-        What "puma" leaves unchanged, the less the better: the mean log loss, a smooth
-        share of errors, or an object with the methods ``value(decision, y)`` and
-        ``gradient(decision, y)``, which get what ``decision_function`` returns for the
-        rows of the criterion, and their labels.
+        Criterion that "puma" keeps unchanged; lower is better. "log_loss" is the mean
+        log loss, "accuracy" a smooth error rate. An object must have the methods
+        ``value(decision, y)`` and ``gradient(decision, y)``, which are called with the
+        decision values and the labels of the rows of the criterion.
     validation_fraction : float, default=0.1
-        Share of rows held out for the criterion, with method="puma" only. Not used if
-        `X_val` and `y_val` are given to `fit`; else it must be positive.
+        Proportion of the rows to hold out for `criterion`. Only used when
+        ``method="puma"`` and `X_val` and `y_val` are not passed to `fit`; it must then
+        be positive.
     hessian : {"retained", "original"}, default="retained"
-        With "puma", of which rows the Hessian of the first step is: of those that stay,
-        or of all that were there before, as in the paper.
+        Rows used for the Hessian of the first PUMA step: the retained rows or, as in
+        the paper, all rows before the request.
     eta : float or "auto", default="auto"
-        Share of its step that "puma" takes; with more than one step that is no more
-        than a start. "auto" takes the whole step, but a smaller share of the new
-        weights, down to none, if the criterion does not change about as predicted or
-        by more than what the removal alone is predicted to do.
+        Step size of the first PUMA step. "auto" takes the full step and scales the
+        reweighting by 1, 1/2, 1/4, 1/8 or 0: the first for which the actual change of
+        the criterion agrees with the predicted one and does not exceed the change
+        predicted for the removal alone.
     max_weight : float, default=1.0
-        The largest relative change of a weight upwards; weights never get below 0.
+        Maximum relative increase of a weight by "puma". Weights stay non-negative.
     l1_penalty : float, default=0.0
-        With "puma", sparsity of the changes of weights, in their own units.
+        L1 penalty on the weight changes of "puma", relative to the weights. Larger
+        values change fewer weights.
     max_reabsorption : float, default=0.1
-        Share of the removal that "puma" may undo by the new weights. From 1 on there is
-        no limit.
+        Maximum proportion of the removal that the reweighting of "puma" may undo.
+        Values of 1 or more set no limit.
     certify : tuple (epsilon, delta), default=None
-        Certified removal [2]_: noise is added to the objective, and a classifier whose
-        gradient is too large for it to hide is fitted anew.
+        Guarantee of certified removal [2]_ by objective perturbation: a random linear
+        term is added to the objective, and the classifier is refitted when its
+        gradient residual exceeds what this noise can mask. If None, no noise is added.
     noise_scale : float, default=1.0
-        Standard deviation of that noise, in units of the gradient.
+        Standard deviation of the noise of `certify`, in units of the gradient.
     solver : {"auto", "cholesky", "cg"}, default="auto"
-        Whether Hessians are formed, or products with them computed. "auto" forms them
-        for up to 2,000 parameters.
+        Solver of the linear systems: a Cholesky factorization of the Hessian, or
+        conjugate gradients with Hessian-vector products. "auto" is "cholesky" for up
+        to 2,000 parameters and "cg" above.
     damping : float, default=0.0
-        What is added to the diagonal of Hessians in steps. The optimum stays.
+        Value added to the Hessian diagonal when computing steps. The optimum does not
+        change.
     tol : float, default=1e-8
-        The distance to the optimum that is good enough, as a share of the norm of the
-        parameters, or of 1 if that is larger. For `fit`, the norm of the gradient.
+        Tolerance. `forget` stops when
+        ``distance_bound_ <= tol * max(1, ||theta||)``, where theta is the vector of
+        parameters; `fit` stops when the gradient norm is below `tol`.
     max_iter : int, default=200
-        The largest number of products with a Hessian for one step.
+        Maximum number of Hessian-vector products per step, with ``solver="cg"``.
     n_steps : int or "auto", default="auto"
-        The largest number of steps of a forget; "influence" makes one. "auto": as many
-        as the bound takes to get below `tol`.
+        Maximum number of steps of `forget`. "auto" steps until the bound is below
+        `tol`. Not used when ``method="influence"``, which takes one step.
     n_jobs : int, default=None
-        Number of threads that score rows in `self_influence` and `leave_one_out_loss`.
+        Number of threads used by `self_influence` and `leave_one_out_loss`.
     random_state : int, RandomState instance or None, default=None
-        Determines the rows held out and the noise of `certify`. None draws it at fit.
+        Controls the rows that are held out and the noise of `certify`. Pass an int for
+        reproducible output across multiple calls of `fit`.
     verbose : int or bool, default=0
-        Whether to print a line for each fit and forget.
+        If true, print a line for each call of `fit` and `forget`.
 
     Attributes
     ----------
@@ -109,29 +119,31 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
     coef_, intercept_ : ndarray
         Coefficients and intercepts of `estimator_`, if it has them.
     weights_ : ndarray of shape (n_positions,)
-        Weight of each row in what is minimised, beside its `sample_weight`: 0 if it is
-        forgotten or held out, or if that is 0.
+        Weight of each row in the objective, which multiplies its `sample_weight`. It
+        is 0 for rows that are forgotten or held out, or whose sample weight is 0.
     gradient_residual_ : float
-        Norm of the gradient of what is minimised on the rows that stay. Computed when
-        it is first asked for, in a pass over the rows.
+        Gradient norm of the objective on the retained rows. Computed on first access,
+        in a pass over the rows.
     distance_bound_ : float
-        Upper bound of the distance between the parameters, coefficients and intercepts
-        in one vector, and the optimum for the current weights. Where what is known
-        gives none, it is computed when it is first asked for, in a pass over the rows.
+        Upper bound of the Euclidean distance between the parameters (coefficients and
+        intercepts in one vector) and the optimum for the current weights; infinite if
+        no bound is known. If `forget` has not computed it, it is computed on first
+        access, in a pass over the rows.
     classes_ : ndarray of shape (n_classes,)
-        Classes of the rows that the classifier is trained on.
+        Classes of the retained rows, without those held out.
     n_iter_ : int
-        Newton steps of the last fit to an optimum, plus one.
+        Number of Newton steps of the last fit to the optimum, plus one.
     n_features_in_ : int
-        Number of features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features,)
-        Names of features seen in `fit`, if all are strings.
+        Number of features seen during `fit`.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of features seen during `fit`. Defined only when `X` has feature names
+        that are all strings.
     forget_records_ : list of ForgetRecord
-        One receipt for each call of `forget`.
-    forgotten_indices_ : ndarray
-        Positions that were forgotten.
-    retained_indices_ : ndarray
-        Positions that are retained, those held out included.
+        One record per call of `forget`.
+    forgotten_indices_ : ndarray of shape (n_forgotten,)
+        Positions of the forgotten rows, in ascending order.
+    retained_indices_ : ndarray of shape (n_retained,)
+        Positions of the retained rows, those held out included, in ascending order.
 
     See Also
     --------
@@ -139,18 +151,19 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
 
     Notes
     -----
-    What says how to forget (`method`, `hessian`, `eta`, `max_weight`, `l1_penalty`,
-    `max_reabsorption`, `damping`, `tol`, `max_iter`, `n_steps`) may be set anew between
-    requests; all else counts at `fit`.
+    The following may be changed with `set_params` between requests: `method`,
+    `hessian`, `eta`, `max_weight`, `l1_penalty`, `max_reabsorption`, `damping`, `tol`,
+    `max_iter` and `n_steps`. All other parameters take effect at `fit`.
 
-    With p parameters, a first step for k rows costs O(k p^2 + p^3) and is independent
-    of the number of rows, but for "puma", losses whose second derivatives jump (squared
-    hinge, modified Huber), `certify` and solver="cg", which pass over them. Each
-    further step passes over the rows a few times.
+    With p parameters, the first step for a forget set of k rows has a cost of
+    O(k p^2 + p^3), which does not depend on the number of retained rows. Exceptions are
+    "puma", losses with a discontinuous second derivative (squared hinge, modified
+    Huber), `certify` and ``solver="cg"``, which pass over the retained rows. Each
+    further step takes a few passes over them.
 
-    The object keeps the retained rows, and so does its pickle. The values of forgotten
-    rows are overwritten at once. Transformers in a pipeline stay as they were fitted:
-    they have seen the rows.
+    The classifier stores the retained rows, and so does its pickle. `forget` overwrites
+    the values of forgotten rows. Fitted transformers of a pipeline are not updated:
+    they still contain information from forgotten rows.
 
     References
     ----------
@@ -158,6 +171,8 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
        Augmentation for Training Data Removal", AAAI, 2022. :arxiv:`2203.00846`
     .. [2] C. Guo et al., "Certified Data Removal from Machine Learning Models", ICML,
        2020. :arxiv:`1911.03030`
+    .. [3] P. W. Koh, P. Liang, "Understanding Black-box Predictions via Influence
+       Functions", ICML, 2017. :arxiv:`1703.04730`
 
     Examples
     --------
@@ -251,22 +266,23 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
         X_val: Any = None,
         y_val: Any = None,
     ) -> Self:
-        """Fit the estimator, and make Newton steps to the true optimum.
+        """Fit the estimator, then take Newton steps to the optimum of its objective.
 
         Parameters
         ----------
         X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
-            The rows. Their places are the positions that `forget` takes.
+            Training rows. Their positions are the indices that `forget` takes.
         y : array-like of shape (n_samples,)
-            Their labels.
+            Target labels.
         sample_weight : array-like of shape (n_samples,), default=None
-            Their weights.
+            Sample weights. If None, all rows have weight 1.
         groups : array-like of shape (n_samples,), default=None
-            The data subject of each row, as for `ShardedUnlearningClassifier`.
+            Group of each row, for example the data subject, as for
+            `ShardedUnlearningClassifier`.
         X_val : array-like of shape (n_validation_samples, n_features), default=None
-            Rows for the criterion. They cannot be forgotten.
+            Validation rows for `criterion`. They cannot be forgotten.
         y_val : array-like of shape (n_validation_samples,), default=None
-            Their labels.
+            Labels of `X_val`.
 
         Returns
         -------
@@ -276,12 +292,14 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
         Raises
         ------
         UnsupportedEstimatorError
-            If the objective of the estimator is not known.
+            If no objective is registered for the estimator.
+        ValueError
+            If an argument or parameter is invalid.
 
         Warns
         -----
         UnlearningQualityWarning
-            If a transformer has learnt from the rows, or there is no finite optimum.
+            If a transformer is fitted to the rows, or no finite optimum is found.
         """
         with all_or_nothing(self, "fit") as start, single_threaded:
             estimator = self._get_estimator()
@@ -303,33 +321,34 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
         return self
 
     def forget(self, X_idx: Any = None, *, groups: Any = None) -> Self:
-        """Forget rows, by moving the parameters to where they would be without them.
+        """Forget rows by updating the parameters as if they had not been in `X`.
 
         Parameters
         ----------
         X_idx : int, sequence of int, slice or mask of bool, default=None
-            Positions in the `X` given to `fit`. They are never renumbered. Those
-            already forgotten are counted and ignored.
+            Positions of rows in the `X` passed to `fit`. They are never renumbered.
+            Rows that are already forgotten are counted and ignored.
         groups : group id or sequence of group ids, default=None
-            Groups whose rows are all to be forgotten.
+            Groups of which all rows are forgotten.
 
         Returns
         -------
         InfluenceUnlearningClassifier
-            The classifier without the rows.
+            The classifier itself.
 
         Raises
         ------
         ForgetIndexError
-            If a position or group does not exist, or nothing is named.
+            If a position or group does not exist, or neither `X_idx` nor `groups` is
+            given.
         NothingRetainedError
             If no row would be left to train on.
 
         Warns
         -----
         UnlearningQualityWarning
-            If the distance to the retrained parameters cannot be bounded, all had to be
-            fitted anew, or no row is left for the criterion.
+            If the distance to the retrained parameters cannot be bounded, the
+            classifier is refitted, or no row is left for `criterion`.
         """
         self._check_is_fitted()
         with self._state.turnstile.lock:
@@ -352,7 +371,7 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
         Returns
         -------
         ForgetRecord
-            The record that `forget` would make: all is computed but the overwriting.
+            The record that `forget` would add. The update is computed, but not applied.
         """
         self._check_is_fitted()
         with self._state.turnstile.lock, single_threaded:
@@ -385,7 +404,7 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
 
     @property
     def classes_(self) -> np.ndarray:
-        """Classes of the rows that the classifier is trained on."""
+        """Classes of the retained rows, without those held out."""
         self._check_is_fitted()
         return self._state.classes
 
@@ -399,7 +418,7 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
 
     @property
     def gradient_residual_(self) -> float:
-        """Norm of the gradient of what is minimised on the rows that stay."""
+        """Gradient norm of the objective on the retained rows."""
         self._check_is_fitted()
         with single_threaded:
             return self._state.gradient_residual
@@ -413,13 +432,13 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
 
     @property
     def n_iter_(self) -> int:
-        """Newton steps of the last fit to an optimum, plus one."""
+        """Number of Newton steps of the last fit to the optimum, plus one."""
         self._check_is_fitted()
         return self._state.optimum.n_steps + 1
 
     @property
     def forget_records_(self) -> list[ForgetRecord]:
-        """One receipt for each call of `forget`."""
+        """One record per call of `forget`."""
         self._check_is_fitted()
         return list(self._state.records)
 
@@ -428,7 +447,7 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
         return hasattr(self, "_state")
 
     def __sklearn_tags__(self) -> Any:
-        """Return what scikit-learn wants to know, mostly from the base."""
+        """Return the tags, most of them those of the wrapped estimator."""
         tags = super().__sklearn_tags__()
         base = get_tags(self._get_estimator())
         tags.input_tags.sparse = base.input_tags.sparse
@@ -453,8 +472,9 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
             return 0.0
         if self.validation_fraction == 0:
             raise ValueError(
-                "method='puma' needs rows for its criterion: give X_val and y_val to "
-                "fit, or a validation_fraction above 0."
+                "method='puma' needs rows for its criterion, but validation_fraction=0 "
+                "and no X_val was given. Pass X_val and y_val to fit, or set "
+                "validation_fraction above 0."
             )
         return self.validation_fraction
 
@@ -462,7 +482,10 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
         self, estimator: Any, X_val: Any, y_val: Any
     ) -> tuple[Any, Any] | None:
         if (X_val is None) != (y_val is None):
-            raise ValueError("X_val and y_val must be given both, or neither.")
+            missing = "X_val" if X_val is None else "y_val"
+            raise ValueError(
+                f"X_val and y_val must be given together, but {missing} is None."
+            )
         if X_val is None:
             return None
         return check_samples(self, estimator, X_val, reset=False), y_val

@@ -1,4 +1,4 @@
-"""How an influence classifier answers: as the estimator with its parameters does."""
+"""Predictions of an influence classifier: those of the fitted estimator."""
 
 from typing import Any
 
@@ -47,65 +47,65 @@ class PredictionMixin(BaseUnlearningClassifier):
         return getattr(self._state.estimator, name)
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return the class of each row.
+        """Predict class labels.
 
         Parameters
         ----------
         X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
-            The rows.
+            Rows to predict.
 
         Returns
         -------
         ndarray of shape (n_samples,)
-            The classes.
+            Predicted labels.
         """
         return self._ask("predict", X)
 
     @available_if(_estimator_has("predict_proba"))
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Return the probability of each class for each row.
+        """Predict class probabilities.
 
         Parameters
         ----------
         X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
-            The rows.
+            Rows to predict.
 
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            The probabilities.
+            Class probabilities, in the order of `classes_`.
         """
         return self._ask("predict_proba", X)
 
     @available_if(_estimator_has("predict_log_proba"))
     def predict_log_proba(self, X: Any) -> np.ndarray:
-        """Return the logarithm of the probability of each class for each row.
+        """Predict logarithms of class probabilities.
 
         Parameters
         ----------
         X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
-            The rows.
+            Rows to predict.
 
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            The logarithms.
+            Log-probabilities, in the order of `classes_`.
         """
         return self._ask("predict_log_proba", X)
 
     @available_if(_estimator_has("decision_function"))
     def decision_function(self, X: Any) -> np.ndarray:
-        """Return the decision values of each row.
+        """Return the decision values of the fitted estimator.
 
         Parameters
         ----------
         X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
-            The rows.
+            Rows to predict.
 
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_classes)
-            The values; zeros where a single class is left.
+            Decision values; zeros if a single class is left.
         """
         if self.__sklearn_is_fitted__() and len(self.classes_) == 1:
             return np.zeros(len(self._ask("predict", X)))

@@ -87,57 +87,58 @@ class VotingMixin:
 
     @available_if(_has("predict_proba"))
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Return the probability of each class.
+        """Predict class probabilities.
 
         Parameters
         ----------
         X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
-            Rows.
+            Rows to predict.
 
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            The mean of the constituents' probabilities; with hard voting the shares of
-            votes, the mean counted as one vote more. A constituent that says NaN of a
-            row has no answer there. Where none has one, the shares of the classes in
-            the retained rows.
+            Class probabilities, in the order of `classes_`: the mean over the
+            constituents or, with hard voting, the fractions of votes, with that mean
+            as one more vote. Constituents that return NaN for a row are left out of
+            its average; if all do, the class frequencies of the retained rows are
+            returned.
         """
         return self._answer(X).scores
 
     @available_if(_has("predict_proba"))
     def predict_log_proba(self, X: Any) -> np.ndarray:
-        """Return the logarithm of the probability of each class.
+        """Predict logarithms of class probabilities.
 
         Parameters
         ----------
         X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
-            Rows.
+            Rows to predict.
 
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            Logarithms of what `predict_proba` returns.
+            Logarithms of the probabilities that `predict_proba` returns.
         """
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
     @available_if(_has("decision_function"))
     def decision_function(self, X: Any) -> np.ndarray:
-        """Return a confidence in each class, in keeping with `predict`.
+        """Return a confidence score per class, consistent with `predict`.
 
-        It is the mean of the constituents' decision values. Where they have
-        probabilities, those are what is averaged, and this is the logarithm of the
-        mean. With hard voting it ranks by votes first.
+        The score is the logarithm of the mean probability if the constituents have
+        ``predict_proba``, and the mean of their decision values otherwise. With hard
+        voting it ranks classes by votes first.
 
         Parameters
         ----------
         X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
-            Rows.
+            Rows to predict.
 
         Returns
         -------
         ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes
-            Decision values; for two classes the second is chosen above 0.
+            Confidence scores. For two classes, positive values predict the second one.
         """
         answer = self._answer(X)
         scores = answer.scores
@@ -151,17 +152,17 @@ class VotingMixin:
         return margin if answer.kind == "predict_proba" else margin / 2
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return the class that the constituents vote for.
+        """Predict class labels by the vote of the constituents.
 
         Parameters
         ----------
         X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
-            Rows.
+            Rows to predict.
 
         Returns
         -------
         ndarray of shape (n_samples,)
-            Labels.
+            Predicted labels.
         """
         answer = self._answer(X)
         return answer.classes[answer.scores.argmax(axis=1)]

@@ -287,7 +287,7 @@ def test_bad_requests_are_index_errors():
 
 def test_groups_without_groups():
     """Groups can be forgotten only if there are any."""
-    with pytest.raises(ForgetIndexError, match="fit was given none"):
+    with pytest.raises(ForgetIndexError, match="fit was called without groups"):
         make_case().fit(X, Y).forget(groups=["user-1"])
 
 

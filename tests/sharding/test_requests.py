@@ -242,7 +242,7 @@ def test_unknown_groups(groups):
 
 def test_groups_without_groups():
     """Groups can be forgotten only if there are any."""
-    with pytest.raises(ForgetIndexError, match="fit was given none"):
+    with pytest.raises(ForgetIndexError, match="fit was called without groups"):
         make_case("tree", "default").fit(X, Y).forget(groups=[1])
 
 
