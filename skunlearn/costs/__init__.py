@@ -1,4 +1,4 @@
-"""What forgetting will cost: closed forms, streams of requests, and budgets."""
+"""Cost of forgetting: expected costs, recommended settings, simulated requests."""
 
 from skunlearn.costs._expected import expected_retrained_samples
 from skunlearn.costs._recommend import (

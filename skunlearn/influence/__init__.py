@@ -1,4 +1,4 @@
-"""Approximate unlearning: what rows did to a differentiable model, and undoing it."""
+"""Approximate unlearning of models with a differentiable objective."""
 
 import skunlearn.influence._objectives.scikit_learn  # noqa: F401 (they register themselves)
 from skunlearn.influence._classifier import InfluenceUnlearningClassifier

@@ -1,4 +1,4 @@
-"""What each row does to the classifier, from the Hessian and the row alone."""
+"""Scores of rows by influence functions and approximate leave-one-out losses."""
 
 from typing import Any
 
@@ -29,67 +29,85 @@ class RowScoresMixin(BaseUnlearningClassifier):
     n_jobs: int | None
 
     def contributions(self) -> np.ndarray:
-        """Return what removing each retained row would do to the criterion.
+        """Return the first-order change of the criterion if each row is removed.
 
-        It is what one solve and one pass over the rows tell, to first order; a row
-        that does harm has a negative contribution. Rows held out have 0.
+        With the gradient g of a row, that of the criterion c, and the Hessian H, it is
+        ``g H^-1 c``: the influence function of the criterion [1]_. Rows that worsen the
+        criterion have negative contributions. It takes one linear solve and one pass
+        over the rows.
 
         Returns
         -------
         ndarray of shape (n_retained,)
-            The contributions, in order of `retained_indices_`.
+            Contributions, in the order of `retained_indices_`; 0 for rows held out.
+
+        Raises
+        ------
+        ValueError
+            If no row is left for the criterion.
 
         Notes
         -----
-        Without rows held out or given for it, the criterion is computed on the rows
-        that the classifier is trained on, which says little of those that are wrong.
+        If no rows are held out or passed as `X_val`, the criterion is computed on the
+        training rows, and says little about mislabelled ones.
+
+        References
+        ----------
+        .. [1] P. W. Koh, P. Liang, "Understanding Black-box Predictions via Influence
+           Functions", ICML, 2017. :arxiv:`1703.04730`
         """
         self._check_is_fitted()
         with single_threaded:
             state, validation = self._state.sharpened, self._state.find_validation()
             if validation is None:
                 raise ValueError(
-                    "no row is left for the criterion. Fit with X_val and y_val, or "
-                    "with a larger validation_fraction."
+                    "no row is left for the criterion. Pass X_val and y_val to fit, or "
+                    "fit with a larger validation_fraction."
                 )
             tracked = state.optimum.tracked
             return self._spread(compute_contributions(state, validation, tracked))
 
     def self_influence(self) -> np.ndarray:
-        """Return how far each retained row pulls the classifier to itself.
+        """Return the self-influence of each retained row.
 
-        That is ``g H^-1 g`` with the row's gradient g: what its own loss would rise
-        without it, to first order. Mislabelled rows have large values.
+        With the gradient g of the row and the Hessian H, it is ``g H^-1 g``: the
+        first-order increase of the row's own loss if it is removed [1]_. Mislabelled
+        rows have large values.
 
         Returns
         -------
         ndarray of shape (n_retained,)
-            The values, in order of `retained_indices_`; 0 for rows held out.
+            Self-influences, in the order of `retained_indices_`; 0 for rows held out.
 
         Raises
         ------
         ValueError
-            If the solver forms no Hessian.
+            If the Hessian is not formed, as with ``solver="cg"``.
+
+        References
+        ----------
+        .. [1] P. W. Koh, P. Liang, "Understanding Black-box Predictions via Influence
+           Functions", ICML, 2017. :arxiv:`1703.04730`
         """
         return self._spread(self._score(compute_self_influence))
 
     def leave_one_out_loss(self) -> np.ndarray:
-        """Return the loss of each retained row if it had not been learnt.
+        """Return the approximate leave-one-out loss of each retained row.
 
-        It is the loss after the Newton step that removes the row: about what
-        leave-one-out cross-validation tells, at the price of one pass. Mislabelled rows
-        have large losses. They are plain losses, without ``C`` and weights of rows or
-        classes.
+        It is the loss of the row after the Newton step that removes it, which
+        approximates leave-one-out cross-validation at the cost of one pass over the
+        rows. Mislabelled rows have large losses. Losses are not multiplied by ``C``,
+        sample weights or class weights.
 
         Returns
         -------
         ndarray of shape (n_retained,)
-            The losses, in order of `retained_indices_`; 0 for rows held out.
+            Losses, in the order of `retained_indices_`; 0 for rows held out.
 
         Raises
         ------
         ValueError
-            If the solver forms no Hessian.
+            If the Hessian is not formed, as with ``solver="cg"``.
         """
         return self._spread(self._score(compute_leave_one_out))
 
@@ -99,7 +117,7 @@ class RowScoresMixin(BaseUnlearningClassifier):
             return np.zeros(self._state.n_training)
         if self._state.optimum.tracked is None:
             raise ValueError(
-                "the Hessian is needed, which solver='cg' does not form. Fit with "
+                "the scores need a Hessian, and solver='cg' does not form it. Fit with "
                 "solver='cholesky'."
             )
         with single_threaded:

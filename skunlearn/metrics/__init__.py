@@ -1,4 +1,4 @@
-"""Measures of forgetting."""
+"""Metrics of unlearning."""
 
 from skunlearn.metrics._costs import retraining_cost_scorer
 

@@ -13,33 +13,33 @@ __all__ = ["retraining_cost_scorer"]
 
 
 def retraining_cost_scorer(estimator: Any, X: Any = None, y: Any = None) -> float:
-    """Score a classifier by what forgetting one of its rows is expected to cost.
+    """Score a fitted classifier by the expected cost of forgetting one row.
 
-    It is a scorer for `GridSearchCV` and its like, beside one of accuracy.
+    Use it in `GridSearchCV` and similar searches beside a scorer of accuracy.
 
     Parameters
     ----------
     estimator : ShardedUnlearningClassifier or Pipeline
-        A fitted classifier, or a pipeline that ends in one.
+        The fitted classifier, or a pipeline that ends in one.
     X, y : object, default=None
-        Ignored: the cost is that of the rows that the classifier retains.
+        Ignored, present for API consistency. The cost is that of the retained rows.
 
     Returns
     -------
     float
-        The negative share of a full retrain that forgetting one retained row costs: the
-        mean over all of them, exactly as ``preview_forget`` would tell, in rows passed
-        to training. Greater is better; 0 would be free, and -1 is a full retrain.
+        Negative cost of forgetting one retained row, as a fraction of a full retrain,
+        in rows passed to training. It is the exact mean of ``preview_forget`` over the
+        retained rows. Greater is better: 0 means no cost, and -1 a full retrain.
 
     Raises
     ------
     UnsupportedEstimatorError
-        If the estimator is of another kind.
+        If `estimator` is neither of these.
 
     See Also
     --------
-    skunlearn.costs.expected_retrained_samples : The expected cost of any requests,
-        before anything is fitted.
+    skunlearn.costs.expected_retrained_samples : Expected cost of any number of
+        requests, without fitting a classifier.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def _find_classifier(estimator: Any) -> ShardedUnlearningClassifier:
         last = last.steps[-1][1]
     if not isinstance(last, ShardedUnlearningClassifier):
         raise UnsupportedEstimatorError(
-            "retraining_cost_scorer scores a ShardedUnlearningClassifier or a pipeline "
-            f"that ends in one; got {estimator!r}."
+            "retraining_cost_scorer requires a ShardedUnlearningClassifier, or a "
+            f"pipeline that ends in one; got {estimator!r}."
         )
     return last

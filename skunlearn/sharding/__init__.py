@@ -1,4 +1,4 @@
-"""Exact unlearning: constituents that are trained on isolated shards."""
+"""Exact unlearning by constituents trained on isolated shards."""
 
 from skunlearn.sharding._classifier import ShardedUnlearningClassifier
 from skunlearn.sharding._selection.representative import RepresentativeSelection

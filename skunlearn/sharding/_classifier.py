@@ -51,105 +51,112 @@ __all__ = ["ShardedUnlearningClassifier"]
 
 
 class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
-    """Exact unlearning for any classifier, by training it in isolated shards.
+    """Exact unlearning for any classifier by sharded training.
 
-    Rows are spread over shards and a clone of `estimator`, a *constituent*, is trained
-    on each; the constituents vote (SISA [1]_, and by class ARCANE [2]_). To forget a
-    row only its shard is trained again, from the last checkpoint that never saw it. The
-    result is, bit for bit, the classifier that a fit on the retained rows alone gives
-    with the same `random_state` and the same places of the rows. See the :ref:`user
-    guide <exact_unlearning>`.
+    Rows are partitioned into shards, a clone of `estimator`, called *constituent*, is
+    trained on each shard, and the constituents vote (SISA [1]_; by class, ARCANE
+    [2]_). To forget a row, only its shard is retrained, from the last checkpoint before
+    the row was used. The result is bit for bit the classifier that a fit on the
+    retained rows gives, with the same `random_state` and row positions. See the
+    :ref:`user guide <exact_unlearning>`.
 
     Parameters
     ----------
     estimator : classifier, default=None
-        The classifier to wrap; clones of it are fitted. None stands for
+        The classifier to wrap. Clones of it are fitted to the shards. If None,
         ``LogisticRegression()``. With ``partition="class"`` it may be a one-class
         model.
     n_shards : int, default=8
-        Number of isolated parts; with ``partition="class"``, of each class. More of
-        them make forgetting cheaper and each constituent weaker.
+        Number of shards; with ``partition="class"``, per class. Larger values make
+        forgetting cheaper and each constituent less accurate.
     n_slices : int, default=1
-        Number of checkpoints of each shard. More than one needs an estimator that can
-        go on training: with ``partial_fit``, ``LogisticRegression``, or a mixture.
+        Number of slices per shard, with a checkpoint after each. Values above 1
+        require an estimator that can resume training: one with ``partial_fit``,
+        ``LogisticRegression``, or a Gaussian mixture.
     partition : {"uniform", "class", "distribution_aware"}, default="uniform"
-        How rows are spread over shards.
+        How rows are assigned to shards.
 
         - "uniform": by a keyed hash of their identity (SISA).
-        - "class": every class has constituents of its own, `n_shards` of them, which
-          score it (ARCANE). `estimator` is a one-class model, anything with
-          ``score_samples`` such as :class:`~sklearn.mixture.GaussianMixture`, or a
-          classifier that learns the class against others.
-        - "distribution_aware": by `forget_proba`, ascending, each shard up to one
-          expected request (SISA, section VIII); `n_shards` is not used.
+        - "class": each class has `n_shards` constituents of its own, which score it
+          (ARCANE). `estimator` is a one-class model, i.e. one with ``score_samples``
+          such as :class:`~sklearn.mixture.GaussianMixture`, or a classifier that
+          separates the class from others.
+        - "distribution_aware": in ascending order of `forget_proba`, so that a shard
+          expects at most one request (SISA, Section VIII). `n_shards` is not used.
     n_replicas : int, default=1
-        Number of shards that each row joins. More make constituents stronger and
-        forgetting dearer.
+        Number of shards that each row joins. Larger values make constituents more
+        accurate and forgetting more expensive.
     n_negatives : int, default=1
-        With ``partition="class"`` and a classifier, the number of other classes that
-        each row stands against, chosen by hash.
+        Number of other classes for which each row is a negative sample, chosen by
+        hash. Only used when ``partition="class"`` and `estimator` is a classifier.
     selection : float or RepresentativeSelection, default=None
-        Which rows to train on: the share of representative ones among those of each
-        class in each shard and slice (ARCANE). To forget a row that was not picked
-        costs no training. A float is short for ``RepresentativeSelection(selection)``.
-        None is all rows.
+        Proportion of representative rows to train on, within each class, shard and
+        slice (ARCANE). Rows that are not selected are forgotten without training. A
+        float is equivalent to ``RepresentativeSelection(selection)``. If None, all
+        rows are used.
     slice_training : {"cumulative", "sequential"}, default="cumulative"
-        What is trained on at slice j: slices 1 to j, or slice j alone.
+        Rows used for training at slice j: those of slices 1 to j ("cumulative"), or
+        those of slice j only ("sequential").
     n_epochs : int, default=1
-        Passes of ``partial_fit`` over each shard. With cumulative slices each slice
-        gets its share of them, at least one.
+        Number of passes of ``partial_fit`` over each shard. Cumulative slices share
+        them, with at least one per slice.
     voting : {"soft", "hard"}, default="soft"
-        "soft": the mean of probabilities, or of decision values where `estimator` has
-        no probabilities. "hard": the majority of what constituents predict; ties go to
-        the higher mean.
+        If "soft", average the class probabilities, or the decision values if
+        `estimator` has no ``predict_proba``. If "hard", use the majority of the
+        predicted labels; ties are resolved by the higher average.
     n_jobs : int, default=None
         Number of jobs that train shards, and of threads that predict. The result does
-        not depend on it. None is 1 unless in a :obj:`joblib.parallel_config` context.
+        not depend on it. None means 1 unless in a :obj:`joblib.parallel_config`
+        context.
     random_state : int, RandomState instance or None, default=None
-        Determines where rows belong and all randomness of the constituents. None
-        draws it once, at fit.
+        Controls the assignment of rows to shards and the randomness of the
+        constituents. Pass an int for reproducible output across multiple calls of
+        `fit`.
     verbose : int or bool, default=0
-        Whether to print a line for each shard that is trained.
+        If true, print a line for each shard that is trained.
 
     Attributes
     ----------
     estimators_ : list
-        The constituents, in order of shards. None where a shard has no rows or, after
-        a deferred forget, nothing that it may answer from.
+        The constituents, in order of shards. None if a shard has no rows or, after a
+        deferred forget, no checkpoint from before the forgotten rows were used.
     classes_ : ndarray of shape (n_classes,)
         Classes of the retained rows.
     n_features_in_ : int
-        Number of features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features,)
-        Names of features seen in `fit`, if all are strings.
+        Number of features seen during `fit`.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of features seen during `fit`. Defined only when `X` has feature names
+        that are all strings.
     forget_records_ : list of ForgetRecord
-        One receipt for each call of `forget` and `retrain`.
-    forgotten_indices_ : ndarray
-        Positions that were forgotten.
-    retained_indices_ : ndarray
-        Positions that are retained.
+        One record per call of `forget` or `retrain`.
+    forgotten_indices_ : ndarray of shape (n_forgotten,)
+        Positions of the forgotten rows, in ascending order.
+    retained_indices_ : ndarray of shape (n_retained,)
+        Positions of the retained rows, in ascending order.
     n_pending_ : int
-        Forgotten positions whose shards are still to be trained by `retrain`.
+        Number of forgotten positions whose shards `retrain` has yet to train.
 
     See Also
     --------
-    sklearn.ensemble.BaggingClassifier : Votes of one classifier trained on many
-        samples, without forgetting.
+    sklearn.ensemble.BaggingClassifier : Vote of clones of one classifier fitted to
+        random samples of the rows, without unlearning.
+    InfluenceUnlearningClassifier : Approximate unlearning for linear classifiers.
 
     Notes
     -----
-    The object keeps the retained rows, since it must be able to train on them: so does
-    its pickle. The values of a forgotten row are overwritten at once.
+    The classifier stores the retained rows, on which it must be able to train, and so
+    does its pickle. `forget` overwrites the values of forgotten rows.
 
-    Forgetting k rows trains at most k * `n_replicas` constituents, or (1 +
-    `n_negatives`) times as many where classes stand against others. If a class
-    disappears that others were told of, or stood against, they are trained again. The
-    mean cost is told by :func:`skunlearn.costs.expected_retrained_samples`.
+    Forgetting k rows retrains at most ``k * n_replicas`` constituents, or
+    ``1 + n_negatives`` times as many if `estimator` is a classifier and
+    ``partition="class"``. When the last row of a class is forgotten, constituents that
+    were trained with this class are retrained. For the expected cost, see
+    :func:`skunlearn.costs.expected_retrained_samples`.
 
-    A constituent makes do with its rows: neighbours and mixture components are no more
-    than there are rows, and a shard of one class is a constant. Where rows are too few
-    for a one-class model, a spherical Gaussian of variance 1 around their mean stands
-    in for it; except for a single row, a warning says so.
+    If a shard has too few rows, `n_neighbors` or `n_components` is reduced to the
+    number of rows. A shard with a single class becomes a constant predictor. If a
+    one-class model cannot be fitted to its rows, a Gaussian with unit covariance
+    around their mean replaces it, with a warning unless there is a single row.
 
     References
     ----------
@@ -244,24 +251,25 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         groups: Any = None,
         forget_proba: Any = None,
     ) -> Self:
-        """Train a constituent on each shard; what was fitted before is dropped.
+        """Fit a constituent to each shard, replacing any earlier fit.
 
         Parameters
         ----------
         X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
-            The rows. Their places are the positions that `forget` takes.
+            Training rows. Their positions are the indices that `forget` takes.
         y : array-like of shape (n_samples,)
-            Their labels.
+            Target labels.
         sample_weight : array-like of shape (n_samples,), default=None
-            Their weights. A row of weight 0 is not learnt, and not in any shard.
+            Sample weights. Rows with zero weight are ignored and not assigned to a
+            shard.
         groups : array-like of shape (n_samples,), default=None
-            The data subject of each row: integers, strings, bytes, floats, dates, times
-            or UUIDs. Rows of one group share their shards and slice and can be
-            forgotten together. Only keyed hashes of the ids are kept.
+            Group of each row, for example the data subject: integers, strings, bytes,
+            floats, dates, times or UUIDs. Rows of a group share their shards and slice
+            and can be forgotten together. Only keyed hashes of the ids are stored.
         forget_proba : array-like of shape (n_samples,), default=None
-            How likely each row is to be forgotten, in [0, 1]. Inside a shard the most
-            likely come last; with several slices, that is where forgetting is cheap.
-            Rows of a group count as the likeliest of them.
+            Probability in [0, 1] of each row to be forgotten. Within a shard, rows are
+            ordered by it, since the last slice is the cheapest to retrain. The
+            probability of a group is the maximum over its rows.
 
         Returns
         -------
@@ -271,7 +279,9 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         Raises
         ------
         UnsupportedEstimatorError
-            If `estimator` cannot do what the parameters ask for.
+            If `estimator` does not support the parameters.
+        ValueError
+            If an argument or parameter is invalid.
         """
         with all_or_nothing(self, "fit"):
             estimator = self._get_estimator()
@@ -322,42 +332,46 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         groups: Any = None,
         forget_proba: Any = None,
     ) -> Self:
-        """Learn new rows: a new last slice in each shard that they fall in.
+        """Add rows, as a new last slice of the shards to which they are assigned.
 
-        Their positions count on from those of the rows before. A shard whose estimator
-        cannot go on training is trained anew on all its rows. The first call is a
-        `fit`.
+        Their positions continue those of earlier rows. If the estimator cannot resume
+        training, the shards are retrained on all of their rows. The first call is
+        equivalent to `fit`.
 
         Parameters
         ----------
         X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
-            The new rows.
+            New training rows.
         y : array-like of shape (n_samples,)
-            Their labels; new classes may be among them.
+            Target labels, which may include new classes.
         classes : array-like of shape (n_classes,), default=None
-            Labels that may occur. Not needed, but checked if it is given.
+            Labels that may occur. Not required; if given, `y` is checked against it.
         sample_weight : array-like of shape (n_samples,), default=None
-            Their weights; due exactly if the rows before had weights.
+            Sample weights. Required if, and only if, earlier rows had weights.
         groups : array-like of shape (n_samples,), default=None
-            Their groups; due exactly if the rows before had groups.
+            Group of each row. Required if, and only if, earlier rows had groups.
         forget_proba : array-like of shape (n_samples,), default=None
-            How likely each is to be forgotten. A group that has rows already keeps
-            the probability that it came with.
+            Probability of each row to be forgotten, as for `fit`. A group that has
+            rows already keeps its probability.
 
         Returns
         -------
         ShardedUnlearningClassifier
-            The classifier with the new rows learnt.
+            The classifier itself.
 
         Raises
         ------
         ValueError
-            If the new rows do not go with those before; then nothing has changed.
+            If the new rows do not match the earlier ones. The classifier is then
+            unchanged.
         """
         with all_or_nothing(self, "partial_fit"):
             is_told = classes is not None and y is not None
             if is_told and not np.isin(y, classes).all():
-                raise ValueError("y holds labels that are not among `classes`.")
+                raise ValueError(
+                    "y has labels that are not in `classes`. Add them to `classes`, or "
+                    "leave `classes` out: it is not required."
+                )
         if not self.__sklearn_is_fitted__():
             return self.fit(
                 X, y, sample_weight, groups=groups, forget_proba=forget_proba
@@ -382,36 +396,39 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
     def forget(
         self, X_idx: Any = None, *, groups: Any = None, retrain: bool = True
     ) -> Self:
-        """Forget rows, as if they had never been there.
+        """Forget rows, as if they had never been in `X`.
 
         Parameters
         ----------
         X_idx : int, sequence of int, slice or mask of bool, default=None
-            Positions in the `X` first given to `fit` (rows of `partial_fit` count on).
-            They are never renumbered. Those already forgotten are counted and ignored.
+            Positions of rows in the `X` passed to `fit`, continued by `partial_fit`.
+            They are never renumbered. Rows that are already forgotten are counted and
+            ignored.
         groups : group id or sequence of group ids, default=None
-            Groups whose rows are all to be forgotten.
+            Groups of which all rows are forgotten.
         retrain : bool, default=True
-            Whether to train the touched shards now. If not, each answers from its last
-            checkpoint that never saw the rows, or abstains, until `retrain` is called.
+            Whether to retrain the affected shards now. If False, until `retrain` is
+            called, each of them predicts with its last checkpoint from before the rows
+            were used, or abstains if there is none.
 
         Returns
         -------
         ShardedUnlearningClassifier
-            The classifier without the rows.
+            The classifier itself.
 
         Raises
         ------
         ForgetIndexError
-            If a position or group does not exist, or nothing is named.
+            If a position or group does not exist, or neither `X_idx` nor `groups` is
+            given.
         NothingRetainedError
-            If no row would be left.
+            If no row would be left to train on.
 
         Notes
         -----
-        Whatever is raised, the classifier is what it was before the call, and a note
-        on the error says so. Only Ctrl-C while references are swapped comes after the
-        swap, without the note: then the rows are forgotten.
+        If an exception is raised, the classifier is unchanged, and a note on the
+        exception says so. One exception: a Ctrl-C during the final swap is raised after
+        it, without the note; the rows are then forgotten.
         """
         self._check_is_fitted()
         with self._state.turnstile.lock:
@@ -429,12 +446,12 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
 
     @with_callbacks
     def retrain(self) -> Self:
-        """Train the shards that ``forget(..., retrain=False)`` left for later.
+        """Retrain the shards that ``forget(..., retrain=False)`` has deferred.
 
         Returns
         -------
         ShardedUnlearningClassifier
-            The classifier with all shards trained.
+            The classifier itself.
         """
         self._check_is_fitted()
         with self._state.turnstile.lock, all_or_nothing(self, "retrain") as start:
@@ -457,7 +474,7 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         Returns
         -------
         ForgetRecord
-            The record that `forget` would make; its `seconds` are those of planning.
+            The record that `forget` would add. Its `seconds` are those of the preview.
         """
         self._check_is_fitted()
         start = time.perf_counter()
@@ -508,23 +525,23 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
 
     @property
     def estimators_(self) -> list[Any]:
-        """The constituents, in order of shards, None where one has no answer to give.
+        """The constituents, in order of shards, or None for shards without one.
 
-        That is where a shard has no rows or, after a deferred forget, no checkpoint
-        that never saw them.
+        That is the case if a shard has no rows or, after a deferred forget, no
+        checkpoint from before the forgotten rows were used.
         """
         self._check_is_fitted()
         return [shard.estimator for shard in self._state.shards]
 
     @property
     def forget_records_(self) -> list[ForgetRecord]:
-        """One receipt for each call of `forget` and `retrain`."""
+        """One record per call of `forget` or `retrain`."""
         self._check_is_fitted()
         return list(self._state.records)
 
     @property
     def n_pending_(self) -> int:
-        """Number of forgotten positions whose shards are still to be trained."""
+        """Number of forgotten positions whose shards `retrain` has yet to train."""
         self._check_is_fitted()
         return len(self._state.pending)
 
@@ -533,7 +550,7 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         return hasattr(self, "_state")
 
     def __sklearn_tags__(self) -> Any:
-        """Return what scikit-learn wants to know, mostly from the base."""
+        """Return the tags, most of them those of the wrapped estimator."""
         tags = super().__sklearn_tags__()
         estimator = self._get_estimator()
         base = get_tags(estimator)
