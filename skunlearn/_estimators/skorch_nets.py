@@ -5,11 +5,18 @@ the random generator of the whole process. Neither skorch nor torch is imported 
 net can only have come from a program that has.
 """
 
+import io
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import (
+    AbstractContextManager,
+    contextmanager,
+    nullcontext,
+    redirect_stdout,
+)
+from contextvars import ContextVar
+from typing import Any, TextIO, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
@@ -19,9 +26,17 @@ from skunlearn._data.containers import is_frame
 from skunlearn._runtime.warn import warn
 from skunlearn.exceptions import UnsupportedEstimatorError
 
-__all__ = ["NetClassifier", "check_net", "find_net", "is_net"]
+__all__ = [
+    "NetClassifier",
+    "check_net",
+    "find_net",
+    "is_bound_to_process",
+    "is_net",
+    "training_shard",
+]
 
 _global_generators = threading.Lock()
+_shard: ContextVar[int | None] = ContextVar("shard", default=None)
 
 
 def is_net(part: Any) -> bool:
@@ -54,6 +69,24 @@ def check_net(net: Any) -> None:
         )
 
 
+def is_bound_to_process(part: Any) -> bool:
+    """Whether a part is a net whose results other processes could not send back.
+
+    torch pickles a trained net by itself, and finds no class there that a script, a
+    notebook or a function has defined.
+    """
+    return is_net(part) and _holds_local_class(part.get_params(deep=False))
+
+
+def _holds_local_class(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_holds_local_class(inner) for inner in value.values())
+    if isinstance(value, (list, tuple)):
+        return any(_holds_local_class(inner) for inner in value)
+    kind = value if hasattr(value, "__qualname__") else type(value)
+    return kind.__module__ == "__main__" or "<locals>" in kind.__qualname__
+
+
 class NetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     """A skorch net (or a pipeline that ends in one) with scikit-learn's manners.
 
@@ -73,11 +106,13 @@ class NetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         self, X: Any, y: np.ndarray, classes: np.ndarray | None = None
     ) -> "NetClassifier":
         """Train for ``max_epochs`` more epochs; `classes` is due at the first call."""
-        with _seeded(self.random_state):
+        with _seeded(self.random_state), _naming_output():
             if classes is not None:
                 self.classes_ = classes
-            if not hasattr(self, "estimator_"):
-                self.estimator_ = clone(self.estimator)
+            if hasattr(self, "estimator_"):
+                _mend_optimizer(self.estimator_)
+            else:
+                self.estimator_: Any = clone(self.estimator)
             train = getattr(self.estimator_, "partial_fit", self.estimator_.fit)
             train(self._convert(X), self._encode(y))
         return self
@@ -109,6 +144,56 @@ class NetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         binary = sys.modules["skorch"].NeuralNetBinaryClassifier
         is_binary = isinstance(find_net(self.estimator), binary)
         return codes.astype(np.float32 if is_binary else np.int64)
+
+
+def _mend_optimizer(net: Any) -> None:
+    """Give a copied net an optimiser that has all its attributes.
+
+    A copy of an optimiser is made of its state alone; LBFGS, for one, has more.
+    """
+    copied = net.optimizer_
+    whole = net.initialize_optimizer().optimizer_
+    lost = {n for n in set(vars(whole)) - set(vars(copied)) if "_warned" not in n}
+    if lost:
+        whole.load_state_dict(copied.state_dict())
+    else:
+        net.optimizer_ = copied
+
+
+class _NamedOutput(io.TextIOBase):
+    """A stream that says at the start of each line which shard it is about."""
+
+    def __init__(self, stream: Any, shard: int) -> None:
+        self.stream, self.name, self.starts_line = stream, f"[shard {shard + 1}] ", True
+
+    def write(self, text: str) -> int:
+        """Write text, with the name before each line."""
+        for line in text.splitlines(keepends=True):
+            self.stream.write(self.name + line if self.starts_line else line)
+            self.starts_line = line.endswith("\n")
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush the stream."""
+        self.stream.flush()
+
+
+@contextmanager
+def training_shard(shard: int) -> Iterator[None]:
+    """Let nets say in the tables that they print which shard they train on."""
+    token = _shard.set(shard)
+    try:
+        yield
+    finally:
+        _shard.reset(token)
+
+
+def _naming_output() -> AbstractContextManager[Any]:
+    """Return what names the shard in all that is printed; one net at a time."""
+    shard = _shard.get()
+    if shard is None:
+        return nullcontext()
+    return redirect_stdout(cast(TextIO, _NamedOutput(sys.stdout, shard)))
 
 
 @contextmanager

@@ -1,6 +1,9 @@
 """skorch nets in shards: with slices, bit for bit, and without their traps."""
 
 import copy
+import pickle
+import subprocess
+import sys
 
 import joblib
 import numpy as np
@@ -242,3 +245,121 @@ def test_nets_are_cloned_and_copied():
     assert not hasattr(net, "module_")
     again = copy.deepcopy(classifier).forget([1])
     assert_same_nets(again, clone(classifier).fit(X, Y).forget([1]))
+
+
+OPTIMIZERS = [
+    "ASGD",
+    "Adadelta",
+    "Adafactor",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "LBFGS",
+    "NAdam",
+    "RAdam",
+    "RMSprop",
+    "Rprop",
+    "SGD",
+]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimisers_go_on_from_copies(name):
+    """Law 1 with slices, also from a pickle, whatever an optimiser keeps."""
+    net = make_net(optimizer=getattr(torch.optim, name), max_epochs=1)
+    classifier = make_case("cumulative", net).fit(X, Y)
+    classifier = pickle.loads(pickle.dumps(classifier)).forget([1, 2, 30])
+    fresh = fit_anew(classifier, X, Y)
+    proba = classifier.predict_proba(X)
+    np.testing.assert_array_equal(proba, fresh.predict_proba(X))
+    assert np.isfinite(proba).all()
+
+
+def test_state_of_an_optimiser_is_copied():
+    """Slices of which each goes on are not slices of which each starts afresh."""
+    net = make_net(optimizer=torch.optim.LBFGS, module=Module, max_epochs=1)
+    layout = {"n_shards": 1, "n_slices": 2, "slice_training": "sequential"}
+    classifier = ShardedUnlearningClassifier(net, random_state=0, **layout).fit(X, Y)
+    first, last = (s.estimator_ for s in classifier._state.shards[0].states)
+    steps = [net.optimizer_.state_dict()["state"][0]["n_iter"] for net in (first, last)]
+    assert 0 < steps[0] < steps[1]
+
+
+@pytest.mark.parametrize("n_negatives", [1, 2])
+@pytest.mark.parametrize("n_slices", [1, 2])
+def test_nets_by_class(n_slices, n_negatives):
+    """Law 1 where each net learns its class against others."""
+    classifier = ShardedUnlearningClassifier(
+        make_net(module__n_outputs=2),
+        partition="class",
+        n_shards=2,
+        n_slices=n_slices,
+        n_negatives=n_negatives,
+        random_state=0,
+    ).fit(X, Y)
+    assert classifier.predict_proba(X).shape == (60, 3)
+    for request in ([1, 2, 30], Y == "birch"):
+        classifier.forget(request)
+        assert_same_nets(classifier, fit_anew(classifier, X, Y))
+    assert set(classifier.predict(X)) <= {"ash", "cedar"}
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_tables_of_nets_name_their_shard(n_jobs, capsys):
+    """A net prints what it learns, and we in which shard."""
+    with joblib.parallel_config("threading", n_jobs=n_jobs):
+        make_case("default", make_net(verbose=1)).fit(X, Y)
+    lines = capsys.readouterr().out.splitlines()
+    for shard in (1, 2, 3):
+        mine = [line for line in lines if line.startswith(f"[shard {shard}] ")]
+        assert "train_loss" in mine[0]
+        assert len(mine) == 4
+    assert len(lines) == 12
+
+
+SCRIPT = """
+import sys, pickle
+import numpy as np, torch
+from skorch import NeuralNetClassifier
+from skunlearn import ShardedUnlearningClassifier
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(4, 2)
+
+    def forward(self, X):
+        return self.layer(X)
+
+def run(n_jobs, n_slices, kind):
+    net = NeuralNetClassifier(
+        kind, criterion=torch.nn.CrossEntropyLoss, train_split=None, verbose=0
+    )
+    model = ShardedUnlearningClassifier(
+        net, n_shards=2, n_slices=n_slices, n_jobs=n_jobs, random_state=0
+    )
+    return model.fit(X, y).forget([1, 2, 30]).predict_proba(X)
+
+def local():
+    class Local(Net):
+        pass
+    return Local
+
+X = np.random.default_rng(0).normal(size=(60, 4)).astype("float32")
+y = (X[:, 0] > 0).astype(int)
+if __name__ == "__main__":
+    for kind, n_slices in ((Net, 1), (Net, 2), (local(), 1)):
+        one, two = (run(n_jobs, n_slices, kind) for n_jobs in (1, 2))
+        assert np.array_equal(one, two)
+    print("same")
+"""
+
+
+def test_module_of_a_script_with_jobs(tmp_path):
+    """Its class cannot be sent back by a worker, so no worker is asked."""
+    path = tmp_path / "script.py"
+    path.write_text(SCRIPT)
+    command = [sys.executable, str(path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.stdout.strip() == "same", result.stderr

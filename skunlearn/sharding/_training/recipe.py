@@ -20,7 +20,13 @@ from skunlearn._estimators.capabilities import (
 from skunlearn._estimators.nested import Path, find_part, iterate_parts
 from skunlearn._estimators.sample_weight import find_weight_name
 from skunlearn._estimators.seeding import find_seed_paths, plant_seeds
-from skunlearn._estimators.skorch_nets import NetClassifier, check_net, find_net, is_net
+from skunlearn._estimators.skorch_nets import (
+    NetClassifier,
+    check_net,
+    find_net,
+    is_bound_to_process,
+    is_net,
+)
 from skunlearn._runtime.warn import warn
 from skunlearn.exceptions import UnsupportedEstimatorError
 from skunlearn.sharding._roles.all_classes import AllClasses
@@ -58,6 +64,8 @@ class Recipe:
         Frozen parts of `prototype`, which copies have in common.
     selection : RepresentativeSelection or None
         Which rows to train on; None is all of them.
+    is_bound_to_process : bool
+        Whether other processes could train but not send back what they have trained.
     """
 
     prototype: Any
@@ -68,6 +76,7 @@ class Recipe:
     row_limits: tuple[tuple[Path, str, int], ...]
     shared: tuple[Any, ...]
     selection: RepresentativeSelection | None
+    is_bound_to_process: bool = False
 
     def start(self) -> Any:
         """Return an unfitted estimator."""
@@ -145,6 +154,7 @@ def make_recipe(
         row_limits=find_row_limits(prototype),
         shared=tuple(part for part in parts if isinstance(part, FrozenEstimator)),
         selection=selection,
+        is_bound_to_process=any(is_bound_to_process(part) for part in parts),
     )
 
 

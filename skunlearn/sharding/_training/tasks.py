@@ -20,6 +20,7 @@ from skunlearn._data.casting import trim_text
 from skunlearn._data.containers import slice_rows
 from skunlearn._data.ownership import own_arrays
 from skunlearn._data.rows import Batch
+from skunlearn._estimators.skorch_nets import training_shard
 from skunlearn._runtime.threads import single_threaded
 from skunlearn._runtime.warn import CaughtWarning, catch_in_worker, warn_again
 from skunlearn.sharding._selection.representative import RepresentativeSelection
@@ -135,7 +136,7 @@ def _run(
     recipe: Recipe, tasks: Iterable[Task], n_tasks: int, n_jobs: int | None
 ) -> Iterator[Trained]:
     """Yield results as they come, where the backend can tell before all are there."""
-    if n_tasks == 1 or effective_n_jobs(n_jobs) == 1:
+    if n_tasks == 1 or effective_n_jobs(n_jobs) == 1 or recipe.is_bound_to_process:
         return (train_shard(recipe, task) for task in tasks)
     can_stream = getattr(get_active_backend()[0], "supports_return_generator", False)
     return_as = "generator_unordered" if can_stream else "list"
@@ -170,10 +171,11 @@ def train_shard(recipe: Recipe, task: Task) -> Trained:
     selection_seconds = time.perf_counter() - start
     states = {}
     state, failure = task.state, None
-    for step in task.steps:
-        state, failure = _make(recipe, task, step, state)
-        own_arrays(state)
-        states[step.slice] = state
+    with training_shard(task.shard):
+        for step in task.steps:
+            state, failure = _make(recipe, task, step, state)
+            own_arrays(state)
+            states[step.slice] = state
     return Trained(task.shard, states, task.selected, selection_seconds, failure)
 
 
