@@ -29,7 +29,7 @@ FLOORS = {
     "sharding._partition": """thresholds base uniform by_class distribution_aware
         layout registry incoming""",
     "sharding._training": "schedule shard recipe tasks",
-    "sharding._aggregation": "logistic_stack votes class_scores",
+    "sharding._aggregation": "panel logistic_stack votes class_scores",
     "influence": """_settings _linalg _objectives _certificate _criteria _solvers
         _optimum _state _methods _row_scores _validation _prediction _forget
         _fit _classifier""",

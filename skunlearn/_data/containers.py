@@ -21,6 +21,7 @@ __all__ = [
     "join_rows",
     "slice_rows",
     "take_rows",
+    "view_rows",
     "with_own_values",
     "without_labels",
 ]
@@ -60,6 +61,11 @@ def slice_rows(X: Any, start: int, stop: int) -> Any:
     if is_frame(X):
         return with_own_values(_module_of(X).slice_rows(X, start, stop))
     return X[start:stop]
+
+
+def view_rows(X: Any, start: int, stop: int) -> Any:
+    """Return neighbouring rows with all that `X` carries beside them."""
+    return _module_of(X).slice_rows(X, start, stop) if is_frame(X) else X[start:stop]
 
 
 def cast_rows(X: Any, held: Any) -> Any:

@@ -27,6 +27,7 @@ from sklearn.utils import get_tags
 from skunlearn._estimators.nested import Path, find_part, iterate_inner, iterate_parts
 
 __all__ = [
+    "accepts_sparse",
     "allows_nan",
     "find_obstacle",
     "find_resume",
@@ -53,31 +54,42 @@ _LIMITED: tuple[tuple[Any, str, int], ...] = (
 )
 
 
-def allows_nan(estimator: Any) -> bool:
-    """Return True if an estimator may take missing values in an array.
+def accepts_sparse(estimator: Any) -> bool:
+    """Return True if an estimator may take sparse matrices; others refuse them.
 
-    Scalers pass missing values on; any other step of a pipeline that takes them may be
-    there to remove them, and is believed to. Of the estimators inside another one is
-    enough: where not all of them take missing values, they themselves will say so.
+    What a pipeline takes is for its first step to say.
     """
+    if isinstance(estimator, Pipeline):
+        return all(map(accepts_sparse, _find_first_steps(estimator)[:1]))
+    tags = get_tags(estimator)
+    return bool(tags.input_tags.sparse or tags.no_validation)
+
+
+def allows_nan(estimator: Any) -> bool:
+    """Return True if an estimator may take missing or infinite values in an array.
+
+    Then it judges by itself. Scalers pass them on; any other step of a pipeline that
+    takes them may be there to remove them. Of the estimators inside another one is
+    enough: where not all of them take such values, they will say so. Tags of other
+    libraries are often those that scikit-learn has by default, and say little.
+    """
+    if isinstance(estimator, Pipeline):
+        return all(map(allows_nan, _find_first_steps(estimator)))
     if isinstance(estimator, (ColumnTransformer, FeatureUnion)):
         return True
-    if isinstance(estimator, Pipeline):
-        return _pipeline_allows_nan(estimator)
-    if get_tags(estimator).input_tags.allow_nan:
+    tags, library = get_tags(estimator), type(estimator).__module__.partition(".")[0]
+    if tags.input_tags.allow_nan or tags.no_validation or library != "sklearn":
         return True
     return any(allows_nan(inner) for inner in iterate_inner(estimator))
 
 
-def _pipeline_allows_nan(pipeline: Pipeline) -> bool:
-    for _, step in pipeline.steps:
-        if step in (None, "passthrough"):
-            continue
-        if not allows_nan(step):
-            return False
-        if not isinstance(step, _PASS_NAN_ON):
-            return True
-    return True
+def _find_first_steps(pipeline: Pipeline) -> list[Any]:
+    """Return the steps up to the first that may remove missing values."""
+    steps = [s for _, s in pipeline.steps if s not in (None, "passthrough")]
+    n_passing = 0
+    while n_passing < len(steps) and isinstance(steps[n_passing], _PASS_NAN_ON):
+        n_passing += 1
+    return steps[: n_passing + 1]
 
 
 def find_resume(estimator: Any) -> Any:

@@ -8,7 +8,7 @@ from scipy import sparse
 
 from skunlearn._data.containers import is_frame
 
-__all__ = ["call_read_only"]
+__all__ = ["as_array", "ask_labels", "call_read_only"]
 
 
 def call_read_only(method: Callable[[Any], Any], X: Any) -> Any:
@@ -24,6 +24,33 @@ def call_read_only(method: Callable[[Any], Any], X: Any) -> Any:
     except ValueError:  # also of those that write, or want to be able to
         pass
     return method(X.copy())
+
+
+def ask_labels(estimator: Any, X: Any) -> np.ndarray:
+    """Return the labels that an estimator predicts, whatever they come in."""
+    return np.ravel(_to_numpy(call_read_only(estimator.predict, X)))
+
+
+def as_array(values: Any, classes: np.ndarray) -> np.ndarray:
+    """Return probabilities or decision values as an array, columns as in `classes`.
+
+    Some libraries answer with data frames, whose columns may be named by the classes;
+    a range of numbers is no names.
+    """
+    if is_frame(values):
+        is_named = type(values.columns).__name__ != "RangeIndex"
+        names = [str(name) for name in values.columns if is_named]
+        wanted = [str(label) for label in classes.tolist()]
+        values = _to_numpy(values)
+        if sorted(names) == sorted(wanted):
+            values = values[:, [names.index(name) for name in wanted]]
+        elif values.shape[1] == 1:
+            values = values[:, 0]
+    return np.asarray(_to_numpy(values))
+
+
+def _to_numpy(values: Any) -> Any:
+    return values.to_numpy() if hasattr(values, "to_numpy") else np.asarray(values)
 
 
 def _protect(X: Any) -> Any:

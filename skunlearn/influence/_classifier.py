@@ -7,12 +7,14 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state, get_tags
 
 from skunlearn._base import all_or_nothing
 from skunlearn._compat import HasMethods, Interval, StrOptions, _fit_context
 from skunlearn._data.identities import GroupIndex
 from skunlearn._data.rows import Erasure, Rows
+from skunlearn._estimators.capabilities import accepts_sparse, allows_nan
 from skunlearn._records import ForgetRecord
 from skunlearn._runtime.threads import single_threaded
 from skunlearn.influence._certificate.privacy_budget import Budget
@@ -449,10 +451,13 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
     def __sklearn_tags__(self) -> Any:
         """Return the tags, most of them those of the wrapped estimator."""
         tags = super().__sklearn_tags__()
-        base = get_tags(self._get_estimator())
-        tags.input_tags.sparse = base.input_tags.sparse
+        estimator = self._get_estimator()
+        base = get_tags(estimator)
+        tags.input_tags.sparse = accepts_sparse(estimator)
         tags.input_tags.positive_only = base.input_tags.positive_only
-        tags.input_tags.allow_nan = base.input_tags.allow_nan
+        tags.input_tags.allow_nan = isinstance(estimator, Pipeline) and allows_nan(
+            estimator
+        )
         if base.classifier_tags is not None:
             tags.classifier_tags.multi_class = base.classifier_tags.multi_class
             tags.classifier_tags.poor_score = base.classifier_tags.poor_score

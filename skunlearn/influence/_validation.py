@@ -20,6 +20,7 @@ from sklearn.utils.validation import (
 from skunlearn._compat import _check_sample_weight
 from skunlearn._data.containers import is_frame, take_rows
 from skunlearn._data.hashing import draw
+from skunlearn._estimators.capabilities import accepts_sparse, allows_nan
 
 __all__ = [
     "Given",
@@ -62,22 +63,22 @@ def get_final(estimator: Any) -> Any:
 
 def check_samples(classifier: Any, estimator: Any, X: Any, *, reset: bool) -> Any:
     """Return `X` as float64, or as it is where transformers come first."""
-    if not isinstance(estimator, Pipeline):
-        return validate_data(
-            classifier, X, reset=reset, accept_sparse="csr", dtype=np.float64
-        )
-    if is_frame(X):
+    if is_frame(X) and isinstance(estimator, Pipeline):
         validate_data(classifier, X, reset=reset, skip_check_array=True)
         return X
-    tags = get_tags(estimator).input_tags
-    return validate_data(
+    is_bare = not isinstance(estimator, Pipeline)
+    X = validate_data(
         classifier,
         X,
         reset=reset,
-        accept_sparse="csr" if tags.sparse else False,
-        dtype=None,
-        ensure_all_finite="allow-nan" if tags.allow_nan else True,
+        accept_sparse="csr" if is_bare or accepts_sparse(estimator) else False,
+        dtype=np.float64 if is_bare else None,
+        ensure_all_finite=False,
     )
+    if is_bare or not allows_nan(estimator):  # else the base judges by itself
+        name = type(estimator).__name__
+        assert_all_finite(X, estimator_name=name, input_name="X")
+    return X
 
 
 def check_given(
@@ -165,9 +166,10 @@ def transform(
     before = pipeline[:-1]
     training, held = order[:n_training], order[n_training:]
     if not len(before):
-        return pipeline, _check_transformed(take_rows(given.X, order))
+        return pipeline, _check_transformed(take_rows(given.X, order), pipeline)
     y = given.classes[given.codes[training]]
-    X = _check_transformed(before.fit_transform(take_rows(given.X, training), y))
+    X = before.fit_transform(take_rows(given.X, training), y)
+    X = _check_transformed(X, pipeline)
     if len(held):
         others = transform_others(pipeline, take_rows(given.X, held))
         stack = sparse.vstack if sparse.issparse(X) else np.vstack
@@ -179,12 +181,15 @@ def transform_others(pipeline: Pipeline | None, X: Any) -> Any:
     """Return rows that the steps before the classifier were not fitted to."""
     if pipeline is not None and len(pipeline) > 1:
         X = pipeline[:-1].transform(X)
-    return _check_transformed(X)
+    return _check_transformed(X, pipeline)
 
 
-def _check_transformed(X: Any) -> Any:
+def _check_transformed(X: Any, pipeline: Pipeline | None) -> Any:
     """Return rows for the objective, as a copy."""
-    return check_array(X, accept_sparse="csr", dtype=np.float64, copy=True)
+    last = None if pipeline is None else pipeline.steps[-1][1]
+    return check_array(
+        X, accept_sparse="csr", dtype=np.float64, copy=True, estimator=last
+    )
 
 
 def find_fitted_steps(step: Any) -> list[str]:

@@ -20,7 +20,7 @@ from skunlearn._compat import (
 )
 from skunlearn._data.identities import GroupIndex
 from skunlearn._data.rows import Rows
-from skunlearn._estimators.capabilities import allows_nan
+from skunlearn._estimators.capabilities import accepts_sparse, allows_nan
 from skunlearn._records import ForgetRecord, Request
 from skunlearn._runtime.progress import Progress
 from skunlearn.sharding._partition.distribution_aware import DistributionAware
@@ -554,7 +554,7 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         tags = super().__sklearn_tags__()
         estimator = self._get_estimator()
         base = get_tags(estimator)
-        tags.input_tags.sparse = base.input_tags.sparse
+        tags.input_tags.sparse = accepts_sparse(estimator)
         tags.input_tags.positive_only = base.input_tags.positive_only
         tags.input_tags.allow_nan = allows_nan(estimator)
         if base.classifier_tags is not None:

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from skunlearn._data.containers import is_frame
 from skunlearn._estimators.one_class import is_log_density
 from skunlearn._runtime.threads import single_threaded
+from skunlearn.sharding._aggregation.panel import Panel
 from skunlearn.sharding._aggregation.votes import ScoreKind, find_judges
 from skunlearn.sharding._state import State
 from skunlearn.sharding._validation import check_samples
@@ -173,10 +174,20 @@ class VotingMixin:
         base = state.recipe.prototype
         keep_frame = is_frame(state.rows.held.X)
         X = check_samples(self, base, X, reset=False, keep_frame=keep_frame)
+        panel = self._seat(state, X)
         with single_threaded:
-            scores, kind = state.recipe.policy.role.aggregate(
-                state, X, self.voting, self.n_jobs
-            )
+            scores, kind = state.recipe.policy.role.aggregate(state, panel, self.voting)
         answer = Answer(scores, kind, state.classes)
         is_label = state.is_label
         return answer if is_label.all() else answer.limit(is_label, state.class_counts)
+
+    def _seat(self, state: State, X: Any) -> Panel:
+        """Return the constituents that there are, with the rows to ask about."""
+        seated = [i for i, s in enumerate(state.shards) if s.estimator is not None]
+        return Panel(
+            estimators=[state.shards[i].estimator for i in seated],
+            shards=seated,
+            X=X,
+            find_own=lambda k: state.take_first_row(seated[k]),
+            n_jobs=self.n_jobs,
+        )

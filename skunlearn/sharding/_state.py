@@ -185,6 +185,10 @@ class State:
             return hash_positions(positions, self.layout.key)
         return self.groups.hashes[positions]
 
+    def take_first_row(self, shard: int) -> Any:
+        """Return a row that the constituent of a shard was trained on."""
+        return self.rows.take(self.shards[shard].slots[:1]).X
+
     def make_shards(
         self, slots: list[np.ndarray], bounds: list[np.ndarray]
     ) -> tuple[Shard, ...]:

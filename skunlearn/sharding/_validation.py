@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import clone, is_classifier
-from sklearn.utils import check_array, column_or_1d, get_tags
+from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     assert_all_finite,
@@ -19,7 +19,7 @@ from skunlearn._data.casting import cast_labels
 from skunlearn._data.containers import cast_rows, is_frame, without_labels
 from skunlearn._data.identities import hash_identities
 from skunlearn._data.rows import Batch
-from skunlearn._estimators.capabilities import allows_nan
+from skunlearn._estimators.capabilities import accepts_sparse, allows_nan
 from skunlearn._estimators.one_class import is_one_class, is_stand_in
 from skunlearn.exceptions import UnsupportedEstimatorError
 from skunlearn.sharding._partition.incoming import IncomingRows
@@ -55,14 +55,18 @@ def check_samples(
                     "minimum of 1 is required."
                 )
         return X
-    return validate_data(
+    X = validate_data(
         classifier,
         X,
         reset=reset,
-        accept_sparse="csr" if get_tags(estimator).input_tags.sparse else False,
+        accept_sparse="csr" if accepts_sparse(estimator) else False,
         dtype=None,
-        ensure_all_finite="allow-nan" if allows_nan(estimator) else True,
+        ensure_all_finite=False,
     )
+    if not allows_nan(estimator):  # else the base judges by itself
+        name = type(estimator).__name__
+        assert_all_finite(X, estimator_name=name, input_name="X")
+    return X
 
 
 def check_batch(

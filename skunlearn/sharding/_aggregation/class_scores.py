@@ -4,14 +4,15 @@ The constituents of one part, one for each class, are a committee: together they
 every class. Committees are averaged, or each has one vote.
 """
 
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 from scipy.special import logsumexp, softmax
-from sklearn.utils.parallel import Parallel, delayed
 
 from skunlearn._estimators.one_class import compute_log_density
-from skunlearn._estimators.read_only import call_read_only
+from skunlearn._estimators.read_only import as_array, ask_labels, call_read_only
+from skunlearn.sharding._aggregation.panel import Panel, Question
 from skunlearn.sharding._aggregation.votes import ScoreKind, rank_votes
 
 __all__ = [
@@ -28,38 +29,38 @@ ClassScoreKind = Literal[
 ]
 
 
-def score_shards(
-    estimators: list[Any], X: Any, kind: ClassScoreKind, n_jobs: int | None
-) -> np.ndarray:
+def score_shards(panel: Panel, kind: ClassScoreKind, n_shards: int) -> np.ndarray:
     """Return what each constituent says of its own class; NaN where there is none.
 
-    The array is of shape (n_estimators, n_samples).
+    The array is of shape (n_shards, n_samples).
     """
-    scores = np.full((len(estimators), X.shape[0]), np.nan)
-
-    def fill(i: int) -> None:
-        scores[i] = _score_class(estimators[i], X, kind)
-
-    present = [i for i, estimator in enumerate(estimators) if estimator is not None]
-    Parallel(n_jobs=n_jobs, require="sharedmem")(delayed(fill)(i) for i in present)
+    scores = np.full((n_shards, panel.X.shape[0]), np.nan)
+    question = Question(partial(_score_class, kind=kind), lambda n: np.full(n, np.nan))
+    for shard, mine in zip(panel.shards, panel.ask(question), strict=True):
+        scores[shard] = mine
+    panel.check_silence(np.isnan(scores).all(axis=0))
     return scores
 
 
-def _score_class(estimator: Any, X: Any, kind: ClassScoreKind) -> Any:
+def _score_class(estimator: Any, X: Any, kind: ClassScoreKind) -> np.ndarray:
     if kind == "log_density":
         return compute_log_density(estimator, X)
     if kind == "score":
-        return call_read_only(estimator.score_samples, X)
-    own = np.flatnonzero(estimator.classes_ == 1)
+        scores = call_read_only(estimator.score_samples, X)
+        return np.ravel(as_array(scores, np.empty(0)))
+    known = np.asarray(estimator.classes_)
+    own = np.flatnonzero(known == 1)
     if kind == "predict_proba":
-        return (
-            call_read_only(estimator.predict_proba, X)[:, own[0]] if len(own) else 0.0
-        )
-    if len(estimator.classes_) == 1:
-        return 1.0 if len(own) else -1.0
+        proba = as_array(call_read_only(estimator.predict_proba, X), known)
+        return proba[:, own[0]] if len(own) else np.zeros(len(proba))
+    if len(known) == 1:
+        return np.full(X.shape[0], 1.0 if len(own) else -1.0)
     if kind == "decision_function":
-        return call_read_only(estimator.decision_function, X)
-    return call_read_only(estimator.predict, X)
+        values = np.ravel(
+            as_array(call_read_only(estimator.decision_function, X), known)
+        )
+        return values if own[0] == 1 else -values  # positive for the second class
+    return ask_labels(estimator, X)
 
 
 def correct_prior(proba: np.ndarray, n_against: int, n_rest: int) -> np.ndarray:

@@ -5,23 +5,22 @@ values or, failing that, the indicator of what it predicts. They are aligned to 
 classes first: a shard may lack some.
 """
 
-from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
 import numpy as np
-from joblib import effective_n_jobs
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import (
     BaggingClassifier,
     RandomForestClassifier,
 )
 from sklearn.tree import BaseDecisionTree, DecisionTreeClassifier
-from sklearn.utils.parallel import Parallel, delayed
 
-from skunlearn._estimators.read_only import call_read_only
+from skunlearn._estimators.read_only import as_array, ask_labels, call_read_only
 from skunlearn._estimators.skorch_nets import NetClassifier
 from skunlearn.sharding._aggregation.logistic_stack import LogisticStack
+from skunlearn.sharding._aggregation.panel import Panel, Question
 
 __all__ = [
     "ScoreKind",
@@ -67,22 +66,18 @@ def find_score_kind(judges: list[Any]) -> ScoreKind:
 
 
 def aggregate(
-    estimators: list[Any],
-    X: Any,
+    panel: Panel,
     classes: np.ndarray,
     kind: ScoreKind,
     voting: str,
-    n_jobs: int | None,
     weights: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return a score of each class, the highest being the answer.
 
     Parameters
     ----------
-    estimators : list of classifier
-        Fitted constituents.
-    X : {array, sparse matrix, data frame} of shape (n_samples, n_features)
-        Rows.
+    panel : Panel
+        Fitted constituents, and rows.
     classes : ndarray of shape (n_classes,)
         All classes.
     kind : {"predict_proba", "decision_function", "predict"}
@@ -91,8 +86,6 @@ def aggregate(
         "soft": the mean of the scores. "hard": what each predicts, with ties broken by
         the mean of the scores.
         Of probabilities the mean counts as one vote more, and the sum is made 1.
-    n_jobs : int or None
-        Number of threads.
     weights : ndarray of shape (n_estimators,) or None
         What each vote counts; None is 1.
 
@@ -102,10 +95,11 @@ def aggregate(
         The scores. Whoever says NaN of a row abstains there; where all do, NaN is left.
     """
     if weights is None:
-        weights = np.ones(len(estimators))
+        weights = np.ones(len(panel.estimators))
+    panel = _with_converted_rows(panel)
     if voting == "soft":
-        return _mean_scores(estimators, X, classes, kind, n_jobs, weights)
-    votes, mean = _count_votes(estimators, X, classes, kind, n_jobs, weights)
+        return _mean_scores(panel, classes, kind, weights)
+    votes, mean = _count_votes(panel, classes, kind, weights)
     return rank_votes(votes, mean, kind)
 
 
@@ -117,23 +111,29 @@ def rank_votes(votes: np.ndarray, mean: np.ndarray, kind: ScoreKind) -> np.ndarr
     return np.where(np.isnan(mean), mean, votes - rank / mean.shape[1])
 
 
+def _with_converted_rows(panel: Panel) -> Panel:
+    """Convert rows for trees once, which else each of them does for itself."""
+    if isinstance(panel.X, np.ndarray) and all(
+        isinstance(estimator, BaseDecisionTree) for estimator in panel.estimators
+    ):
+        return replace(panel, X=panel.X.astype(np.float32, copy=False))
+    return panel
+
+
 def _mean_scores(
-    estimators: list[Any],
-    X: Any,
-    classes: np.ndarray,
-    kind: ScoreKind,
-    n_jobs: int | None,
-    weights: np.ndarray,
+    panel: Panel, classes: np.ndarray, kind: ScoreKind, weights: np.ndarray
 ) -> np.ndarray:
     if kind == "predict_proba":
-        stack = LogisticStack.from_estimators(estimators, X, classes)
+        stack = LogisticStack.from_estimators(panel.estimators, panel.X, classes)
         if stack is not None:
-            return stack.mean_proba(X, weights, n_jobs)
-    compute = partial(compute_scores, classes=classes, kind=kind)
-    scores = _ask_each(estimators, X, compute, n_jobs)
-    total = np.zeros((X.shape[0], len(classes)))
+            return stack.mean_proba(panel.X, weights, panel.n_jobs)
+    total = np.zeros((panel.X.shape[0], len(classes)))
+    question = Question(
+        partial(compute_scores, classes=classes, kind=kind),
+        lambda n: np.full((n, len(classes)), np.nan),
+    )
     silent: Any = 0.0  # weight of those who abstain, of each row
-    for weight, mine in zip(weights, scores, strict=True):
+    for weight, mine in zip(weights, panel.ask(question), strict=True):
         is_silent = _find_silent(mine)
         if is_silent is not None:
             mine, silent = _fill(mine, is_silent), silent + weight * is_silent
@@ -160,20 +160,17 @@ def _divide(total: np.ndarray, weight: Any) -> np.ndarray:
 
 
 def _count_votes(
-    estimators: list[Any],
-    X: Any,
-    classes: np.ndarray,
-    kind: ScoreKind,
-    n_jobs: int | None,
-    weights: np.ndarray,
+    panel: Panel, classes: np.ndarray, kind: ScoreKind, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    votes = np.zeros((X.shape[0], len(classes)))
+    votes = np.zeros((panel.X.shape[0], len(classes)))
     total = np.zeros_like(votes)
-    rows = np.arange(X.shape[0])
-    compute = partial(_compute_ballot, classes=classes, kind=kind)
-    ballots = _ask_each(estimators, X, compute, n_jobs)
+    rows = np.arange(len(votes))
+    question = Question(
+        partial(_compute_ballot, classes=classes, kind=kind),
+        lambda n: (np.zeros(n, dtype=np.intp), np.full((n, len(classes)), np.nan)),
+    )
     silent: Any = 0.0
-    for weight, (codes, scores) in zip(weights, ballots, strict=True):
+    for weight, (codes, scores) in zip(weights, panel.ask(question), strict=True):
         is_silent = _find_silent(scores)
         if is_silent is None:
             votes[rows, codes] += weight
@@ -182,23 +179,6 @@ def _count_votes(
             votes[rows, codes] += np.where(is_silent, 0.0, weight)
         total += weight * scores
     return votes, _divide(total, weights.sum() - silent)
-
-
-def _ask_each(
-    estimators: list[Any],
-    X: Any,
-    compute: Callable[[Any, Any], Any],
-    n_jobs: int | None,
-) -> Iterator[Any]:
-    """Yield what is computed of each, in order, so that sums are reproducible."""
-    if isinstance(X, np.ndarray) and all(
-        isinstance(estimator, BaseDecisionTree) for estimator in estimators
-    ):
-        X = X.astype(np.float32, copy=False)  # else every tree does it for itself
-    if effective_n_jobs(n_jobs) == 1:
-        return (compute(estimator, X) for estimator in estimators)
-    threads = Parallel(n_jobs=n_jobs, require="sharedmem", return_as="generator")
-    return threads(delayed(compute)(estimator, X) for estimator in estimators)
 
 
 def _compute_ballot(
@@ -233,18 +213,19 @@ def compute_scores(
     values there are; where there is one class alone, its decision value is 1 and that
     of the others -1.
     """
-    columns = np.searchsorted(classes, estimator.classes_)
+    known = np.asarray(estimator.classes_)
+    columns = np.searchsorted(classes, known)
     if kind == "predict_proba":
-        proba = call_read_only(estimator.predict_proba, X)
+        proba = as_array(call_read_only(estimator.predict_proba, X), known)
         return _spread(proba, columns, len(classes), 0.0)
     if len(columns) == 1:
         return _spread(np.ones((X.shape[0], 1)), columns, len(classes), -1.0)
     if kind == "decision_function" and not _compares_pairs(estimator):
-        values = call_read_only(estimator.decision_function, X)
+        values = as_array(call_read_only(estimator.decision_function, X), known)
         if values.ndim == 1:
             values = np.column_stack([-values, values])
         return _spread(values, columns, len(classes), values.min(axis=1, keepdims=True))
-    codes = np.searchsorted(classes, call_read_only(estimator.predict, X))
+    codes = np.searchsorted(classes, ask_labels(estimator, X))
     return np.eye(len(classes))[codes]
 
 
@@ -262,7 +243,7 @@ def _compares_pairs(estimator: Any) -> bool:
 def _spread(
     scores: np.ndarray, columns: np.ndarray, n_classes: int, missing: Any
 ) -> np.ndarray:
-    if len(columns) == n_classes:
+    if np.array_equal(columns, np.arange(n_classes)):
         return scores
     aligned = np.empty((len(scores), n_classes))
     aligned[:] = missing

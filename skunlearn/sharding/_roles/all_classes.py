@@ -1,9 +1,8 @@
 """Each constituent learns all classes, and all of them vote (SISA)."""
 
-from typing import Any
-
 import numpy as np
 
+from skunlearn.sharding._aggregation.panel import Panel
 from skunlearn.sharding._aggregation.votes import (
     ScoreKind,
     aggregate,
@@ -23,16 +22,16 @@ class AllClasses(Role):
         return change.relabel()
 
     def aggregate(
-        self, fitted: Fitted, X: Any, voting: str, n_jobs: int | None
+        self, fitted: Fitted, panel: Panel, voting: str
     ) -> tuple[np.ndarray, ScoreKind]:
         """Return the votes; where none has an answer, the shares of the classes."""
-        voters = [voter for voter in fitted.estimators if voter is not None]
-        kind = find_score_kind(find_judges(voters, fitted.prototype))
+        kind = find_score_kind(find_judges(panel.estimators, fitted.prototype))
         shares = fitted.class_counts / fitted.class_counts.sum()
-        if not voters:
-            return np.tile(shares, (X.shape[0], 1)), kind
+        if not panel.estimators:
+            return np.tile(shares, (panel.X.shape[0], 1)), kind
         weights = fitted.vote_weights
-        scores = aggregate(voters, X, fitted.classes, kind, voting, n_jobs, weights)
+        scores = aggregate(panel, fitted.classes, kind, voting, weights)
         is_silent = np.isnan(scores).any(axis=1)
+        panel.check_silence(is_silent)
         scores[is_silent] = shares
         return scores, kind

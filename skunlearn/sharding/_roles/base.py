@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.dummy import DummyClassifier
 
 from skunlearn._data.rows import Batch
+from skunlearn.sharding._aggregation.panel import Panel
 from skunlearn.sharding._aggregation.votes import ScoreKind
 
 __all__ = ["ClassChange", "Fitted", "Role"]
@@ -133,7 +134,7 @@ class Role:
         raise NotImplementedError
 
     def aggregate(
-        self, fitted: Fitted, X: Any, voting: str, n_jobs: int | None
+        self, fitted: Fitted, panel: Panel, voting: str
     ) -> tuple[np.ndarray, ScoreKind]:
         """Return a score of each class for each row, and what the scores are.
 
@@ -141,11 +142,9 @@ class Role:
         ----------
         fitted : Fitted
             The classifier that answers.
-        X : {array, sparse matrix, data frame} of shape (n_samples, n_features)
-            The rows.
+        panel : Panel
+            Its constituents, and rows.
         voting : {"soft", "hard"}
             How constituents vote.
-        n_jobs : int or None
-            Number of threads.
         """
         raise NotImplementedError

@@ -18,6 +18,7 @@ from skunlearn.sharding._aggregation.class_scores import (
     form_committees,
     score_shards,
 )
+from skunlearn.sharding._aggregation.panel import Panel
 from skunlearn.sharding._aggregation.votes import ScoreKind, find_judges
 from skunlearn.sharding._roles.base import ClassChange, Fitted, Role, Shards
 
@@ -71,13 +72,12 @@ class OneClass(Role):
         return change.keep()
 
     def aggregate(
-        self, fitted: Fitted, X: Any, voting: str, n_jobs: int | None
+        self, fitted: Fitted, panel: Panel, voting: str
     ) -> tuple[np.ndarray, ScoreKind]:
         """Return the scores that each class has from its own constituents."""
-        voters = fitted.estimators
-        judges = find_judges(voters, fitted.prototype)
+        judges = find_judges(panel.estimators, fitted.prototype)
         is_density = all(map(is_log_density, judges))
         kind: ClassScoreKind = "log_density" if is_density else "score"
-        scores = score_shards(voters, X, kind, n_jobs)
+        scores = score_shards(panel, kind, len(fitted.estimators))
         committees = form_committees(scores, len(fitted.classes))
         return answer_committees(committees, kind, fitted.weigh_classes(), voting)

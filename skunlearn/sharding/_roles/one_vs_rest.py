@@ -1,6 +1,6 @@
 """Each constituent learns its own class, 1, against rows of others, 0."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from skunlearn.sharding._aggregation.class_scores import (
     form_committees,
     score_shards,
 )
+from skunlearn.sharding._aggregation.panel import Panel
 from skunlearn.sharding._aggregation.votes import (
     ScoreKind,
     find_judges,
@@ -42,12 +43,11 @@ class OneVsRest(Role):
         return change.lay_out_again()
 
     def aggregate(
-        self, fitted: Fitted, X: Any, voting: str, n_jobs: int | None
+        self, fitted: Fitted, panel: Panel, voting: str
     ) -> tuple[np.ndarray, ScoreKind]:
         """Return the scores that each class has from its own constituents."""
-        voters = fitted.estimators
-        kind = find_score_kind(find_judges(voters, fitted.prototype))
-        scores = score_shards(voters, X, kind, n_jobs)
+        kind = find_score_kind(find_judges(panel.estimators, fitted.prototype))
+        scores = score_shards(panel, kind, len(fitted.estimators))
         if kind == "predict_proba":
             for i, n_against, n_rest in fitted.count_negatives():
                 scores[i] = correct_prior(scores[i], n_against, n_rest)

@@ -1,0 +1,133 @@
+"""Constituents that are asked about the same rows, each in the form that it knows.
+
+A constituent may raise for rows that others have learnt the likes of: it abstains
+there. The rows are found by bisection, so that nothing is paid where nothing is raised.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from joblib import effective_n_jobs
+from sklearn.utils.parallel import Parallel, delayed
+
+from skunlearn._data.containers import view_rows
+
+__all__ = ["Panel", "Question"]
+
+_REFUSALS = (IndexError, KeyError, ValueError)
+
+Reply = TypeVar("Reply", np.ndarray, tuple[np.ndarray, np.ndarray])
+
+
+@dataclass(frozen=True)
+class Question(Generic[Reply]):
+    """What to compute of each constituent.
+
+    Parameters
+    ----------
+    compute : callable
+        Takes a constituent and rows, and returns an array with a line for each row, or
+        a pair of them. NaN in the last one is an abstention.
+    abstain : callable
+        Returns the same for a number of rows without an answer.
+    """
+
+    compute: Callable[[Any, Any], Reply]
+    abstain: Callable[[int], Reply]
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """Constituents and the rows that they are asked about.
+
+    Parameters
+    ----------
+    estimators : list of estimator
+        The fitted constituents.
+    shards : list of int
+        The shard of each.
+    X : {array, sparse matrix, data frame} of shape (n_samples, n_features)
+        The rows.
+    find_own : callable
+        Returns a row that the i-th constituent was trained on.
+    n_jobs : int or None
+        Number of threads.
+    errors : list of Exception
+        What was raised so far, if anything.
+    """
+
+    estimators: list[Any]
+    shards: list[int]
+    X: Any
+    find_own: Callable[[int], Any]
+    n_jobs: int | None = None
+    errors: list[Exception] = field(default_factory=list)
+
+    def ask(self, question: Question[Reply]) -> Iterator[Reply]:
+        """Yield the replies in order, so that sums are reproducible."""
+        numbers = range(len(self.estimators))
+        if effective_n_jobs(self.n_jobs) == 1:
+            return (self._ask_one(i, question) for i in numbers)
+        threads = Parallel(
+            n_jobs=self.n_jobs, require="sharedmem", return_as="generator"
+        )
+        return threads(delayed(self._ask_one)(i, question) for i in numbers)
+
+    def check_silence(self, is_silent: Any) -> None:
+        """Raise the first error if it has left a row without any answer."""
+        if self.errors and np.any(is_silent):
+            raise self.errors[0]
+
+    def _ask_one(self, i: int, question: Question[Reply]) -> Reply:
+        try:
+            return question.compute(self.estimators[i], self.X)
+        except _REFUSALS as error:
+            error.add_note(
+                f"It was raised by the constituent of shard {self.shards[i]}."
+            )
+            self.errors.append(error)
+            if len(self.estimators) == 1:
+                raise
+            if not self._answers(i, self.find_own(i), question):
+                return question.abstain(self.X.shape[0])
+            return _join(list(self._ask_in_parts(i, 0, self.X.shape[0], question)))
+
+    def _ask_in_parts(
+        self, i: int, start: int, stop: int, question: Question[Reply]
+    ) -> Iterator[Reply]:
+        """Yield the replies for the halves of rows that were refused as a whole."""
+        if stop - start == 1:
+            self._check_that_others_answer(i, start, question)
+            yield question.abstain(1)
+            return
+        middle = (start + stop) // 2
+        for first, last in ((start, middle), (middle, stop)):
+            try:
+                part = view_rows(self.X, first, last)
+                yield question.compute(self.estimators[i], part)
+            except _REFUSALS:
+                yield from self._ask_in_parts(i, first, last, question)
+
+    def _check_that_others_answer(
+        self, i: int, row: int, question: Question[Any]
+    ) -> None:
+        """Raise the first error at the first row that nobody has an answer to."""
+        others = (j for j in range(len(self.estimators)) if j != i)
+        rows = view_rows(self.X, row, row + 1)
+        if not any(self._answers(j, rows, question) for j in others):
+            raise self.errors[0]
+
+    def _answers(self, i: int, rows: Any, question: Question[Any]) -> bool:
+        try:
+            reply = question.compute(self.estimators[i], rows)
+        except _REFUSALS:
+            return False
+        return not np.isnan(reply[-1] if isinstance(reply, tuple) else reply).any()
+
+
+def _join(replies: list[Any]) -> Any:
+    if isinstance(replies[0], tuple):
+        return tuple(np.concatenate(parts) for parts in zip(*replies, strict=True))
+    return np.concatenate(replies)
