@@ -35,7 +35,7 @@ def prepare_training(
     if steps[0].kind == "fresh":
         estimator = clone(shard.estimator)  # with the seed of the shard
     else:
-        estimator = copy.deepcopy(shard.states[steps[0].slice - 1])
+        estimator = copy.deepcopy(shard.states[steps[0].slice - 1].estimator)
 
     def train() -> None:
         for (X, y), step in zip(parts, steps, strict=True):

@@ -15,11 +15,12 @@ PACKAGE = Path(skunlearn.__file__).parent
 # The floors of the house from the ground up, and the rooms of each wing. A module may
 # import what stands before it on its own floor, and everything on lower floors.
 FLOORS = {
-    "": """exceptions _compat _runtime _data _records _base _estimators
+    "": """exceptions _compat _runtime _data _records checkpoints _base _estimators
         sharding influence costs metrics""",
     "_runtime": "interrupts threads progress warn",
     "_data": """hashing casting positions arrow_columns pandas_frames polars_frames
         containers ownership identities rows""",
+    "checkpoints": "_memory",
     "_estimators": """read_only skorch_nets nested one_class capabilities seeding
         sample_weight""",
     "sharding": """_aggregation _roles _selection _partition _training _state
@@ -28,7 +29,7 @@ FLOORS = {
     "sharding._selection": "greedy pools representative selected_rows",
     "sharding._partition": """thresholds base uniform by_class distribution_aware
         layout registry incoming""",
-    "sharding._training": "schedule shard recipe tasks",
+    "sharding._training": "schedule shard selecting_shard recipe tasks",
     "sharding._aggregation": "panel logistic_stack votes class_scores",
     "influence": """_settings _linalg _objectives _certificate _criteria _solvers
         _optimum _state _methods _row_scores _validation _prediction _forget

@@ -1,13 +1,14 @@
 """What forgetting one random row of a fitted classifier costs: the exact mean."""
 
-from functools import partial
+from functools import partial, singledispatch
 
 import numpy as np
 
 from skunlearn.sharding._plans import plan_removal
-from skunlearn.sharding._selection.selected_rows import SelectedRows
 from skunlearn.sharding._state import State
-from skunlearn.sharding._training.shard import Shard
+from skunlearn.sharding._training.schedule import count_samples
+from skunlearn.sharding._training.selecting_shard import SelectingShard
+from skunlearn.sharding._training.shard import Labels, Shard
 
 __all__ = ["expect_one_request"]
 
@@ -26,7 +27,9 @@ def expect_one_request(state: State) -> float:
     for position in last:
         total += plan_removal(state, np.array([position])).n_samples
     for i in range(len(state.shards)):
-        total += _sum_over_rows(state, i, state.rows.slot_of[last])
+        left_out = state.rows.slot_of[last]
+        find_labels = partial(state.find_labels, i)
+        total += _sum_over_rows(state.shards[i], left_out, find_labels)
     return total / np.count_nonzero(state.rows.retained)
 
 
@@ -40,11 +43,9 @@ def _find_last_of_class(state: State) -> np.ndarray:
     return positions[np.isin(codes, only)]
 
 
-def _sum_over_rows(state: State, index: int, left_out: np.ndarray) -> float:
+@singledispatch
+def _sum_over_rows(shard: Shard, left_out: np.ndarray, find_labels: Labels) -> float:
     """Return the sum of what each row of a shard costs there, but for some slots."""
-    shard, find_labels = state.shards[index], partial(state.find_labels, index)
-    if shard.selected is not None:
-        return _sum_over_picks(shard, shard.selected, left_out)
     counts = shard.label_counts.copy()
     places = np.flatnonzero(np.isin(shard.slots, left_out))
     slices = np.searchsorted(shard.bounds, places, side="right") - 1
@@ -55,9 +56,7 @@ def _sum_over_rows(state: State, index: int, left_out: np.ndarray) -> float:
     for slice_, label in zip(*np.nonzero(is_fragile & (counts > 0)), strict=True):
         slots = shard.slots[shard.bounds[slice_] : shard.bounds[slice_ + 1]]
         slots = np.setdiff1d(slots[find_labels(slots) == label], left_out)
-        for gone in slots[:, None]:
-            smaller = shard.without_rows(gone, gone, find_labels)
-            total += sum(step.n_samples for step in smaller.steps_due)
+        total += sum(_preview(shard, slot, find_labels) for slot in slots)
     return total
 
 
@@ -72,13 +71,15 @@ def _find_fragile(shard: Shard) -> np.ndarray:
     return (shard.label_counts == 1) | is_small[:, None]
 
 
+@_sum_over_rows.register
 def _sum_over_picks(
-    shard: Shard, selected: SelectedRows, left_out: np.ndarray
+    shard: SelectingShard, left_out: np.ndarray, find_labels: Labels
 ) -> float:
     """Return the sum of what each row costs where only picked ones cost anything."""
+    selected = shard.selected
     if not selected.is_complete:  # any row of the shard has it trained
         slots = np.setdiff1d(selected.slots, left_out)
-        return sum(_preview_candidate(shard, selected, slot) for slot in slots)
+        return sum(_preview(shard, slot, find_labels) for slot in slots)
     costs = _cost_by_slice(shard, is_replaced=True)
     if shard.policy.resume is None:
         costs = np.repeat(costs, len(selected.blocks))
@@ -88,15 +89,14 @@ def _sum_over_picks(
             alone = np.isin(block.picks, left_out) | ~block.has_replacement()
             total += cost * np.count_nonzero(~alone)
             for slot in np.setdiff1d(block.picks[alone], left_out):
-                total += _preview_candidate(shard, selected, slot)
+                total += _preview(shard, slot, find_labels)
     return total
 
 
-def _preview_candidate(shard: Shard, selected: SelectedRows, slot: int) -> int:
-    """Return the cost of one row that may be picked."""
+def _preview(shard: Shard, slot: int, find_labels: Labels) -> int:
+    """Return the cost of one row in a shard."""
     gone = np.array([slot])
-    smaller = shard.without_candidates(selected, gone, gone)
-    return sum(step.n_samples for step in smaller.steps_due)
+    return count_samples(shard.without_rows(gone, gone, find_labels).missing_steps)
 
 
 def _cost_by_slice(shard: Shard, *, is_replaced: bool = False) -> np.ndarray:

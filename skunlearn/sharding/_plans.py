@@ -7,8 +7,8 @@ and cuts their checkpoints back to those that the change leaves true.
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
-from itertools import pairwise
+from functools import cache, cached_property, partial
+from itertools import chain, pairwise
 
 import numpy as np
 
@@ -16,13 +16,17 @@ from skunlearn._data.casting import trim_text
 from skunlearn._data.identities import GroupIndex, hash_groups
 from skunlearn._records import ForgetRecord, Request
 from skunlearn._runtime.warn import warn
+from skunlearn.checkpoints._memory import MemoryCheckpoint
 from skunlearn.exceptions import NothingRetainedError
 from skunlearn.sharding._class_changes import find_touched, with_classes
+from skunlearn.sharding._partition.base import RowTraits
 from skunlearn.sharding._partition.incoming import IncomingRows
-from skunlearn.sharding._partition.layout import Layout
+from skunlearn.sharding._partition.layout import Layout, Places
 from skunlearn.sharding._partition.registry import PartitionSpec
+from skunlearn.sharding._selection.selected_rows import ClassBlock
 from skunlearn.sharding._state import State
 from skunlearn.sharding._training.recipe import Recipe
+from skunlearn.sharding._training.schedule import Step, count_samples
 from skunlearn.sharding._training.tasks import Task, Trained, train_shards
 
 __all__ = [
@@ -50,25 +54,27 @@ class Plan:
     state: State
     touched: tuple[int, ...]
 
+    @cached_property
+    def steps(self) -> dict[int, tuple[Step, ...]]:
+        """Return the training steps to make, by shard."""
+        shards = ((i, self.state.shards[i].missing_steps) for i in self.touched)
+        return {i: steps for i, steps in shards if steps}
+
     @property
     def due(self) -> tuple[int, ...]:
         """Return the touched shards in which there is something to train."""
-        return tuple(i for i in self.touched if self.state.shards[i].steps_due)
+        return tuple(self.steps)
 
     @property
     def n_slices(self) -> int:
         """Return the number of training steps to make."""
-        steps = (step for i in self.touched for step in self.state.shards[i].steps_due)
+        steps = (step for steps in self.steps.values() for step in steps)
         return sum(step.kind != "constant" for step in steps)
 
     @property
     def n_samples(self) -> int:
         """Return the number of rows to pass to training."""
-        return sum(
-            step.n_samples
-            for i in self.touched
-            for step in self.state.shards[i].steps_due
-        )
+        return count_samples(chain.from_iterable(self.steps.values()))
 
     def make_record(
         self, request: Request, start: float, selection_seconds: float = 0.0
@@ -89,15 +95,12 @@ class Plan:
 
     def make_tasks(self) -> Iterator[Task]:
         """Yield the training that is due, each task with a copy of its rows."""
-        for i in self.due:
-            yield self._make_task(i)
+        for i, steps in self.steps.items():
+            yield self._make_task(i, steps)
 
-    def _make_task(self, index: int) -> Task:
+    def _make_task(self, index: int, steps: tuple[Step, ...]) -> Task:
         state, shard = self.state, self.state.shards[index]
-        steps, selected = shard.steps_due, shard.selected
-        start = 0 if selected is not None else min(step.start for step in steps)
-        stop = max(step.stop for step in steps)
-        slots = shard.slots[start:stop] if selected is None else selected.slots
+        slots, offset, selected = shard.find_rows(steps)
         rows = state.rows.take(slots)
         if state.recipe.policy.role.has_negatives:
             rows = replace(rows, y=state.find_labels(index, slots))
@@ -106,7 +109,7 @@ class Plan:
             seed_path=shard.seed_path,
             steps=steps,
             rows=rows,
-            offset=start,
+            offset=offset,
             state=shard.estimator,
             classes=state.labels_told,
             selected=selected,
@@ -126,8 +129,7 @@ def plan_fit(
     traits = incoming.describe(classes, class_hashes)
     layout = layout.fix(traits)
     places = layout.place(traits)
-    if recipe.selection is not None:
-        layout = layout.count_sizes(traits, places, 0, recipe.selection.fraction)
+    layout = _count_sizes(layout, recipe, traits, places, 0)
     state = State(
         recipe=recipe,
         layout=layout,
@@ -143,6 +145,15 @@ def plan_fit(
     return Plan(replace(state, shards=shards), tuple(range(len(shards))))
 
 
+def _count_sizes(
+    layout: Layout, recipe: Recipe, traits: RowTraits, places: Places, slice_: int
+) -> Layout:
+    """Return the layout with what a selection has to know of rows that come."""
+    if recipe.selection is None:
+        return layout
+    return layout.count_sizes(traits, places, slice_, recipe.selection.fraction)
+
+
 def plan_addition(state: State, incoming: IncomingRows) -> Plan:
     """Plan to learn more rows: a new last slice in each shard that they fall in."""
     incoming = incoming.with_group_probabilities(state.find_group_probabilities())
@@ -150,11 +161,8 @@ def plan_addition(state: State, incoming: IncomingRows) -> Plan:
     class_hashes = hash_groups(classes, state.layout.key)
     traits = incoming.describe(classes, class_hashes)
     places = state.layout.place_in_one_slice(traits)
-    layout = state.layout
-    if state.recipe.selection is not None:
-        slice_ = layout.n_slices + len(state.batches) - 1
-        fraction = state.recipe.selection.fraction
-        layout = layout.count_sizes(traits, places, slice_, fraction)
+    slice_ = state.layout.n_slices + len(state.batches) - 1
+    layout = _count_sizes(state.layout, state.recipe, traits, places, slice_)
     n_before = state.rows.n_positions
     groups = None
     if state.groups is not None:
@@ -181,15 +189,16 @@ def _with_rows(state: State, slots: list[np.ndarray]) -> State:
     """Return the state with new slots in its shards."""
     shards = list(state.shards)
     slice_ = state.layout.n_slices + len(state.batches) - 2
-    hashes = None if state.recipe.selection is None else state.hash_slots()
+    hash_slots = cache(state.hash_slots)  # a pass over all rows, if at all
+
+    def make_blocks(shard: int, new: np.ndarray) -> tuple[ClassBlock, ...]:
+        return state.make_blocks(shard, slice_, new, hash_slots())
+
     for i, mine in enumerate(slots):
-        selected = shards[i].selected
-        if len(mine) and selected is not None and hashes is not None:
-            blocks = state.make_blocks(i, slice_, mine, hashes)
-            selected = selected.with_rows(slice_, mine, blocks)
-            shards[i] = shards[i].with_candidates(selected)
-        elif len(mine):
-            shards[i] = shards[i].with_rows(mine, state.count_labels(i, mine))
+        if len(mine):
+            shards[i] = shards[i].with_rows(
+                mine, partial(state.count_labels, i), partial(make_blocks, i)
+            )
     return replace(state, shards=tuple(shards))
 
 
@@ -258,8 +267,9 @@ def complete(
     )
     shards = list(plan.state.shards)
     for i in plan.touched:
-        result = trained.get(i, Trained(i, {}, shards[i].selected, 0.0))
-        shards[i] = shards[i].with_states(result.states, result.selected)
+        result = trained.get(i, Trained(i, {}, None, 0.0))
+        states = {k: MemoryCheckpoint(state) for k, state in result.states.items()}
+        shards[i] = shards[i].with_states(states, result.selected)
     _warn_of_failures([r.failure for r in trained.values() if r.failure is not None])
     seconds = sum((result.selection_seconds for result in trained.values()), 0.0)
     return replace(plan.state, shards=tuple(shards)), seconds

@@ -19,6 +19,7 @@ from skunlearn.sharding._partition.base import RowTraits
 from skunlearn.sharding._partition.layout import Layout
 from skunlearn.sharding._selection.selected_rows import ClassBlock, SelectedRows
 from skunlearn.sharding._training.recipe import Recipe
+from skunlearn.sharding._training.selecting_shard import SelectingShard
 from skunlearn.sharding._training.shard import Shard
 
 __all__ = ["State"]
@@ -210,20 +211,29 @@ class State:
             return tuple(shards)
         hashes = self.hash_slots()
         return tuple(
-            self._with_candidates(i, shard, hashes) for i, shard in enumerate(shards)
+            self._select_among(i, shard, hashes) for i, shard in enumerate(shards)
         )
 
     def hash_slots(self) -> np.ndarray:
         """Return the hash of the row in each slot. It takes a pass over all."""
         return self._hash(np.argsort(self.rows.slot_of))
 
-    def _with_candidates(self, index: int, shard: Shard, hashes: np.ndarray) -> Shard:
+    def _select_among(
+        self, index: int, shard: Shard, hashes: np.ndarray
+    ) -> SelectingShard:
         """Return a shard that is to choose among its rows."""
-        selected = SelectedRows((), (), ())
-        for slice_, slots in enumerate(np.split(shard.slots, shard.bounds[1:-1])):
+        selected = SelectedRows()
+        for slice_, slots in enumerate(shard.cut()):
             blocks = self.make_blocks(index, slice_, slots, hashes)
-            selected = selected.with_rows(slice_, slots, blocks)
-        return shard.with_selected(selected)
+            selected = selected.with_rows(slots, blocks)
+        selecting = SelectingShard(
+            shard.policy,
+            shard.seed_path,
+            shard.slots,
+            shard.bounds,
+            shard.label_counts,
+        )
+        return selecting.with_selected(selected)
 
     def make_blocks(
         self, shard: int, slice_: int, slots: np.ndarray, hashes: np.ndarray

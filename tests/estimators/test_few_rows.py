@@ -93,8 +93,8 @@ def test_slices_after_a_stand_in(slice_training):
     position_of = np.argsort(classifier._state.rows.slot_of)
     classifier.forget(position_of[shard.slots[2 : shard.bounds[1]]])
     first, *_, last = classifier._state.shards[0].states
-    assert is_stand_in(first)
-    assert not is_stand_in(last)
+    assert is_stand_in(first.estimator)
+    assert not is_stand_in(last.estimator)
     assert_same_classifier(classifier, fit_in_layout(classifier, X, Y), X)
 
 

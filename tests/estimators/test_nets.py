@@ -95,7 +95,8 @@ def assert_same_nets(first, second):
     np.testing.assert_array_equal(first.classes_, second.classes_)
     np.testing.assert_array_equal(first.predict_proba(X), second.predict_proba(X))
     for mine, other in zip(first._state.shards, second._state.shards, strict=True):
-        for a, b in zip(mine.states, other.states, strict=True):
+        for states in zip(mine.states, other.states, strict=True):
+            a, b = (getattr(state, "estimator", None) for state in states)
             assert type(a) is type(b)
             if hasattr(a, "estimator_"):
                 assert_same_net(a.estimator_, b.estimator_)

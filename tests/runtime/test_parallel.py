@@ -75,8 +75,8 @@ def test_a_checkpoint_holds_no_more_than_it_was_trained_on():
         RowKeeper(), n_shards=1, n_slices=3, random_state=0
     )
     for state in classifier.fit(X, Y)._state.shards[0].states:
-        base = state.rows_.base
-        assert base is None or base.nbytes == state.rows_.nbytes
+        rows = state.estimator.rows_
+        assert rows.base is None or rows.base.nbytes == rows.nbytes
 
 
 @pytest.mark.parametrize("backend", ["threading", "multiprocessing", "loky"])

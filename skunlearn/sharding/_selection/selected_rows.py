@@ -129,17 +129,14 @@ class SelectedRows:
 
     Parameters
     ----------
-    slices : tuple of int
-        What the slices are called; gaps are left where later ones are empty.
     orders : tuple of ndarray
         Slots of all rows of each slice in the order of training.
     blocks : tuple of tuple of ClassBlock
         The same by class.
     """
 
-    slices: tuple[int, ...]
-    orders: tuple[np.ndarray, ...]
-    blocks: tuple[tuple[ClassBlock, ...], ...]
+    orders: tuple[np.ndarray, ...] = ()
+    blocks: tuple[tuple[ClassBlock, ...], ...] = ()
 
     @property
     def slots(self) -> np.ndarray:
@@ -185,17 +182,13 @@ class SelectedRows:
                     lost.add(old.class_hash)
                     changed.append(i)
             blocks.append(tuple(block for block in reduced if len(block.slots)))
-        return SelectedRows(self.slices, orders, tuple(blocks)), min(
-            changed, default=None
-        )
+        return SelectedRows(orders, tuple(blocks)), min(changed, default=None)
 
     def with_rows(
-        self, slice_: int, order: np.ndarray, blocks: tuple[ClassBlock, ...]
+        self, order: np.ndarray, blocks: tuple[ClassBlock, ...]
     ) -> "SelectedRows":
         """Return these rows and one more slice."""
-        return SelectedRows(
-            (*self.slices, slice_), (*self.orders, order), (*self.blocks, blocks)
-        )
+        return SelectedRows((*self.orders, order), (*self.blocks, blocks))
 
     def with_labels(self, labels: np.ndarray) -> "SelectedRows":
         """Return these rows with other labels, -1 for one that is no more."""
@@ -217,7 +210,6 @@ class SelectedRows:
             if i < n_kept or any(block.n_due for block in blocks)
         ]
         return SelectedRows(
-            tuple(self.slices[i] for i in kept),
             tuple(self.orders[i] for i in kept),
             tuple(self.blocks[i] for i in kept),
         )

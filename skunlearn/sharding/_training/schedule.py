@@ -5,6 +5,7 @@ before left (SISA, section IV.B). The schedule says for every slice on which row
 step trains, how often, and whether it starts afresh; ``forget`` repeats the tail of it.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal
@@ -14,7 +15,14 @@ import numpy as np
 from skunlearn.sharding._roles.all_classes import AllClasses
 from skunlearn.sharding._roles.base import Role
 
-__all__ = ["Step", "TrainingPolicy", "count_passes", "make_schedule", "total_passes"]
+__all__ = [
+    "Step",
+    "TrainingPolicy",
+    "count_passes",
+    "count_samples",
+    "make_schedule",
+    "total_passes",
+]
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,11 @@ class Step:
     def n_samples(self) -> int:
         """Return the number of rows passed to training, once for every pass."""
         return (self.stop - self.start) * self.n_epochs
+
+
+def count_samples(steps: Iterable[Step]) -> int:
+    """Return the number of rows that steps pass to training."""
+    return sum((step.stop - step.start) * step.n_epochs for step in steps)
 
 
 def count_passes(policy: TrainingPolicy, index: int) -> int:

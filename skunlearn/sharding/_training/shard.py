@@ -1,16 +1,24 @@
 """One shard: which rows it has, and the checkpoints that were trained on them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from skunlearn.sharding._selection.selected_rows import SelectedRows
-from skunlearn.sharding._training.schedule import Step, TrainingPolicy, make_schedule
+from skunlearn.checkpoints._memory import Checkpoint
+from skunlearn.sharding._selection.selected_rows import ClassBlock, SelectedRows
+from skunlearn.sharding._training.schedule import (
+    Step,
+    TrainingPolicy,
+    count_samples,
+    make_schedule,
+)
 
-__all__ = ["Shard"]
+__all__ = ["Labels", "Shard", "nothing"]
+
+Labels = Callable[[np.ndarray], np.ndarray]  # of rows by their slots
 
 
 def _contains(slots: np.ndarray, wanted: np.ndarray) -> np.ndarray:
@@ -18,7 +26,8 @@ def _contains(slots: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     return slots == wanted[0] if len(wanted) == 1 else np.isin(slots, wanted)
 
 
-def _nothing() -> np.ndarray:
+def nothing() -> np.ndarray:
+    """Return no positions and no slots."""
     return np.empty(0, dtype=np.int64)
 
 
@@ -39,15 +48,11 @@ class Shard:
         ``policy.n_slices`` came by ``partial_fit``.
     label_counts : ndarray of shape (n_slices, n_labels)
         Rows of each label in each slice.
-    states : tuple
-        The estimator after each slice that is trained: the checkpoints. None where
-        there was no row so far. Fewer than there are slices while training is due.
+    states : tuple of Checkpoint or None
+        The checkpoint after each slice that is trained, None where there was no row so
+        far. Fewer than there are slices while some are to be trained.
     pending : ndarray
         Positions that were forgotten since the shard was trained last.
-    selected : SelectedRows or None
-        Where not all rows are trained on: all of them, and which ones are. Then `slots`
-        are the rows that the checkpoints were trained on, and the other attributes
-        tell of those that will be.
     """
 
     policy: TrainingPolicy
@@ -55,9 +60,8 @@ class Shard:
     slots: np.ndarray
     bounds: np.ndarray
     label_counts: np.ndarray
-    states: tuple[Any, ...] = ()
-    pending: np.ndarray = field(default_factory=_nothing)
-    selected: SelectedRows | None = None
+    states: tuple[Checkpoint | None, ...] = ()
+    pending: np.ndarray = field(default_factory=nothing)
 
     @property
     def n_slices(self) -> int:
@@ -81,7 +85,8 @@ class Shard:
     @property
     def estimator(self) -> Any:
         """Return the constituent: the last checkpoint, or None if there is none."""
-        return self.states[-1] if self.states else None
+        last = self.states[-1] if self.states else None
+        return None if last is None else last.estimator
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:
@@ -91,39 +96,62 @@ class Shard:
     @cached_property
     def n_samples_full(self) -> int:
         """Return the rows that these steps pass to training."""
-        return sum(step.n_samples for step in self.steps)
+        return count_samples(self.steps)
 
-    @property
-    def steps_due(self) -> tuple[Step, ...]:
+    @cached_property
+    def missing_steps(self) -> tuple[Step, ...]:
         """Return the steps that have no checkpoint yet."""
         return tuple(step for step in self.steps if step.slice >= len(self.states))
 
+    def find_rows(
+        self, steps: tuple[Step, ...]
+    ) -> tuple[np.ndarray, int, SelectedRows | None]:
+        """Return what the given steps are trained on.
+
+        Returns
+        -------
+        slots : ndarray
+            The slots of rows.
+        offset : int
+            Place in the shard of the first of them.
+        selected : SelectedRows or None
+            If given, these are the rows to choose from.
+        """
+        start = min(step.start for step in steps)
+        stop = max(step.stop for step in steps)
+        return self.slots[start:stop], start, None
+
     def with_states(
-        self, trained: dict[int, Any], selected: SelectedRows | None = None
+        self, trained: Mapping[int, Checkpoint], selected: SelectedRows | None = None
     ) -> "Shard":
-        """Return the shard with all checkpoints; an empty slice repeats the last."""
-        if selected is not None:
-            slots = np.concatenate(selected.picked)
-            return replace(self, selected=selected, slots=slots).with_states(trained)
+        """Return the shard with all checkpoints; an empty slice repeats the last.
+
+        Parameters
+        ----------
+        trained : mapping
+            New checkpoints by slice.
+        selected : SelectedRows or None
+            The rows that they were trained on, if they were chosen.
+        """
         states = list(self.states)
         for index in range(len(states), self.n_slices):
             last = states[-1] if states else None
             states.append(trained.get(index, last))
-        complete = replace(self, states=tuple(states), pending=_nothing())
+        complete = replace(self, states=tuple(states), pending=nothing())
         complete.__dict__["steps"] = self.steps  # which are those of the same rows
         return complete
 
     def settled(self) -> "Shard":
         """Return the shard complete, if rows are gone and nothing is to be trained."""
-        if self.steps_due or (self.is_trained and not len(self.pending)):
+        if self.missing_steps or (self.is_trained and not len(self.pending)):
             return self
-        return self.with_states({}, self.selected)
+        return self.with_states({})
 
     def without_rows(
         self,
         slots: np.ndarray,
         positions: np.ndarray,
-        find_labels: Callable[[np.ndarray], np.ndarray],
+        find_labels: Labels,
     ) -> "Shard":
         """Return the shard without some rows and what was trained on them.
 
@@ -134,8 +162,6 @@ class Shard:
         find_labels : callable
             Finds the label of rows by their slots.
         """
-        if self.selected is not None:
-            return self.without_candidates(self.selected, slots, positions)
         gone = np.flatnonzero(_contains(self.slots, slots))
         slices = np.searchsorted(self.bounds, gone, side="right") - 1
         label_counts = self.label_counts.copy()
@@ -150,40 +176,12 @@ class Shard:
         )
         return smaller if self.n_slices == self.policy.n_slices else smaller.trimmed()
 
-    def without_candidates(
-        self, selected: SelectedRows, slots: np.ndarray, positions: np.ndarray
-    ) -> "Shard":
-        """Return the shard without rows that may have been picked."""
-        smaller, changed = selected.without_rows(slots)
-        if changed is None:
-            return replace(self, selected=smaller)
-        first = 0 if self.policy.resume is None else changed
-        return replace(
-            self,
-            states=self.states[:first],
-            pending=np.concatenate([self.pending, positions]),
-        ).with_selected(smaller)
-
-    def with_selected(self, selected: SelectedRows) -> "Shard":
-        """Return the shard with other rows to choose from."""
-        selected = selected.trimmed(self.policy.n_slices)
-        label_counts = selected.count(self.label_counts.shape[1])
-        if self.policy.resume is None:
-            label_counts = label_counts.sum(axis=0, keepdims=True)
-        ends = label_counts.sum(axis=1).cumsum()
-        bounds = np.concatenate([[0], ends])
-        return replace(
-            self, selected=selected, bounds=bounds, label_counts=label_counts
-        )
-
     def trimmed(self) -> "Shard":
         """Return the shard without the emptied ones of the slices that came later.
 
         A fit on the retained rows would not have made them. Where an estimator cannot
         go on training the later slices are one with the first.
         """
-        if self.selected is not None:
-            return self.with_selected(self.selected)
         filled = np.diff(self.bounds) > 0
         filled[: self.policy.n_slices] = True
         bounds = np.concatenate([self.bounds[:1], self.bounds[1:][filled]])
@@ -204,8 +202,6 @@ class Shard:
         """
         if old is None:
             return self
-        if self.selected is not None and old.selected is not None:
-            return self._continuing_selected(self.selected, old, positions)
         n_same = 0
         for mine, others in zip(self.cut(), old.cut(), strict=False):
             if not np.array_equal(mine, others):
@@ -216,31 +212,16 @@ class Shard:
         pending = np.union1d(old.pending, positions)
         return replace(self, states=old.states[:n_same], pending=pending)
 
-    def _continuing_selected(
-        self, selected: SelectedRows, old: "Shard", positions: np.ndarray
-    ) -> "Shard":
-        assert old.selected is not None
-        selected, n_same = selected.continuing(old.selected)
-        if n_same == len(selected.blocks) == len(old.selected.blocks):
-            return old
-        n_kept = 0 if self.policy.resume is None else n_same
-        pending = np.union1d(old.pending, positions)
-        return replace(
-            self, selected=selected, states=old.states[:n_kept], pending=pending
-        )
-
     def cut(self) -> list[np.ndarray]:
-        """Return the slots of each slice, those not picked included."""
-        if self.selected is not None:
-            return list(self.selected.orders)
+        """Return the slots of each slice."""
         return np.split(self.slots, self.bounds[1:-1])
 
-    def with_candidates(self, selected: SelectedRows) -> "Shard":
-        """Return the shard with a new last slice to choose from."""
-        states = () if self.policy.resume is None else self.states
-        return replace(self, states=states).with_selected(selected)
-
-    def with_rows(self, slots: np.ndarray, label_counts: np.ndarray) -> "Shard":
+    def with_rows(
+        self,
+        slots: np.ndarray,
+        count_labels: Labels,
+        make_blocks: Callable[[np.ndarray], tuple[ClassBlock, ...]],
+    ) -> "Shard":
         """Return the shard with a new last slice.
 
         An estimator that cannot go on training has no use for one: the rows join the
@@ -250,10 +231,13 @@ class Shard:
         ----------
         slots : ndarray of shape (n_new,)
             Slots of the new rows in the order of training.
-        label_counts : ndarray of shape (n_classes,)
-            How many of them are of each class.
+        count_labels : callable
+            Counts rows of each label by their slots.
+        make_blocks : callable
+            Parts rows by class to choose among them, where they are not all trained on.
         """
         end = len(self.slots) + len(slots)
+        label_counts = count_labels(slots)
         if self.policy.resume is None:
             return replace(
                 self,
@@ -288,8 +272,7 @@ class Shard:
         kept = columns >= 0
         label_counts = np.zeros((self.n_slices, n_classes), dtype=np.int64)
         label_counts[:, columns[kept]] = self.label_counts[:, kept]
-        selected = None if self.selected is None else self.selected.with_labels(columns)
-        changed = replace(self, label_counts=label_counts, selected=selected)
+        changed = replace(self, label_counts=label_counts)
         if self.policy.start == "fit":
             return changed
         pending = np.union1d(self.pending, positions)

@@ -1,0 +1,1 @@
+"""Where the states of classifiers are kept, and how one takes the place of another."""
