@@ -13,7 +13,7 @@ from skunlearn.exceptions import NothingRetainedError
 from skunlearn.influence._methods.newton import by_influence, by_newton
 from skunlearn.influence._methods.puma import by_puma
 from skunlearn.influence._methods.transitions import Change, finish, without_rows
-from skunlearn.influence._optimum import find_optimum
+from skunlearn.influence._optimum import explain_no_bound, find_optimum
 from skunlearn.influence._solvers.newton import evaluate
 from skunlearn.influence._solvers.refine import MAX_STEPS, settle
 from skunlearn.influence._state import State
@@ -115,13 +115,25 @@ def _vouch(change: Change, rows: np.ndarray) -> Change:
         )
         return _fit_anew(change, rows)
     change = _certify(change, rows)
-    if change.is_lost:
-        warn(
-            "the distance to the retrained parameters cannot be bounded: the removal "
-            "is too large for the steps that were made. Use n_steps='auto', or fit "
-            "anew."
-        )
+    if change.is_lost and change.path != "refit":  # a fit warns by itself
+        reason = _explain_lost_bound(change.state, rows)
+        warn(f"the distance to the retrained parameters cannot be bounded: {reason}")
     return change
+
+
+def _explain_lost_bound(state: State, rows: np.ndarray) -> str:
+    """Return why there is no bound, and what would help."""
+    reason = explain_no_bound(state.optimum, without_rows(state.w, rows))
+    if reason is not None:
+        return reason
+    if state.settings.method == "influence":
+        return "the removal is too large for one step. Use method='newton'."
+    if state.settings.n_steps != "auto":
+        return "the removal is too large for so few steps. Use n_steps='auto'."
+    return (
+        "further steps gain nothing, since the objective is almost flat. Add an l2 "
+        "penalty, or scale the columns, and fit again."
+    )
 
 
 def _certify(change: Change, rows: np.ndarray) -> Change:

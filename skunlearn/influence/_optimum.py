@@ -21,7 +21,7 @@ from skunlearn.influence._settings import Settings
 from skunlearn.influence._solvers.newton import Point, Polished, polish
 from skunlearn.influence._solvers.refine import bound_measured, estimate_rounding
 
-__all__ = ["Optimum", "choose_solver", "find_optimum"]
+__all__ = ["Optimum", "choose_solver", "explain_no_bound", "find_optimum"]
 
 _DENSE_PARAMS = 2000  # a Hessian of 32 MB
 _ABSURD = 1e50  # size of parameters that no optimum is near
@@ -120,14 +120,15 @@ def find_optimum(
     elif np.isfinite(bound):
         bound += tracked.rounding
     bound = bound if _is_there(polished) else np.inf
-    _warn(polished, bound)
+    n_steps = polished.n_steps
+    optimum = Optimum(estimator, objective, theta, tracked, R, bound, norm, n_steps)
+    _warn(polished, optimum, w)
     if budget is not None and not norm <= budget.allowed:
         warn(
             f"nothing is certified from the start: the gradient has norm {norm:.2g}, "
             f"and {budget.allowed:.2g} is certified. Raise noise_scale, or epsilon."
         )
-    n_steps = polished.n_steps
-    return Optimum(estimator, objective, theta, tracked, R, bound, norm, n_steps)
+    return optimum
 
 
 def _fit(prototype: Any, rows: Batch, w: np.ndarray, classes: np.ndarray) -> Any:
@@ -168,21 +169,57 @@ def _is_there(polished: Polished) -> bool:
     return polished.status == "converged" or polished.step_norm <= _SHORT * size
 
 
-def _warn(polished: Polished, bound: float) -> None:
-    """Say where Newton steps have not ended at an optimum."""
+def _warn(polished: Polished, optimum: Optimum, w: np.ndarray) -> None:
+    """Warn where Newton steps have not ended at an optimum that can be bounded."""
+    is_bounded = bool(np.isfinite(optimum.bound))
     if not _is_there(polished):
+        hint = " Or raise max_iter, or tol." if optimum.tracked is None else ""
         warn(
             "no optimum was found: Newton steps still have the length "
             f"{polished.step_norm:.2g}, with a gradient of norm "
             f"{polished.gradient_norm:.2g}. If classes are separable and nothing is "
             "penalised, the objective has no finite optimum: add an l2 penalty (a "
-            "finite C, or alpha). With solver='cg', raise max_iter. What is forgotten "
-            "from here cannot be vouched for."
+            f"finite C, or alpha).{hint} Until then no distance can be bounded."
         )
-    elif polished.jitter > 1e-9 or (polished.jitter and not np.isfinite(bound)):
+    elif polished.jitter > 1e-9 or (polished.jitter and not is_bounded):
         warn(
-            "the Hessian is singular: columns depend on each other and are not "
-            f"penalised ({polished.jitter:.0e} of its diagonal was added). The optimum "
-            "is not unique and its distance cannot be bounded. Add an l2 penalty, drop "
-            "such columns, or set damping."
+            f"{_explain_jitter(polished.jitter)} The optimum is not unique and its "
+            "distance cannot be bounded. Add an l2 penalty, drop such columns, or set "
+            "damping."
         )
+    elif not is_bounded:
+        reason = explain_no_bound(optimum, w) or (
+            "the objective is almost flat there. If classes are separable, add an l2 "
+            "penalty (a finite C, or alpha); otherwise lower tol, or scale the columns."
+        )
+        warn(f"the distance to the optimum cannot be bounded: {reason}")
+
+
+def explain_no_bound(optimum: Optimum, w: np.ndarray) -> str | None:
+    """Return why no number of steps gives a bound; None if more of them might."""
+    objective, tracked = optimum.objective, optimum.tracked
+    if tracked is not None and 0 < tracked.jitter < np.inf:
+        jitter = _explain_jitter(tracked.jitter)
+        return f"{jitter} Add an l2 penalty, or drop such columns."
+    if objective.curvature_floor(optimum.theta, w) > 0:
+        return None
+    if tracked is None:
+        return (
+            "solver='cg' forms no Hessian, so that the bound needs an l2 penalty "
+            "that is large enough. Without one, separable classes have no finite "
+            "optimum. Add a penalty (a finite C, or alpha), or use solver='cholesky'."
+        )
+    if not np.isfinite(optimum.R):
+        return (
+            "second derivatives of the loss jump, or it is not known how they change, "
+            "so that the bound needs an l2 penalty that is large enough. Add one, or "
+            "let your Objective define compute_self_concordance."
+        )
+    return None
+
+
+def _explain_jitter(jitter: float) -> str:
+    return (
+        "the Hessian is singular: columns depend on each other and are not penalised "
+        f"({jitter:.0e} of its diagonal was added)."
+    )

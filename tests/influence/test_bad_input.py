@@ -1,5 +1,6 @@
 """Ill-formed use of the influence classifier: every case has a defined answer."""
 
+import re
 import warnings
 
 import numpy as np
@@ -378,6 +379,45 @@ def test_separable_classes_by_conjugate_gradients(name, n_classes):
     )
     with pytest.warns(UnlearningQualityWarning, match="no finite optimum"):
         classifier.fit(rows, y)
+
+
+UNBOUNDED = r"no finite optimum|not unique|cannot be bounded"
+
+
+@pytest.mark.filterwarnings("ignore::skunlearn.exceptions.UnlearningQualityWarning")
+@pytest.mark.parametrize("make", [make_data, make_separable])
+@pytest.mark.parametrize("solver", ["cholesky", "cg"])
+@pytest.mark.parametrize("name", ["binary", "free", "svc", *UNPENALISED])
+def test_fit_warns_if_and_only_if_there_is_no_bound(name, solver, make):
+    """Silence means a bound: with any loss, penalty and solver."""
+    base = clone(UNPENALISED[name] if name in UNPENALISED else ESTIMATORS[name][0])
+    classifier = InfluenceUnlearningClassifier(base, method="newton", solver=solver)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        classifier.fit(*make(3))
+    warned = any(re.search(UNBOUNDED, str(w.message)) for w in caught)
+    assert warned == (not np.isfinite(classifier.distance_bound_))
+
+
+@pytest.mark.parametrize(
+    ("n_gone", "params", "advice"),
+    [
+        (40, {"method": "newton", "n_steps": 1}, "Use n_steps='auto'"),
+        (60, {"method": "influence"}, "Use method='newton'"),
+        (60, {"method": "influence", "n_steps": 1}, "Use method='newton'"),
+        (60, {"method": "newton", "solver": "cg"}, "solver='cholesky'"),
+        (60, {"method": "newton", "solver": "cg", "n_steps": 1}, "solver='cholesky'"),
+    ],
+)
+def test_advice_is_never_what_was_done_already(n_gone, params, advice):
+    """Where a forget has no bound, the warning names what would give one."""
+    classifier = InfluenceUnlearningClassifier(LogisticRegression(C=np.inf), **params)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnlearningQualityWarning)
+        classifier.fit(X, Y)
+    with pytest.warns(UnlearningQualityWarning, match=advice):
+        classifier.forget(range(n_gone))
+    assert classifier.distance_bound_ == np.inf
 
 
 def test_classes_that_become_separable():

@@ -80,6 +80,7 @@ def test_newton_is_scikit_learn(name, weighted):
     np.testing.assert_array_equal(classifier.classes_, base.classes_)
 
 
+@pytest.mark.filterwarnings("ignore:.*cannot be bounded. solver='cg'")  # of "free"
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_conjugate_gradients_end_at_the_same_optimum(name):
     """Without Hessians it takes longer, and comes to the same."""
