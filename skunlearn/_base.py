@@ -7,7 +7,8 @@ import copy
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Self
+from functools import partial
+from typing import Any, Protocol, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
@@ -15,13 +16,27 @@ from sklearn.utils.validation import check_is_fitted
 
 from skunlearn._compat import CallbackSupportMixin, _message_with_time
 from skunlearn._data.identities import GroupIndex
+from skunlearn._data.leases import Erasure, Lease
 from skunlearn._data.positions import check_positions
-from skunlearn._data.rows import Erasure, Rows
-from skunlearn._records import Request
-from skunlearn._runtime.interrupts import uninterrupted
+from skunlearn._data.rows import Rows
+from skunlearn._pickling import VERSIONS, check_versions
+from skunlearn._records import ForgetRecord, Request
+from skunlearn._runtime.locks import CopyableLock, commit_gate
+from skunlearn.checkpoints._transaction import Transaction
 from skunlearn.exceptions import ForgetIndexError
 
-__all__ = ["BaseUnlearningClassifier", "all_or_nothing"]
+__all__ = ["BaseUnlearningClassifier", "Removal"]
+
+
+class Removal(Protocol):
+    """What a request is going to make of a state, or has made of it."""
+
+    @property
+    def state(self) -> Any:
+        """The state without the rows, which are not overwritten yet."""
+
+    def make_record(self, request: Request, seconds: float) -> ForgetRecord:
+        """Return the record of the request."""
 
 
 class BaseUnlearningClassifier(
@@ -29,54 +44,49 @@ class BaseUnlearningClassifier(
 ):
     """Base of the classifiers that forget: requests, and what is left of the rows.
 
-    A subclass says in ``_rows`` where its rows are, and in ``_group_index`` which of
-    them belong to a group, with the key of its hashes.
+    A forget resolves what is named, *prepares* the removal (which tells its cost),
+    *applies* it (which takes the time), and commits and records it in one step. A
+    subclass gives `_prepare` and, where there is more to do, `_apply`. Its fitted
+    ``_state`` has the fields ``rows`` and ``records``, and the method ``without_rows``.
     """
 
     verbose: int | bool
     _state: Any
 
-    @property
-    def _rows(self) -> Rows:
-        raise NotImplementedError
+    # Requests
 
-    @property
-    def forgotten_indices_(self) -> np.ndarray:
-        """Positions of the forgotten rows, in ascending order."""
+    def _forget(self, X_idx: Any, groups: Any, **options: Any) -> Self:
+        """Forget rows, as a whole or not at all."""
         self._check_is_fitted()
-        return np.flatnonzero(~self._rows.retained)
+        with self._lock.take("forget"), Transaction("forget", self) as change:
+            self._stage_forget(change, X_idx, groups, **options)
+            change.commit()
+        return self
 
-    @property
-    def retained_indices_(self) -> np.ndarray:
-        """Positions of the retained rows, in ascending order."""
+    def _stage_forget(
+        self, change: Transaction, X_idx: Any, groups: Any, **options: Any
+    ) -> None:
+        """Do all of a forget but its commit, which other classifiers may share."""
+        request = self._resolve(X_idx, groups)
+        removal = self._apply(self._prepare(request, **options))
+        change.stage(self, partial(_conclude, removal, request, change.start))
+
+    def _preview(self, X_idx: Any, groups: Any) -> ForgetRecord:
+        """Return the record that a forget would make."""
         self._check_is_fitted()
-        return np.flatnonzero(self._rows.retained)
+        with self._lock.take("preview_forget"):
+            start = time.perf_counter()
+            request = self._resolve(X_idx, groups)
+            removal = self._prepare(request)
+            return removal.make_record(request, time.perf_counter() - start)
 
-    def __copy__(self) -> Self:
-        """Copy all: a shallow copy would lose the rows that the original forgets."""
-        return copy.deepcopy(self)
-
-    def _check_is_fitted(self) -> None:
-        """Raise NotFittedError before fit; scikit-learn's check alone asks for tags."""
-        if not self.__sklearn_is_fitted__():
-            check_is_fitted(self)
-
-    def __sklearn_is_fitted__(self) -> bool:
+    def _prepare(self, request: Request, **options: Any) -> Any:
+        """Return what `_apply` is to do, which can make a record already."""
         raise NotImplementedError
 
-    @property
-    def _group_index(self) -> tuple[GroupIndex | None, int]:
-        raise NotImplementedError
-
-    def _find_groups(self, groups: Any) -> np.ndarray:
-        """Return the positions of some groups."""
-        index, key = self._group_index
-        if index is None:
-            raise ForgetIndexError(
-                "groups were requested, but fit was called without groups. Forget by "
-                "position (X_idx), or fit with groups."
-            )
-        return index.find(groups, key)
+    def _apply(self, removal: Any) -> Removal:
+        """Return the outcome of what was prepared."""
+        return removal
 
     def _resolve(self, X_idx: Any, groups: Any) -> Request:
         """Return the positions that a request names, by index, by group or both."""
@@ -94,15 +104,106 @@ class BaseUnlearningClassifier(
         retained = positions[self._rows.retained[positions]]
         return Request(retained, len(positions))
 
-    def _replace_state(self, state: Any, erasure: Erasure) -> None:
-        """Swap references and overwrite what is forgotten: nothing here can fail."""
-        with uninterrupted():
-            self._state = state
-            try:
-                erasure.carry_out()
-            except BaseException:  # raised by somebody's handler of another signal
-                erasure.carry_out()
-                raise
+    def _find_groups(self, groups: Any) -> np.ndarray:
+        """Return the positions of some groups."""
+        index, key = self._group_index
+        if index is None:
+            raise ForgetIndexError(
+                "groups were requested, but fit was called without groups. Forget by "
+                "position (X_idx), or fit with groups."
+            )
+        return index.find(groups, key)
+
+    @property
+    def _group_index(self) -> tuple[GroupIndex | None, int]:
+        """The groups of rows, if there are any, and the key of the hashes."""
+        raise NotImplementedError
+
+    # What is known after fit
+
+    @property
+    def forgotten_indices_(self) -> np.ndarray:
+        """Positions of the forgotten rows, in ascending order."""
+        self._check_is_fitted()
+        with commit_gate:
+            return np.flatnonzero(~self._rows.retained)
+
+    @property
+    def retained_indices_(self) -> np.ndarray:
+        """Positions of the retained rows, in ascending order."""
+        self._check_is_fitted()
+        with commit_gate:
+            return np.flatnonzero(self._rows.retained)
+
+    @property
+    def forget_records_(self) -> list[ForgetRecord]:
+        """One record per call of `forget` or `retrain`."""
+        self._check_is_fitted()
+        return list(self._state.records)
+
+    @property
+    def _rows(self) -> Rows:
+        return self._state.rows
+
+    def _check_is_fitted(self) -> None:
+        """Raise NotFittedError before fit; scikit-learn's check alone asks for tags."""
+        if not self.__sklearn_is_fitted__():
+            check_is_fitted(self)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Return True if the classifier is fitted."""
+        return hasattr(self, "_state")
+
+    # Turns, and views that stay what they are while another thread forgets
+
+    @property
+    def _lock(self) -> CopyableLock:
+        """The lock of whoever changes the classifier."""
+        if "_change_lock" not in vars(self):
+            self.__dict__.setdefault("_change_lock", CopyableLock())
+        return vars(self)["_change_lock"]
+
+    @contextmanager
+    def _reading(self) -> Iterator[Any]:
+        """Give the state, the rows of which nobody overwrites during the block."""
+        with commit_gate:
+            state = self._state
+            lease = state.rows.readers.add(Lease())
+        yield state
+        del lease
+
+    def _as_it_is(self) -> Self:
+        """Return a classifier with the attributes that this one has at this moment."""
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin
+
+    def _get_features(self) -> dict[str, Any]:
+        """Return what validation has noted of the features, None where nothing."""
+        names = "n_features_in_", "feature_names_in_"
+        return {name: getattr(self, name, None) for name in names}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a pickle or a copy is made of, and of which versions it is.
+
+        It holds a lease on the rows: it is read when this method has returned.
+        """
+        with commit_gate:
+            values = vars(self) | VERSIONS
+            if self.__sklearn_is_fitted__():
+                values["_lease"] = self._rows.readers.add(Lease())
+        values.pop("_change_lock", None)
+        return values
+
+    def __setstate__(self, values: dict[str, Any]) -> None:
+        """Take over what a pickle or a copy has, with a warning of other versions."""
+        values = check_versions(values, type(self).__name__)
+        values.pop("_lease", None)
+        self.__dict__.update(values)
+
+    def __copy__(self) -> Self:
+        """Copy all: a shallow copy would lose the rows that the original forgets."""
+        return copy.deepcopy(self)
 
     def _say(self, message: str, seconds: float) -> None:
         """Print one line of progress as scikit-learn does, if `verbose` is set."""
@@ -110,21 +211,10 @@ class BaseUnlearningClassifier(
             print(_message_with_time(type(self).__name__, message, seconds))
 
 
-@contextmanager
-def all_or_nothing(classifier: Any, method: str) -> Iterator[float]:
-    """Undo what a failed block did to a classifier, and say that nothing has changed.
-
-    Yields the time at which the block began. Attributes are put back; what they refer
-    to must not have been changed in place.
-    """
-    before = dict(vars(classifier))
-    try:
-        yield time.perf_counter()
-    except BaseException as error:
-        for name in set(vars(classifier)) - set(before):
-            delattr(classifier, name)
-        vars(classifier).update(before)
-        error.add_note(
-            f"{method} changed nothing: the classifier is what it was before the call."
-        )
-        raise
+def _conclude(
+    removal: Removal, request: Request, start: float, erasure: Erasure
+) -> Any:
+    """Return the state without the rows of a request, and with its record."""
+    state = removal.state.without_rows(request.positions, erasure)
+    record = removal.make_record(request, time.perf_counter() - start)
+    return state.with_record(record)

@@ -167,7 +167,7 @@ def fit_in_layout(classifier, X, y, *, identities=None, sample_weight=None):
             plan = plan_fit(state.recipe, state.layout, incoming)
         else:
             plan = plan_addition(fresh._state, incoming)
-        fresh._state, _ = complete(plan, None, lambda shard: None)
+        fresh._state = complete(plan, None, lambda shard: None).state
     return fresh
 
 

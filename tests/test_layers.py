@@ -15,12 +15,13 @@ PACKAGE = Path(skunlearn.__file__).parent
 # The floors of the house from the ground up, and the rooms of each wing. A module may
 # import what stands before it on its own floor, and everything on lower floors.
 FLOORS = {
-    "": """exceptions _compat _runtime _data _records checkpoints _base _estimators
+    "": """exceptions _compat _runtime _data _records _pickling
+        checkpoints _base _estimators
         sharding influence costs metrics""",
-    "_runtime": "interrupts threads progress warn",
+    "_runtime": "interrupts locks threads progress warn",
     "_data": """hashing casting positions arrow_columns pandas_frames polars_frames
-        containers ownership identities rows""",
-    "checkpoints": "_memory",
+        containers ownership identities leases rows""",
+    "checkpoints": "_memory _transaction",
     "_estimators": """read_only skorch_nets nested one_class capabilities seeding
         sample_weight""",
     "sharding": """_aggregation _roles _selection _partition _training _state

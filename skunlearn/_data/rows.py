@@ -5,15 +5,16 @@ keeps rows in training order, so that what is trained together lies together in 
 the place of a row there is its *slot*.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from skunlearn._data.containers import is_frame, join_rows, take_rows, with_own_values
+from skunlearn._data.leases import Erasure, Lease, Readers
 
-__all__ = ["Batch", "Erasure", "Rows"]
+__all__ = ["Batch", "Rows"]
 
 
 @dataclass(frozen=True)
@@ -79,11 +80,17 @@ class Rows:
         Slot of every position.
     retained : ndarray of shape (n_positions,), dtype bool
         Whether the row at each position is still retained.
+    readers : Readers
+        Who else reads these arrays.
+    lease : Lease
+        The lease of whoever has these rows, where others do.
     """
 
     held: Batch
     slot_of: np.ndarray
     retained: np.ndarray
+    readers: Readers = field(default_factory=Readers)
+    lease: Lease = field(default_factory=Lease)
 
     @classmethod
     def in_order(cls, batch: Batch, order: np.ndarray) -> "Rows":
@@ -118,42 +125,68 @@ class Rows:
             np.concatenate([self.retained, other.retained]),
         )
 
-    def prepare_forget(self, positions: np.ndarray) -> tuple["Rows", "Erasure"]:
+    def shared(self) -> "Rows":
+        """Return these rows for another classifier, in the same memory."""
+        self.readers.add(self.lease)
+        return replace(self, lease=self.readers.add(Lease()))
+
+    def prepare_forget(self, positions: np.ndarray, erasure: Erasure) -> "Rows":
         """Do all of the forgetting that can fail; carrying out the rest remains.
 
         A data frame cannot be overwritten in place without changing its dtypes: it is
-        copied, with a retained row in the place of every forgotten one. Arrays that a
-        file or another process shares with us read-only are copied too.
+        copied, with a retained row in the place of every forgotten one.
+
+        Parameters
+        ----------
+        positions : ndarray
+            The rows to forget.
+        erasure : Erasure
+            What is to be overwritten is added to it.
 
         Returns
         -------
         Rows
-            The rows to keep, which share memory with these.
-        Erasure
-            What makes them forget the rows at the given positions.
+            The rows to keep, which share memory with these as far as they can.
         """
-        slots = self.slot_of[positions]
-        held, retained = self.held, _make_writable(self.retained)
-        y = _make_writable(held.y)
-        targets = [(retained, positions), (y, slots)]
+        slots, held = self.slot_of[positions], self.held
+        retained = self._erase(self.retained, positions, erasure)
+        values = {
+            name: self._erase(getattr(held, name), slots, erasure)
+            for name in ("y", "sample_weight", "forget_proba")
+            if getattr(held, name) is not None
+        }
         if is_frame(held.X):
             X = self._replace_rows(positions)
         elif sparse.issparse(held.X):
-            is_writable = held.X.data.flags.writeable and held.X.indices.flags.writeable
-            X = held.X if is_writable else held.X.copy()
-            stored = _find_stored(X, slots)
-            targets += [(X.data, stored), (X.indices, stored)]
+            X = self._erase_stored(held.X, slots, erasure)
         else:
-            X = _make_writable(held.X)
-            targets.append((X, slots))
-        batch = Batch(X, y, held.sample_weight, held.forget_proba)
-        for name in ("sample_weight", "forget_proba"):
-            values = getattr(held, name)
-            if values is not None:
-                values = _make_writable(values)
-                batch = replace(batch, **{name: values})
-                targets.append((values, slots))
-        return replace(self, held=batch, retained=retained), Erasure(tuple(targets))
+            X = self._erase(held.X, slots, erasure)
+        return replace(
+            self,
+            held=replace(held, X=X, **values),
+            retained=retained,
+            readers=erasure.find_readers(self.readers),
+        )
+
+    def _erase(
+        self, array: np.ndarray, indices: np.ndarray, erasure: Erasure
+    ) -> np.ndarray:
+        """Plan to overwrite an array, or a copy of it, and return which."""
+        array = erasure.own(array, self.readers)
+        erasure.overwrite(array, indices)
+        return array
+
+    def _erase_stored(self, X: Any, slots: np.ndarray, erasure: Erasure) -> Any:
+        """Plan to overwrite the values and the columns that rows of a CSR matrix have.
+
+        How many a row had stays: without a pass over all rows, none can be cut out.
+        """
+        stored = _find_stored(X, slots)
+        data = self._erase(X.data, stored, erasure)
+        indices = self._erase(X.indices, stored, erasure)
+        if data is X.data and indices is X.indices:
+            return X
+        return type(X)((data, indices, X.indptr), shape=X.shape, copy=False)
 
     def _replace_rows(self, positions: np.ndarray) -> Any:
         """Return the frame with a retained row in the place of all forgotten ones."""
@@ -164,34 +197,8 @@ class Rows:
         return with_own_values(take_rows(self.held.X, source))
 
 
-@dataclass(frozen=True, eq=False)
-class Erasure:
-    """The overwriting that makes rows forgotten; nothing of any size is needed for it.
-
-    Parameters
-    ----------
-    targets : tuple of (ndarray, ndarray)
-        Arrays, each with the indices at which it is to be overwritten.
-    """
-
-    targets: tuple[tuple[np.ndarray, np.ndarray], ...]
-
-    def carry_out(self) -> None:
-        """Overwrite with zeros; it does no harm to do it again."""
-        for array, indices in self.targets:
-            array[indices] = np.zeros((), array.dtype)
-
-
-def _make_writable(array: np.ndarray) -> np.ndarray:
-    return array if array.flags.writeable else array.copy()
-
-
 def _find_stored(X: Any, slots: np.ndarray) -> np.ndarray:
-    """Return where the values and the column indices of some rows of a CSR matrix are.
-
-    They are overwritten, but how many a row had stays: without a pass over all rows,
-    none can be cut out.
-    """
+    """Return where the stored values of some rows of a CSR matrix are."""
     starts = X.indptr[slots].astype(np.int64)
     lengths = X.indptr[slots + 1] - starts
     ends = lengths.cumsum()

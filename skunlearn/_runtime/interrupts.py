@@ -1,29 +1,58 @@
-"""Keep Ctrl-C out of the few lines in which a change is made effective."""
+"""Keep the handlers of signals out of the few lines that make a change effective."""
 
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 __all__ = ["uninterrupted"]
 
+_SIGNALS = tuple(sorted(signal.valid_signals()))
+# The same without a search for enumeration members, at a tenth of the price.
+_get_handler = getattr(signal.getsignal, "__wrapped__", signal.getsignal)
+
+_Handlers = list[tuple[int, Any]]
+
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Hold back SIGINT until the end of the block, then deliver it.
+    """Hold back the Python handlers of signals, and run them after the block.
 
-    Only the main thread gets KeyboardInterrupt; in others there is nothing to do.
+    They may raise, as that of Ctrl-C and those of time-outs do. Only the main thread
+    runs handlers; in others there is nothing to do.
     """
-    handler = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or handler is None:
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    held: list[Any] = []
-    signal.signal(signal.SIGINT, lambda *args: held.append(args))
+    held: list[tuple[Any, ...]] = []
+    diverted: _Handlers = []
     try:
+        for number, handler in zip(_SIGNALS, map(_get_handler, _SIGNALS), strict=True):
+            if callable(handler):
+                diverted.append((number, handler))  # first: it may be interrupted here
+                signal.signal(number, lambda *arguments: held.append(arguments))
+        handlers = dict(diverted)
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
-    if held and callable(handler):
-        handler(*held[0])
+        try:
+            _restore(diverted)
+        except BaseException:  # raised by a handler that is back
+            _restore(diverted)
+            raise
+    with ExitStack() as stack:
+        for number, frame in reversed(held):
+            stack.callback(handlers[number], number, frame)
+
+
+def _restore(diverted: _Handlers) -> None:
+    """Give handlers back, whatever those raise that are back already."""
+    raised = None
+    while diverted:
+        try:
+            signal.signal(*diverted[-1])
+            diverted.pop()
+        except BaseException as error:
+            raised = error
+    if raised is not None:
+        raise raised

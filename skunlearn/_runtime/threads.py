@@ -1,58 +1,40 @@
-"""One thread for numerical libraries, and one at a time for changes.
+"""One thread for numerical libraries: results must not depend on how many they have."""
 
-Results must not depend on how many threads BLAS and OpenMP have.
-"""
-
+import os
 import sys
 import threading
+import weakref
 from types import TracebackType
+from typing import Any
 
-# A dependency of scikit-learn's own, of the same maintainers.
 from threadpoolctl import ThreadpoolController
 
 from skunlearn._runtime.interrupts import uninterrupted
 
-__all__ = ["Turnstile", "single_threaded"]
+__all__ = ["single_threaded"]
 
 
-class Turnstile:
-    """A lock that lets one thread change an object at a time; copies get their own.
-
-    It is used as ``with turnstile.lock``: an ``__exit__`` of our own could be
-    interrupted before it lets the next thread pass.
-    """
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-
-    def __reduce__(self) -> tuple[type, tuple[()]]:
-        """Make a new one of a pickle or a copy: nobody is waiting there."""
-        return Turnstile, ()
-
-
-class _SingleThreaded:
+class single_threaded:
     """Context in which BLAS and OpenMP use one thread in this process.
 
     The limit is a property of the process, so nested and concurrent uses share it: the
     first to enter sets it and the last to leave restores what was before. (Limiting
     inside each job of a thread pool instead would race, and leave the limit behind.)
+    One that could not leave, since its exit was interrupted at its first instruction,
+    leaves when it is collected.
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._depth = 0
-        self._controller: ThreadpoolController | None = None
-        self._n_modules = -1
+        self._use = object()
+        self._rescue = weakref.finalize(self, _limit.leave, self._use)
+        self._rescue.atexit = False
 
     def __enter__(self) -> None:
-        entered = False
         try:
             with uninterrupted():
-                self._enter()
-                entered = True
-        except BaseException:  # Ctrl-C, held back until the limit was set
-            if entered:
-                self._leave()
+                _limit.enter(self._use)
+        except BaseException:  # a signal's, held back until the limit was set
+            self._leave()
             raise
 
     def __exit__(
@@ -61,27 +43,43 @@ class _SingleThreaded:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        left = False
-        try:
-            with uninterrupted():
-                self._leave()
-                left = True
-        except BaseException:  # Ctrl-C, before it could be held back or after
-            if not left:
-                self._leave()
-            raise
-
-    def _enter(self) -> None:
-        with self._lock:
-            if self._depth == 0:
-                self._limit = self._find_libraries().limit(limits=1)
-            self._depth += 1
+        with uninterrupted():
+            self._leave()
 
     def _leave(self) -> None:
-        with self._lock:
-            self._depth -= 1
-            if self._depth == 0:
+        _limit.leave(self._use)
+        self._rescue.detach()
+
+
+class _Limit:
+    """The limit of the process, and who uses it in which thread."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()  # a collection may leave in the middle of enter
+        self.users: dict[object, int] = {}
+        self._limit: Any = None
+        self._controller: ThreadpoolController | None = None
+        self._n_modules = -1
+
+    def enter(self, use: object) -> None:
+        """Count one use more, and set the limit for the first."""
+        with self.lock:
+            self.users[use] = threading.get_ident()
+            if self._limit is None:
+                self._limit = self._find_libraries().limit(limits=1)
+
+    def leave(self, use: object) -> None:
+        """Restore what was before after the last use; to leave twice does no harm."""
+        with self.lock:
+            was_used = self.users.pop(use, None) is not None
+            if was_used and not self.users:
                 self._limit.restore_original_limits()
+                self._limit = None
+
+    def keep_own(self) -> None:
+        """Drop the uses of threads that a forked child has not inherited."""
+        self.lock, own = threading.RLock(), threading.get_ident()
+        self.users = {use: each for use, each in self.users.items() if each == own}
 
     def _find_libraries(self) -> ThreadpoolController:
         """Search for libraries (3 ms), again only when modules were imported since."""
@@ -91,4 +89,6 @@ class _SingleThreaded:
         return self._controller
 
 
-single_threaded = _SingleThreaded()
+_limit = _Limit()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_limit.keep_own)

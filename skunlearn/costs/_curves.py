@@ -104,7 +104,7 @@ def measure_curve(
         for size in sizes
     ]
     n_turns = min(n_repeats, smallest // (2 * _MOST_IN_TURN))  # each takes rows away
-    with single_threaded:
+    with single_threaded():
         for probe in probes:
             probe.time_forget()  # warms up
         for _ in range(n_turns):  # so that a busy moment does not fall on one size

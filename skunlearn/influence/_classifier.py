@@ -10,22 +10,21 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state, get_tags
 
-from skunlearn._base import all_or_nothing
 from skunlearn._compat import HasMethods, Interval, StrOptions, _fit_context
 from skunlearn._data.identities import GroupIndex
-from skunlearn._data.rows import Erasure, Rows
 from skunlearn._estimators.capabilities import accepts_sparse, allows_nan
-from skunlearn._records import ForgetRecord
+from skunlearn._records import ForgetRecord, Request
 from skunlearn._runtime.threads import single_threaded
+from skunlearn.checkpoints._transaction import Transaction
 from skunlearn.influence._certificate.privacy_budget import Budget
 from skunlearn.influence._criteria import CRITERIA, find_criterion
 from skunlearn.influence._fit import prepare
-from skunlearn.influence._forget import erase, make_record, remove
+from skunlearn.influence._forget import remove
+from skunlearn.influence._methods.transitions import Change
 from skunlearn.influence._objectives.registry import find_objective
 from skunlearn.influence._prediction import PredictionMixin
 from skunlearn.influence._row_scores import RowScoresMixin
 from skunlearn.influence._settings import Settings
-from skunlearn.influence._state import State
 from skunlearn.influence._validation import (
     check_given,
     check_samples,
@@ -303,24 +302,41 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
         UnlearningQualityWarning
             If a transformer is fitted to the rows, or no finite optimum is found.
         """
-        with all_or_nothing(self, "fit") as start, single_threaded:
-            estimator = self._get_estimator()
-            find_objective(get_final(estimator))
-            given = check_given(self, estimator, X, y, sample_weight)
-            key = self._draw_key()
-            self._state = prepare(
-                estimator,
-                given,
-                groups=groups,
-                criterion=find_criterion(self.criterion),
-                validation=self._check_validation(estimator, X_val, y_val),
-                held_share=self._get_held_share(X_val),
-                settings=self._get_settings(),
-                budget=self._get_budget(key),
-                key=key,
-            )
-            self._say("(fit) found the optimum", time.perf_counter() - start)
+        with (
+            self._lock.take("fit"),
+            Transaction("fit", self) as change,
+            single_threaded(),
+        ):
+            self._stage_fit(change, X, y, sample_weight, groups, (X_val, y_val))
+            change.commit()
         return self
+
+    def _stage_fit(
+        self,
+        change: Transaction,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        groups: Any,
+        validation: tuple[Any, Any],
+    ) -> None:
+        estimator, fitted = self._get_estimator(), self._as_it_is()
+        find_objective(get_final(estimator))
+        given = check_given(fitted, estimator, X, y, sample_weight)
+        key = self._draw_key()
+        state = prepare(
+            estimator,
+            given,
+            groups=groups,
+            criterion=find_criterion(self.criterion),
+            validation=_check_validation(fitted, estimator, *validation),
+            held_share=self._get_held_share(validation[0]),
+            settings=self._get_settings(),
+            budget=self._get_budget(key),
+            key=key,
+        )
+        self._say("(fit) found the optimum", time.perf_counter() - change.start)
+        change.stage(self, lambda _: state, **fitted._get_features())
 
     def forget(self, X_idx: Any = None, *, groups: Any = None) -> Self:
         """Forget rows by updating the parameters as if they had not been in `X`.
@@ -352,13 +368,7 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
             If the distance to the retrained parameters cannot be bounded, the
             classifier is refitted, or no row is left for `criterion`.
         """
-        self._check_is_fitted()
-        with self._state.turnstile.lock:
-            with all_or_nothing(self, "forget") as start, single_threaded:
-                state, erasure = self._forget(X_idx, groups, start)
-                self._say("(forget) moved the parameters", time.perf_counter() - start)
-            self._replace_state(state, erasure)
-        return self
+        return self._forget(X_idx, groups)
 
     def preview_forget(self, X_idx: Any = None, *, groups: Any = None) -> ForgetRecord:
         """Preview what `forget` would do without modifying the classifier.
@@ -375,28 +385,21 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
         ForgetRecord
             The record that `forget` would add. The update is computed, but not applied.
         """
-        self._check_is_fitted()
-        with self._state.turnstile.lock, single_threaded:
-            state, _ = self._forget(X_idx, groups, time.perf_counter())
-        return state.records[-1]
+        return self._preview(X_idx, groups)
 
-    def _forget(self, X_idx: Any, groups: Any, start: float) -> tuple[State, Erasure]:
-        """Return the state without some rows, and what is left to do to these."""
+    def _prepare(self, request: Request, **options: Any) -> Change:
+        """Return the outcome of a removal: all is computed but the overwriting."""
+        start = time.perf_counter()
         state, settings = self._state, self._get_settings()
         if settings != state.settings:
             self._validate_params()
             state = replace(state, settings=settings)
-        request = self._resolve(X_idx, groups)
-        change = remove(state, state.rows.slot_of[request.positions])
-        new, erasure = erase(state, change.state, request.positions)
-        record = make_record(change, request, time.perf_counter() - start)
-        return new.with_record(record), erasure
+        with single_threaded():
+            change = remove(state, state.rows.slot_of[request.positions])
+        self._say("(forget) moved the parameters", time.perf_counter() - start)
+        return change
 
     # What is known after fit
-
-    @property
-    def _rows(self) -> Rows:
-        return self._state.rows
 
     @property
     def estimator_(self) -> Any:
@@ -414,39 +417,30 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
     def weights_(self) -> np.ndarray:
         """Weight of each row, an ndarray of shape (n_positions,)."""
         self._check_is_fitted()
-        padded = np.zeros(self._rows.n_positions)
-        padded[: self._state.n_training] = self._state.w
-        return padded[self._rows.slot_of]
+        with self._reading() as state:
+            padded = np.zeros(state.rows.n_positions)
+            padded[: state.n_training] = state.w
+            return padded[state.rows.slot_of]
 
     @property
     def gradient_residual_(self) -> float:
         """Gradient norm of the objective on the retained rows."""
         self._check_is_fitted()
-        with single_threaded:
-            return self._state.gradient_residual
+        with self._reading() as state, single_threaded():
+            return state.gradient_residual
 
     @property
     def distance_bound_(self) -> float:
         """Upper bound of the distance to the optimum for the current weights."""
         self._check_is_fitted()
-        with single_threaded:
-            return self._state.distance_bound
+        with self._reading() as state, single_threaded():
+            return state.distance_bound
 
     @property
     def n_iter_(self) -> int:
         """Number of Newton steps of the last fit to the optimum, plus one."""
         self._check_is_fitted()
         return self._state.optimum.n_steps + 1
-
-    @property
-    def forget_records_(self) -> list[ForgetRecord]:
-        """One record per call of `forget`."""
-        self._check_is_fitted()
-        return list(self._state.records)
-
-    def __sklearn_is_fitted__(self) -> bool:
-        """Return True if the classifier is fitted."""
-        return hasattr(self, "_state")
 
     def __sklearn_tags__(self) -> Any:
         """Return the tags, most of them those of the wrapped estimator."""
@@ -483,18 +477,6 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
             )
         return self.validation_fraction
 
-    def _check_validation(
-        self, estimator: Any, X_val: Any, y_val: Any
-    ) -> tuple[Any, Any] | None:
-        if (X_val is None) != (y_val is None):
-            missing = "X_val" if X_val is None else "y_val"
-            raise ValueError(
-                f"X_val and y_val must be given together, but {missing} is None."
-            )
-        if X_val is None:
-            return None
-        return check_samples(self, estimator, X_val, reset=False), y_val
-
     def _get_settings(self) -> Settings:
         names = [field.name for field in fields(Settings)]
         return Settings(**{name: getattr(self, name) for name in names})
@@ -512,6 +494,19 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
     @property
     def _group_index(self) -> tuple[GroupIndex | None, int]:
         return self._state.groups, self._state.key
+
+
+def _check_validation(
+    classifier: Any, estimator: Any, X_val: Any, y_val: Any
+) -> tuple[Any, Any] | None:
+    if (X_val is None) != (y_val is None):
+        missing = "X_val" if X_val is None else "y_val"
+        raise ValueError(
+            f"X_val and y_val must be given together, but {missing} is None."
+        )
+    if X_val is None:
+        return None
+    return check_samples(classifier, estimator, X_val, reset=False), y_val
 
 
 def _check_certify(certify: Any) -> tuple[float, float]:

@@ -6,8 +6,6 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
-from skunlearn._data.rows import Erasure
-from skunlearn._records import ForgetRecord, Request
 from skunlearn._runtime.warn import warn
 from skunlearn.exceptions import NothingRetainedError
 from skunlearn.influence._methods.newton import by_influence, by_newton
@@ -18,7 +16,7 @@ from skunlearn.influence._solvers.newton import evaluate
 from skunlearn.influence._solvers.refine import MAX_STEPS, settle
 from skunlearn.influence._state import State
 
-__all__ = ["erase", "make_record", "remove"]
+__all__ = ["remove"]
 
 _SPENT = 0.1  # share of what is certified, up to which a residual is left as it is
 
@@ -174,55 +172,3 @@ def _fit_anew(change: Change, rows: np.ndarray) -> Change:
     state = _refit(change.state, rows)
     norm = state.optimum.gradient_norm
     return replace(change, state=state, path="refit", gradient_norm=norm)
-
-
-def erase(before: State, after: State, positions: np.ndarray) -> tuple[State, Erasure]:
-    """Return a state that holds on to no forgotten row, once the erasure is done."""
-    rows, erasure = after.rows.prepare_forget(positions)
-    after = replace(after, rows=rows)
-    if after.w is before.w:
-        w = after.w if after.w.flags.writeable else after.w.copy()
-        slots = rows.slot_of[positions]
-        erasure = Erasure((*erasure.targets, (w, slots[slots < len(w)])))
-        after = replace(after, w=w)
-    return _rebind(after), erasure
-
-
-def _rebind(state: State) -> State:
-    """Let the objective refer to the rows of the state, if these were copied."""
-    objective, training = state.optimum.objective, state.training
-    if _is_same(objective.X, training.X):
-        return state
-    return replace(state, optimum=state.optimum.with_rows(training))
-
-
-def _is_same(X: object, Y: object) -> bool:
-    """Return True if two arrays or matrices are in the same memory."""
-    X, Y = getattr(X, "data", X), getattr(Y, "data", Y)
-    if isinstance(X, memoryview) or isinstance(Y, memoryview):
-        X, Y = np.asarray(X), np.asarray(Y)
-    return np.shares_memory(X, Y)
-
-
-def make_record(change: Change, request: Request, seconds: float) -> ForgetRecord:
-    """Return the record of a forget."""
-    state, trial = change.state, change.trial
-    n_training = int(state.counts.sum())
-    is_refit = change.path == "refit"
-    return ForgetRecord(
-        n_requested=request.n_requested,
-        n_forgotten=len(request.positions),
-        n_already_forgotten=request.n_already_forgotten,
-        shards=(),
-        n_slices_retrained=0,
-        n_samples_retrained=n_training if is_refit else 0,
-        n_samples_full_retrain=n_training,
-        seconds=seconds,
-        kind="approximate",
-        path=change.path,
-        gradient_residual=change.gradient_norm,
-        distance_bound=state.optimum.bound,
-        eta=None if trial is None else trial.eta,
-        criterion_change_predicted=None if trial is None else trial.predicted,
-        criterion_change_actual=None if trial is None else change.criterion_change,
-    )

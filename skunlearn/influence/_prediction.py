@@ -107,14 +107,15 @@ class PredictionMixin(BaseUnlearningClassifier):
         ndarray of shape (n_samples,) or (n_samples, n_classes)
             Decision values; zeros if a single class is left.
         """
-        if self.__sklearn_is_fitted__() and len(self.classes_) == 1:
-            return np.zeros(len(self._ask("predict", X)))
         return self._ask("decision_function", X)
 
     def _ask(self, method: str, X: Any) -> np.ndarray:
         self._check_is_fitted()
+        self = self._as_it_is()  # another thread may be at a forget or a fit
         state = self._state
         X = check_samples(self, self._get_base(), X, reset=False)
         if state.transformers is not None:  # the classifier was fitted to arrays
             X = transform_others(state.transformers, X)
+        if method == "decision_function" and len(state.classes) == 1:
+            return np.zeros(X.shape[0])
         return getattr(state.optimum.estimator, method)(X)

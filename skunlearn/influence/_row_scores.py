@@ -57,15 +57,16 @@ class RowScoresMixin(BaseUnlearningClassifier):
            Functions", ICML, 2017. :arxiv:`1703.04730`
         """
         self._check_is_fitted()
-        with single_threaded:
-            state, validation = self._state.sharpened, self._state.find_validation()
+        with self._reading() as state, single_threaded():
+            state, validation = state.sharpened, state.find_validation()
             if validation is None:
                 raise ValueError(
                     "no row is left for the criterion. Pass X_val and y_val to fit, or "
                     "fit with a larger validation_fraction."
                 )
             tracked = state.optimum.tracked
-            return self._spread(compute_contributions(state, validation, tracked))
+            contributions = compute_contributions(state, validation, tracked)
+            return _spread(state, contributions)
 
     def self_influence(self) -> np.ndarray:
         """Return the self-influence of each retained row.
@@ -89,7 +90,7 @@ class RowScoresMixin(BaseUnlearningClassifier):
         .. [1] P. W. Koh, P. Liang, "Understanding Black-box Predictions via Influence
            Functions", ICML, 2017. :arxiv:`1703.04730`
         """
-        return self._spread(self._score(compute_self_influence))
+        return self._score(compute_self_influence)
 
     def leave_one_out_loss(self) -> np.ndarray:
         """Return the approximate leave-one-out loss of each retained row.
@@ -109,27 +110,28 @@ class RowScoresMixin(BaseUnlearningClassifier):
         ValueError
             If the Hessian is not formed, as with ``solver="cg"``.
         """
-        return self._spread(self._score(compute_leave_one_out))
+        return self._score(compute_leave_one_out)
 
     def _score(self, compute: Any) -> np.ndarray:
         self._check_is_fitted()
-        if len(self.classes_) == 1:
-            return np.zeros(self._state.n_training)
-        if self._state.optimum.tracked is None:
-            raise ValueError(
-                "the scores need a Hessian, and solver='cg' does not form it. Fit with "
-                "solver='cholesky'."
-            )
-        with single_threaded:
-            return compute(self._state.sharpened, self.n_jobs)
+        with self._reading() as state, single_threaded():
+            if len(state.classes) == 1:
+                return _spread(state, np.zeros(state.n_training))
+            if state.optimum.tracked is None:
+                raise ValueError(
+                    "the scores need a Hessian, and solver='cg' does not form it. Fit "
+                    "with solver='cholesky'."
+                )
+            return _spread(state, compute(state.sharpened, self.n_jobs))
 
-    def _spread(self, values: np.ndarray) -> np.ndarray:
-        """Return values of slots for the positions that are retained, others 0."""
-        rows = self._state.rows
-        slots = rows.slot_of[rows.retained]
-        padded = np.zeros(rows.n_positions)
-        padded[: len(values)] = values
-        return padded[slots]
+
+def _spread(state: State, values: np.ndarray) -> np.ndarray:
+    """Return values of slots for the positions that are retained, others 0."""
+    rows = state.rows
+    slots = rows.slot_of[rows.retained]
+    padded = np.zeros(rows.n_positions)
+    padded[: len(values)] = values
+    return padded[slots]
 
 
 def compute_contributions(

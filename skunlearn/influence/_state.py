@@ -1,7 +1,7 @@
 """All that a fitted influence classifier is, as one value that is swapped at once."""
 
 import copy
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -9,9 +9,9 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from skunlearn._data.identities import GroupIndex
+from skunlearn._data.leases import Erasure
 from skunlearn._data.rows import Batch, Rows
 from skunlearn._records import ForgetRecord
-from skunlearn._runtime.threads import Turnstile
 from skunlearn.influence._certificate.privacy_budget import Budget
 from skunlearn.influence._criteria import Criterion, Validation
 from skunlearn.influence._linalg.blocks import view_rows
@@ -82,7 +82,6 @@ class State:
     budget: Budget | None
     is_reweighted: bool = False
     records: tuple[ForgetRecord, ...] = ()
-    turnstile: Turnstile = field(default_factory=Turnstile)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields, with the rows once: those of the objective are a view."""
@@ -173,9 +172,31 @@ class State:
             return whole
         return whole.select(np.flatnonzero(kept)) if kept.any() else None
 
+    def without_rows(self, positions: np.ndarray, erasure: Erasure) -> "State":
+        """Return the state with rows and weights that are to be overwritten.
+
+        Its objective refers to these rows: they may have been copied.
+        """
+        rows = self.rows.prepare_forget(positions, erasure)
+        w, slots = erasure.own(self.w, self.rows.readers), rows.slot_of[positions]
+        erasure.overwrite(w, slots[slots < len(w)])
+        state = replace(self, rows=rows, w=w)
+        optimum = self.optimum
+        if not _is_same(optimum.objective.X, state.training.X):
+            optimum = optimum.with_rows(state.training)
+        return replace(state, optimum=optimum)
+
     def with_record(self, record: ForgetRecord) -> "State":
         """Return this with one more receipt."""
         return replace(self, records=(*self.records, record))
+
+
+def _is_same(X: object, Y: object) -> bool:
+    """Return True if two arrays or matrices are in the same memory."""
+    X, Y = getattr(X, "data", X), getattr(Y, "data", Y)
+    if isinstance(X, memoryview) or isinstance(Y, memoryview):
+        X, Y = np.asarray(X), np.asarray(Y)
+    return np.shares_memory(X, Y)
 
 
 def view_batch(batch: Batch, start: int, stop: int) -> Batch:

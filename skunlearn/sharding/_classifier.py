@@ -10,7 +10,6 @@ from sklearn.base import is_outlier_detector
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils import check_random_state, get_tags
 
-from skunlearn._base import BaseUnlearningClassifier, all_or_nothing
 from skunlearn._compat import (
     HasMethods,
     Interval,
@@ -19,13 +18,15 @@ from skunlearn._compat import (
     with_callbacks,
 )
 from skunlearn._data.identities import GroupIndex
-from skunlearn._data.rows import Rows
+from skunlearn._data.rows import Batch
 from skunlearn._estimators.capabilities import accepts_sparse, allows_nan
 from skunlearn._records import ForgetRecord, Request
 from skunlearn._runtime.progress import Progress
+from skunlearn.checkpoints._transaction import Transaction
 from skunlearn.sharding._partition.distribution_aware import DistributionAware
 from skunlearn.sharding._partition.registry import PartitionSpec
 from skunlearn.sharding._plans import (
+    Completed,
     Plan,
     complete,
     plan_addition,
@@ -35,8 +36,7 @@ from skunlearn.sharding._plans import (
 )
 from skunlearn.sharding._prediction import VotingMixin
 from skunlearn.sharding._selection.representative import RepresentativeSelection
-from skunlearn.sharding._state import State
-from skunlearn.sharding._training.recipe import check_weights, make_recipe
+from skunlearn.sharding._training.recipe import Recipe, check_weights, make_recipe
 from skunlearn.sharding._validation import (
     check_batch,
     check_for_rows,
@@ -50,7 +50,7 @@ from skunlearn.sharding._validation import (
 __all__ = ["ShardedUnlearningClassifier"]
 
 
-class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
+class ShardedUnlearningClassifier(VotingMixin):
     """Exact unlearning for any classifier by sharded training.
 
     Rows are partitioned into shards, a clone of `estimator`, called *constituent*, is
@@ -283,42 +283,58 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         ValueError
             If an argument or parameter is invalid.
         """
-        with all_or_nothing(self, "fit"):
-            estimator = self._get_estimator()
-            check_parameters(
-                estimator,
-                partition=self.partition,
-                n_shards=self.n_shards,
-                n_replicas=self.n_replicas,
-            )
-            if self.partition == "distribution_aware":
-                check_probabilities(forget_proba)
-            batch = check_batch(self, estimator, X, y, sample_weight, reset=True)
-            root_seed = self._draw_root_seed()
-            recipe = make_recipe(
-                estimator,
-                root_seed=root_seed,
-                n_slices=self.n_slices,
-                cumulative=self.slice_training == "cumulative",
-                n_epochs=self.n_epochs,
-                by_class=self.partition == "class",
-                selection=check_for_rows(self.selection, batch),
-            )
-            if sample_weight is not None:
-                check_weights(recipe, estimator)
-            incoming = check_incoming(batch, 0, root_seed, groups, forget_proba)
-            settings = PartitionSpec(
-                root_seed,
-                self.partition,
-                self.n_shards,
-                self.n_slices,
-                self.n_replicas,
-                self.n_negatives if recipe.policy.role.has_negatives else 0,
-            )
-            state, _ = self._train(plan_fit(recipe, settings, incoming), "fit")
-            check_models(state)
-            self._state = state
+        with self._lock.take("fit"), Transaction("fit", self) as change:
+            self._stage_fit(change, X, y, sample_weight, groups, forget_proba)
+            change.commit()
         return self
+
+    def _stage_fit(
+        self,
+        change: Transaction,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        groups: Any,
+        forget_proba: Any,
+    ) -> None:
+        estimator = self._get_estimator()
+        check_parameters(
+            estimator,
+            partition=self.partition,
+            n_shards=self.n_shards,
+            n_replicas=self.n_replicas,
+        )
+        if self.partition == "distribution_aware":
+            check_probabilities(forget_proba)
+        fitted = self._as_it_is()  # validation notes features on it
+        batch = check_batch(fitted, estimator, X, y, sample_weight, reset=True)
+        root_seed = self._draw_root_seed()
+        recipe = self._make_recipe(estimator, root_seed, batch)
+        if sample_weight is not None:
+            check_weights(recipe, estimator)
+        incoming = check_incoming(batch, 0, root_seed, groups, forget_proba)
+        settings = PartitionSpec(
+            root_seed,
+            self.partition,
+            self.n_shards,
+            self.n_slices,
+            self.n_replicas,
+            self.n_negatives if recipe.policy.role.has_negatives else 0,
+        )
+        state = self._train(plan_fit(recipe, settings, incoming), "fit").state
+        check_models(state)
+        change.stage(self, lambda _: state, **fitted._get_features())
+
+    def _make_recipe(self, estimator: Any, root_seed: int, batch: Batch) -> Recipe:
+        return make_recipe(
+            estimator,
+            root_seed=root_seed,
+            n_slices=self.n_slices,
+            cumulative=self.slice_training == "cumulative",
+            n_epochs=self.n_epochs,
+            by_class=self.partition == "class",
+            selection=check_for_rows(self.selection, batch),
+        )
 
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=False)
@@ -365,32 +381,41 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
             If the new rows do not match the earlier ones. The classifier is then
             unchanged.
         """
-        with all_or_nothing(self, "partial_fit"):
+        with self._lock.take("partial_fit"), Transaction("partial_fit", self) as change:
             is_told = classes is not None and y is not None
             if is_told and not np.isin(y, classes).all():
                 raise ValueError(
                     "y has labels that are not in `classes`. Add them to `classes`, or "
                     "leave `classes` out: it is not required."
                 )
-        if not self.__sklearn_is_fitted__():
-            return self.fit(
-                X, y, sample_weight, groups=groups, forget_proba=forget_proba
-            )
-        with self._state.turnstile.lock, all_or_nothing(self, "partial_fit"):
-            state = self._state
-            estimator = self._get_estimator()
-            batch = check_batch(self, estimator, X, y, sample_weight, reset=False)
-            if isinstance(state.layout.partition, DistributionAware):
-                check_probabilities(forget_proba)
-            batch = match_batch(state, batch, has_groups=groups is not None)
-            if sample_weight is not None:
-                check_weights(state.recipe, estimator)
-            incoming = check_incoming(
-                batch, state.rows.n_positions, state.layout.key, groups, forget_proba
-            )
-            plan = plan_addition(state, incoming)
-            self._state, _ = self._train(plan, "partial_fit")
+            stage = self._stage_fit
+            if self.__sklearn_is_fitted__():
+                stage = self._stage_addition
+            stage(change, X, y, sample_weight, groups, forget_proba)
+            change.commit()
         return self
+
+    def _stage_addition(
+        self,
+        change: Transaction,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        groups: Any,
+        forget_proba: Any,
+    ) -> None:
+        state, estimator = self._state, self._get_estimator()
+        batch = check_batch(self, estimator, X, y, sample_weight, reset=False)
+        if isinstance(state.layout.partition, DistributionAware):
+            check_probabilities(forget_proba)
+        batch = match_batch(state, batch, has_groups=groups is not None)
+        if sample_weight is not None:
+            check_weights(state.recipe, estimator)
+        incoming = check_incoming(
+            batch, state.rows.n_positions, state.layout.key, groups, forget_proba
+        )
+        grown = self._train(plan_addition(state, incoming), "partial_fit").state
+        change.stage(self, lambda _: grown)
 
     @with_callbacks
     def forget(
@@ -430,19 +455,7 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         exception says so. One exception: a Ctrl-C during the final swap is raised after
         it, without the note; the rows are then forgotten.
         """
-        self._check_is_fitted()
-        with self._state.turnstile.lock:
-            with all_or_nothing(self, "forget") as start:
-                request = self._resolve(X_idx, groups)
-                plan = plan_removal(self._state, request.positions)
-                if not retrain:
-                    plan = replace(plan, touched=())
-                state, selection_seconds = self._train(plan, "forget")
-                rows, erasure = state.rows.prepare_forget(request.positions)
-                record = plan.make_record(request, start, selection_seconds)
-                state = replace(state, rows=rows).with_record(record)
-            self._replace_state(state, erasure)
-        return self
+        return self._forget(X_idx, groups, retrain=retrain)
 
     @with_callbacks
     def retrain(self) -> Self:
@@ -454,11 +467,13 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
             The classifier itself.
         """
         self._check_is_fitted()
-        with self._state.turnstile.lock, all_or_nothing(self, "retrain") as start:
-            plan = plan_retraining(self._state)
-            state, selection_seconds = self._train(plan, "retrain")
-            record = plan.make_record(Request.nothing(), start, selection_seconds)
-            self._state = state.with_record(record)
+        with self._lock.take("retrain"), Transaction("retrain", self) as change:
+            completed = self._train(plan_retraining(self._state), "retrain")
+            seconds = time.perf_counter() - change.start
+            record = completed.make_record(Request.nothing(), seconds)
+            state = completed.state.with_record(record)
+            change.stage(self, lambda _: state)
+            change.commit()
         return self
 
     def preview_forget(self, X_idx: Any = None, *, groups: Any = None) -> ForgetRecord:
@@ -476,12 +491,18 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         ForgetRecord
             The record that `forget` would add. Its `seconds` are those of the preview.
         """
-        self._check_is_fitted()
-        start = time.perf_counter()
-        request = self._resolve(X_idx, groups)
-        return plan_removal(self._state, request.positions).make_record(request, start)
+        return self._preview(X_idx, groups)
 
-    def _train(self, plan: Plan, method: str) -> tuple[State, float]:
+    def _prepare(self, request: Request, **options: Any) -> Plan:
+        """Return the plan of a removal; with ``retrain=False`` nothing is trained."""
+        plan = plan_removal(self._state, request.positions)
+        return plan if options.get("retrain", True) else replace(plan, touched=())
+
+    def _apply(self, removal: Plan) -> Completed:
+        """Train the shards that a removal touches."""
+        return self._train(removal, "forget")
+
+    def _train(self, plan: Plan, method: str) -> Completed:
         """Train what a plan leaves to train, and report on the way."""
         progress = Progress(self, method, len(plan.due))
         start = time.perf_counter()
@@ -514,10 +535,6 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         return self._state.groups, self._state.layout.key
 
     @property
-    def _rows(self) -> Rows:
-        return self._state.rows
-
-    @property
     def classes_(self) -> np.ndarray:
         """Classes of the retained rows, an ndarray of shape (n_classes,)."""
         self._check_is_fitted()
@@ -534,20 +551,10 @@ class ShardedUnlearningClassifier(VotingMixin, BaseUnlearningClassifier):
         return [shard.estimator for shard in self._state.shards]
 
     @property
-    def forget_records_(self) -> list[ForgetRecord]:
-        """One record per call of `forget` or `retrain`."""
-        self._check_is_fitted()
-        return list(self._state.records)
-
-    @property
     def n_pending_(self) -> int:
         """Number of forgotten positions whose shards `retrain` has yet to train."""
         self._check_is_fitted()
         return len(self._state.pending)
-
-    def __sklearn_is_fitted__(self) -> bool:
-        """Return True if the classifier is fitted."""
-        return hasattr(self, "_state")
 
     def __sklearn_tags__(self) -> Any:
         """Return the tags, most of them those of the wrapped estimator."""

@@ -4,7 +4,6 @@ Planning trains nothing and changes nothing; it finds the shards that a change t
 and cuts their checkpoints back to those that the change leaves true.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
@@ -30,6 +29,7 @@ from skunlearn.sharding._training.schedule import Step, count_samples
 from skunlearn.sharding._training.tasks import Task, Trained, train_shards
 
 __all__ = [
+    "Completed",
     "Plan",
     "complete",
     "plan_addition",
@@ -76,10 +76,8 @@ class Plan:
         """Return the number of rows to pass to training."""
         return count_samples(chain.from_iterable(self.steps.values()))
 
-    def make_record(
-        self, request: Request, start: float, selection_seconds: float = 0.0
-    ) -> ForgetRecord:
-        """Return the record of a request that this plan answers since `start`."""
+    def make_record(self, request: Request, seconds: float) -> ForgetRecord:
+        """Return the record of a request that this plan answers."""
         return ForgetRecord(
             n_requested=request.n_requested,
             n_forgotten=len(request.positions),
@@ -88,9 +86,8 @@ class Plan:
             n_slices_retrained=self.n_slices,
             n_samples_retrained=self.n_samples,
             n_samples_full_retrain=self.state.n_samples_full,
-            seconds=time.perf_counter() - start,
+            seconds=seconds,
             kind="exact",
-            selection_seconds=selection_seconds,
         )
 
     def make_tasks(self) -> Iterator[Task]:
@@ -114,6 +111,30 @@ class Plan:
             classes=state.labels_told,
             selected=selected,
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Completed:
+    """A plan that was carried out.
+
+    Parameters
+    ----------
+    plan : Plan
+        The plan, which tells the cost.
+    state : State
+        The state that it came to.
+    selection_seconds : float
+        Time that was spent on selecting rows.
+    """
+
+    plan: Plan
+    state: State
+    selection_seconds: float
+
+    def make_record(self, request: Request, seconds: float) -> ForgetRecord:
+        """Return the record of the request that was the reason for it."""
+        record = self.plan.make_record(request, seconds)
+        return replace(record, selection_seconds=self.selection_seconds)
 
 
 def plan_fit(
@@ -142,7 +163,8 @@ def plan_fit(
         shards=(),
     )
     shards = state.make_shards(places.members, places.bounds)
-    return Plan(replace(state, shards=shards), tuple(range(len(shards))))
+    state = replace(state, shards=shards).weighed()
+    return Plan(state, tuple(range(len(shards))))
 
 
 def _count_sizes(
@@ -182,7 +204,7 @@ def plan_addition(state: State, incoming: IncomingRows) -> Plan:
     )
     if not is_laid_out_anew:
         grown = _with_rows(grown, [slots + n_before for slots in places.members])
-    return Plan(grown, find_touched(state, grown))
+    return Plan(grown.weighed(), find_touched(state, grown))
 
 
 def _with_rows(state: State, slots: list[np.ndarray]) -> State:
@@ -231,12 +253,12 @@ def plan_removal(state: State, positions: np.ndarray) -> Plan:
     reduced = replace(state, class_counts=class_counts, shards=tuple(shards))
     if class_counts.all():
         touched = (i for i in changed if not shards[i].same_rows_as(state.shards[i]))
-        return Plan(reduced, tuple(sorted(touched)))
+        return Plan(reduced.weighed(positions), tuple(sorted(touched)))
     is_left = class_counts > 0
     classes = trim_text(state.classes[is_left])
     reduced = with_classes(reduced, classes, state.class_hashes[is_left], positions)
     settled = tuple(shard.settled() for shard in reduced.shards)
-    reduced = replace(reduced, shards=settled)
+    reduced = replace(reduced, shards=settled).weighed(positions)
     return Plan(reduced, find_touched(state, reduced))
 
 
@@ -248,16 +270,8 @@ def plan_retraining(state: State) -> Plan:
 
 def complete(
     plan: Plan, n_jobs: int | None, report: Callable[[int], None]
-) -> tuple[State, float]:
-    """Train what a plan leaves to train.
-
-    Returns
-    -------
-    state : State
-        The state that it comes to.
-    selection_seconds : float
-        Time that was spent on selecting rows.
-    """
+) -> Completed:
+    """Train what a plan leaves to train."""
     trained = train_shards(
         plan.state.recipe,
         plan.make_tasks(),
@@ -272,7 +286,7 @@ def complete(
         shards[i] = shards[i].with_states(states, result.selected)
     _warn_of_failures([r.failure for r in trained.values() if r.failure is not None])
     seconds = sum((result.selection_seconds for result in trained.values()), 0.0)
-    return replace(plan.state, shards=tuple(shards)), seconds
+    return Completed(plan, replace(plan.state, shards=tuple(shards)), seconds)
 
 
 def _warn_of_failures(failures: list[str]) -> None:

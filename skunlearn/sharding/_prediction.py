@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
 
+from skunlearn._base import BaseUnlearningClassifier
 from skunlearn._data.containers import is_frame
 from skunlearn._estimators.one_class import is_log_density
 from skunlearn._runtime.threads import single_threaded
@@ -68,7 +68,7 @@ class Answer:
         return Answer(scores, self.kind, self.classes[is_label])
 
 
-class VotingMixin:
+class VotingMixin(BaseUnlearningClassifier):
     """The predictions of a classifier whose constituents vote.
 
     The classifier says in ``_get_base`` which estimator they are clones of.
@@ -169,13 +169,14 @@ class VotingMixin:
         return answer.classes[answer.scores.argmax(axis=1)]
 
     def _answer(self, X: Any) -> Answer:
-        check_is_fitted(self)
-        state = self._state  # once: another thread may be at a forget
+        self._check_is_fitted()
+        self = self._as_it_is()  # another thread may be at a forget or a fit
+        state = self._state
         base = state.recipe.prototype
         keep_frame = is_frame(state.rows.held.X)
         X = check_samples(self, base, X, reset=False, keep_frame=keep_frame)
         panel = self._seat(state, X)
-        with single_threaded:
+        with single_threaded():
             scores, kind = state.recipe.policy.role.aggregate(state, panel, self.voting)
         answer = Answer(scores, kind, state.classes)
         is_label = state.is_label

@@ -5,16 +5,16 @@ completes them, and the classifier then swaps references.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from skunlearn._data.identities import GroupIndex, hash_positions
+from skunlearn._data.leases import Erasure
 from skunlearn._data.rows import Rows
 from skunlearn._estimators.capabilities import is_semi_supervised
 from skunlearn._records import ForgetRecord
-from skunlearn._runtime.threads import Turnstile
 from skunlearn.sharding._partition.base import RowTraits
 from skunlearn.sharding._partition.layout import Layout
 from skunlearn.sharding._selection.selected_rows import ClassBlock, SelectedRows
@@ -49,10 +49,10 @@ class State:
         Retained rows of each class.
     shards : tuple of Shard
         The shards.
+    class_weights : ndarray of shape (n_classes,) or None
+        Weight of each class, see `weighed`.
     records : tuple of ForgetRecord
         What was forgotten so far, and at what cost.
-    turnstile : Turnstile
-        Whoever changes the classifier passes it, one at a time.
     """
 
     recipe: Recipe
@@ -64,8 +64,8 @@ class State:
     class_hashes: np.ndarray
     class_counts: np.ndarray
     shards: tuple[Shard, ...]
+    class_weights: Any = None
     records: tuple[ForgetRecord, ...] = ()
-    turnstile: Turnstile = field(default_factory=Turnstile)
 
     @property
     def n_samples_full(self) -> int:
@@ -158,17 +158,23 @@ class State:
         values = np.zeros(len(slots)) if proba is None else proba[slots]
         return self.groups.hashes[positions], values
 
-    def weigh_classes(self) -> np.ndarray:
-        """Return the weight of each class: its retained rows where they have none.
+    def weighed(self, gone: Any = ()) -> "State":
+        """Return the state with the weight of each class, but for positions that go.
 
-        With weights it takes a pass over all rows, in the order of their positions, so
-        that sums are to the last bit those of a fit on the retained rows.
+        Only answers of one class each are weighed by it. It is found here and not when
+        they are: rows may be overwritten meanwhile. With weights it takes a pass over
+        all rows, in the order of their positions, so that sums are to the last bit
+        those of a fit on the retained rows.
         """
         weight = self.rows.held.sample_weight
-        if weight is None:
-            return self.class_counts
-        slots = self.rows.slot_of[self.find_counting()]
-        return np.bincount(self.find_codes(slots), weight[slots], self.n_classes)
+        if weight is None or self.layout.partition.find_class(0) is None:
+            return replace(self, class_weights=self.class_counts)
+        positions = self.find_counting()
+        if len(gone):
+            positions = np.setdiff1d(positions, gone, assume_unique=True)
+        slots = self.rows.slot_of[positions]
+        weights = np.bincount(self.find_codes(slots), weight[slots], self.n_classes)
+        return replace(self, class_weights=weights)
 
     def describe(self, positions: np.ndarray) -> RowTraits:
         """Return what decides where the rows at the given positions belong."""
@@ -258,6 +264,10 @@ class State:
                 )
             )
         return tuple(blocks)
+
+    def without_rows(self, positions: np.ndarray, erasure: Erasure) -> "State":
+        """Return the state with rows that are to be overwritten."""
+        return replace(self, rows=self.rows.prepare_forget(positions, erasure))
 
     def with_record(self, record: ForgetRecord) -> "State":
         """Return the state with one more record."""

@@ -12,6 +12,7 @@ from sklearn.tree import DecisionTreeClassifier
 from support import fit_two_shards, make_data
 
 from skunlearn._data.containers import without_labels
+from skunlearn._data.leases import Erasure
 from skunlearn._data.rows import Batch, Rows
 
 X, Y = make_data()
@@ -139,7 +140,8 @@ def test_sparse_rows_of_any_make(dtype, index_dtype):
     indptr = np.array([0, 3, 3, 5, 7], dtype=index_dtype)
     matrix = sparse.csr_array((data, indices, indptr), shape=(4, 4))
     rows = Rows.in_order(Batch(matrix, np.arange(4), None), np.arange(4))
-    rows.prepare_forget(np.array([0, 1, 3]))[1].carry_out()
+    rows.prepare_forget(np.array([0, 1, 3]), erasure := Erasure())
+    erasure.carry_out()
     held = rows.held.X
     assert held.dtype == dtype
     assert held.data.tolist() == [0, 0, 0, 1, 1, 0, 0]
@@ -157,6 +159,7 @@ def test_sparse_rows_are_forgotten_at_once():
     )
     rows = Rows.in_order(Batch(matrix, np.zeros(n_rows), None), np.arange(n_rows))
     start = time.process_time()
-    rows.prepare_forget(np.arange(n_rows))[1].carry_out()
+    rows.prepare_forget(np.arange(n_rows), erasure := Erasure())
+    erasure.carry_out()
     assert time.process_time() - start < 0.3
     assert not rows.held.X.data.any()

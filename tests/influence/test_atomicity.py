@@ -29,7 +29,7 @@ from support import assert_identical
 
 from skunlearn import InfluenceUnlearningClassifier
 from skunlearn._data.rows import Rows
-from skunlearn._runtime.threads import single_threaded
+from skunlearn._runtime.threads import _limit
 from skunlearn.exceptions import UnlearningQualityWarning
 from skunlearn.influence import register_objective
 from skunlearn.influence._objectives.registry import _objectives
@@ -168,9 +168,7 @@ def interrupt_at_call(k, function):
         nonlocal n_calls
         code = frame.f_code
         is_ours = f"{os.sep}skunlearn{os.sep}" in code.co_filename
-        # Whose exit leaves the limit behind if it is interrupted at its very start.
-        is_exit = code.co_qualname == "_SingleThreaded.__exit__"
-        if event == "call" and is_ours and not is_exit:
+        if event == "call" and is_ours:
             n_calls += 1
             if n_calls == k:
                 signal.raise_signal(signal.SIGINT)
@@ -198,8 +196,8 @@ def test_an_interrupt_at_any_call(method):
         np.testing.assert_array_equal(
             classifier.predict_proba(X), expected[n_forgotten]
         )
-        assert not classifier._state.turnstile.lock.locked()
-        assert single_threaded._depth == 0
+        assert not classifier._lock.is_taken
+        assert not _limit.users
         if not made:
             break
     assert k > 50

@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from skunlearn import ShardedUnlearningClassifier
 from skunlearn._runtime.interrupts import uninterrupted
-from skunlearn._runtime.threads import single_threaded
+from skunlearn._runtime.threads import _limit, single_threaded
 
 X, Y = make_data()
 
@@ -174,9 +174,7 @@ def interrupt_at_call(k, function):
         nonlocal n_calls
         code = frame.f_code
         is_ours = f"{os.sep}skunlearn{os.sep}" in code.co_filename
-        # Whose exit leaves the limit behind if it is interrupted at its very start.
-        is_exit = code.co_qualname == "_SingleThreaded.__exit__"
-        if event == "call" and is_ours and not is_exit:
+        if event == "call" and is_ours:
             n_calls += 1
             if n_calls == k:
                 signal.raise_signal(signal.SIGINT)
@@ -203,8 +201,8 @@ def test_an_interrupt_at_any_call():
         np.testing.assert_array_equal(
             classifier.predict_proba(X), expected[n_forgotten]
         )
-        assert not classifier._state.turnstile.lock.locked()
-        assert single_threaded._depth == 0
+        assert not classifier._lock.is_taken
+        assert not _limit.users
         if not made:
             break
     assert k > 100
@@ -228,22 +226,22 @@ def test_no_memory_for_the_overwriting(monkeypatch):
     assert classifier.forget([3, 4]).forgotten_indices_.tolist() == [3, 4]
 
 
-@pytest.mark.parametrize("method", ["_enter", "_leave"])
+@pytest.mark.parametrize("method", ["enter", "leave"])
 def test_an_interrupt_leaves_no_limit_of_threads_behind(method, monkeypatch):
     """Ctrl-C while the limit is set or taken back comes after that."""
-    original = getattr(type(single_threaded), method)
+    original = getattr(type(_limit), method)
 
-    def interrupted(self):
+    def interrupted(self, use):
         signal.raise_signal(signal.SIGINT)
-        original(self)
+        original(self, use)
 
     with threadpool_limits(2):
         before = [library["num_threads"] for library in threadpool_info()]
-        monkeypatch.setattr(type(single_threaded), method, interrupted)
-        with pytest.raises(KeyboardInterrupt), single_threaded:
+        monkeypatch.setattr(type(_limit), method, interrupted)
+        with pytest.raises(KeyboardInterrupt), single_threaded():
             pass
         after = [library["num_threads"] for library in threadpool_info()]
-    assert single_threaded._depth == 0
+    assert not _limit.users
     assert after == before
 
 
@@ -312,7 +310,7 @@ def test_a_refit_that_fails():
     Fragile.fits_left = None
     assert classifier.n_features_in_ == 4
     assert not hasattr(classifier, "feature_names_in_")
-    assert_identical(vars(classifier), vars(before))
+    assert_identical(snapshot(classifier), before)
 
 
 def test_parameters_set_after_fit():

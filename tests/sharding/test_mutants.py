@@ -8,6 +8,7 @@ import support
 from support import assert_same_classifier, fit_anew, make_case, make_data
 
 from skunlearn import ShardedUnlearningClassifier
+from skunlearn._data.leases import Erasure
 from skunlearn.sharding import _classifier
 from skunlearn.sharding import _plans as _changes
 from skunlearn.sharding._training import shard as _shards
@@ -39,7 +40,8 @@ def drop_rows_without_retraining(monkeypatch):
             for old, new in zip(state.shards, plan.state.shards, strict=True)
         )
         self._state = replace(plan.state, shards=shards)
-        self._state.rows.prepare_forget(np.asarray(positions))[1].carry_out()
+        self._state.rows.prepare_forget(np.asarray(positions), erasure := Erasure())
+        erasure.carry_out()
         return self
 
     monkeypatch.setattr(ShardedUnlearningClassifier, "forget", forget)
@@ -64,8 +66,9 @@ def seed_by_the_number_of_rows(monkeypatch):
         recipe = plan.state.recipe
         seed = recipe.root_seed + int(plan.state.class_counts.sum())
         state = replace(plan.state, recipe=replace(recipe, root_seed=seed))
-        state, seconds = complete(replace(plan, state=state), n_jobs, report)
-        return replace(state, recipe=recipe), seconds
+        completed = complete(replace(plan, state=state), n_jobs, report)
+        state = replace(completed.state, recipe=recipe)
+        return replace(completed, state=state)
 
     monkeypatch.setattr(_classifier, "complete", mutant)
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg.lapack import dtrtri
 
+from skunlearn._pickling import FieldsOnly
 from skunlearn.influence._certificate.bounds import bound_distance, bound_mean_change
 from skunlearn.influence._linalg.cholesky import Factor, factorise, factorise_somehow
 from skunlearn.influence._objectives.base import Objective
@@ -25,7 +26,7 @@ _LOOSE = 1e3  # errors beyond say nothing
 
 
 @dataclass(frozen=True)
-class Tracked:
+class Tracked(FieldsOnly):
     """Sums over the rows that are left, near the parameters, and how wrong they can be.
 
     Rows are subtracted from the sums as they are forgotten, and the parameters move on:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from skunlearn._records import ForgetRecord, Request
 from skunlearn.influence._certificate.local_model import Tracked
 from skunlearn.influence._optimum import Optimum
 from skunlearn.influence._solvers.newton import evaluate
@@ -53,6 +54,27 @@ class Change:
         optimum = self.state.optimum
         is_open = optimum.tracked is not None and optimum.tracked.gradient_error > 0
         return not is_open and not np.isfinite(optimum.bound)
+
+    def make_record(self, request: Request, seconds: float) -> ForgetRecord:
+        """Return the record of the request that was the reason for it."""
+        n_training, trial = int(self.state.counts.sum()), self.trial
+        return ForgetRecord(
+            n_requested=request.n_requested,
+            n_forgotten=len(request.positions),
+            n_already_forgotten=request.n_already_forgotten,
+            shards=(),
+            n_slices_retrained=0,
+            n_samples_retrained=n_training if self.path == "refit" else 0,
+            n_samples_full_retrain=n_training,
+            seconds=seconds,
+            kind="approximate",
+            path=self.path,
+            gradient_residual=self.gradient_norm,
+            distance_bound=self.state.optimum.bound,
+            eta=None if trial is None else trial.eta,
+            criterion_change_predicted=None if trial is None else trial.predicted,
+            criterion_change_actual=None if trial is None else self.criterion_change,
+        )
 
 
 def without_rows(w: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -41,7 +41,8 @@ class Fitted(Protocol):
     def class_counts(self) -> np.ndarray:
         """Return the retained rows of each class."""
 
-    def weigh_classes(self) -> np.ndarray:
+    @property
+    def class_weights(self) -> np.ndarray:
         """Return the weight of each class: its retained rows where they have none."""
 
     def count_negatives(self) -> Iterator[tuple[int, int, int]]:

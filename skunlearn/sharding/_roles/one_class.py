@@ -80,4 +80,4 @@ class OneClass(Role):
         kind: ClassScoreKind = "log_density" if is_density else "score"
         scores = score_shards(panel, kind, len(fitted.estimators))
         committees = form_committees(scores, len(fitted.classes))
-        return answer_committees(committees, kind, fitted.weigh_classes(), voting)
+        return answer_committees(committees, kind, fitted.class_weights, voting)

@@ -52,4 +52,4 @@ class OneVsRest(Role):
             for i, n_against, n_rest in fitted.count_negatives():
                 scores[i] = correct_prior(scores[i], n_against, n_rest)
         committees = form_committees(scores, len(fitted.classes))
-        return answer_committees(committees, kind, fitted.weigh_classes(), voting)
+        return answer_committees(committees, kind, fitted.class_weights, voting)

@@ -203,7 +203,7 @@ def compute_features(selection: RepresentativeSelection, X: Any) -> np.ndarray:
         return _as_numbers(X)
     if X.shape[0] == 0:
         return np.empty((0, 0))
-    with single_threaded:
+    with single_threaded():
         return _transform(selection.transformer, X)
 
 

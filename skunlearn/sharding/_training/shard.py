@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from skunlearn._pickling import FieldsOnly
 from skunlearn.checkpoints._memory import Checkpoint
 from skunlearn.sharding._selection.selected_rows import ClassBlock, SelectedRows
 from skunlearn.sharding._training.schedule import (
@@ -32,7 +33,7 @@ def nothing() -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class Shard:
+class Shard(FieldsOnly):
     """A shard as it is; every change makes a new one.
 
     Parameters

@@ -125,7 +125,7 @@ def train_shards(
         What came of it, by shard.
     """
     trained = {}
-    with single_threaded:
+    with single_threaded():
         for result in _run(recipe, tasks, n_tasks, n_jobs):
             trained[result.shard] = result
             report(result.shard)
@@ -158,7 +158,7 @@ def _train_in_worker(
     recipe: Recipe, task: Task, parent: int
 ) -> tuple[Trained, list[CaughtWarning]]:
     """Train where neither the limit of threads nor filters of the caller may hold."""
-    with single_threaded, catch_in_worker(parent) as caught:
+    with single_threaded(), catch_in_worker(parent) as caught:
         trained = train_shard(recipe, task)
     return trained, caught
 
