@@ -120,7 +120,8 @@ class State:
 
     def find_labels(self, shard: int, slots: np.ndarray) -> np.ndarray:
         """Return the label that each slot has in a shard."""
-        own = self.layout.partition.find_class(shard)
+        partition = self.layout.partition
+        own = partition.find_class(shard) if partition.is_by_class else None
         return self.recipe.policy.role.labels(self.find_codes(slots), own)
 
     def count_labels(self, shard: int, slots: np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ from skunlearn._estimators.capabilities import accepts_sparse, allows_nan
 from skunlearn._estimators.one_class import is_one_class, is_stand_in
 from skunlearn.exceptions import UnsupportedEstimatorError
 from skunlearn.sharding._partition.incoming import IncomingRows
+from skunlearn.sharding._partition.registry import PARTITIONS
 from skunlearn.sharding._selection.representative import (
     RepresentativeSelection,
     check_selection,
@@ -177,36 +178,43 @@ def check_parameters(
     estimator: Any, *, partition: str, n_shards: int, n_replicas: int
 ) -> None:
     """Refuse parameters that do not go together."""
+    kind = PARTITIONS[partition]
     if not is_classifier(estimator):
-        if partition != "class":
+        if not kind.is_by_class:
             raise UnsupportedEstimatorError(
                 f"estimator must be a classifier; got {estimator!r}. Models of one "
-                "class need partition='class'."
+                f"class need {_name_partitions('is_by_class')}."
             )
         if not is_one_class(estimator):
             raise UnsupportedEstimatorError(
-                "with partition='class' estimator must be a classifier or a one-class "
-                f"model, which has score_samples; got {estimator!r}."
+                f"with partition={partition!r} estimator must be a classifier or a "
+                f"one-class model, which has score_samples; got {estimator!r}."
             )
-    if partition == "distribution_aware":
-        if n_replicas > 1:
-            raise ValueError(
-                "partition='distribution_aware' puts each row into one shard; got "
-                f"n_replicas={n_replicas}."
-            )
-    elif n_replicas > n_shards:
+    if n_replicas > 1 and not kind.allows_replicas:
+        raise ValueError(
+            f"partition={partition!r} puts each row into one shard; got "
+            f"n_replicas={n_replicas}. Use n_replicas=1, or "
+            f"{_name_partitions('allows_replicas')}."
+        )
+    if n_replicas > n_shards:
         raise ValueError(
             f"n_replicas={n_replicas} shards for each row need at least as many "
             f"shards; got n_shards={n_shards}."
         )
 
 
+def _name_partitions(ability: str) -> str:
+    """Return the values of the parameter that have an ability."""
+    names = [name for name, kind in PARTITIONS.items() if getattr(kind, ability)]
+    return " or ".join(f"partition={name!r}" for name in names)
+
+
 def check_probabilities(forget_proba: Any) -> None:
     """Refuse to spread rows by probabilities that are not there."""
     if forget_proba is None:
         raise ValueError(
-            "partition='distribution_aware' spreads rows by how likely they are to be "
-            "forgotten: give forget_proba, one probability for each row."
+            f"{_name_partitions('needs_forget_proba')} spreads rows by how likely they "
+            "are to be forgotten: give forget_proba, one probability for each row."
         )
 
 

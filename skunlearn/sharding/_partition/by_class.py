@@ -1,12 +1,12 @@
 """ARCANE's partition: shards for each class, of its rows alone or against others."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
 from skunlearn._data.hashing import mix
-from skunlearn.sharding._partition.base import RowTraits
+from skunlearn.sharding._partition.base import Partition, RowTraits, Wanted
 from skunlearn.sharding._partition.uniform import Uniform
 
 __all__ = ["ByClass"]
@@ -15,7 +15,7 @@ _CHUNK = 1 << 16
 
 
 @dataclass(frozen=True)
-class ByClass:
+class ByClass(Partition):
     """Shards of a class have its rows and, of other classes, those chosen by hash.
 
     The shards of the first class come first.
@@ -30,7 +30,12 @@ class ByClass:
 
     parts: Uniform
     n_negatives: int
-    weighs_by_size: ClassVar[bool] = False
+    is_by_class: ClassVar[bool] = True
+
+    @classmethod
+    def from_rows(cls, wanted: Wanted, traits: RowTraits) -> Self:
+        """Return the partition: rows do not matter."""
+        return cls(Uniform.from_rows(wanted, traits), wanted.n_negatives)
 
     def count_shards(self, n_classes: int) -> int:
         """Return the number of shards where there are so many classes."""

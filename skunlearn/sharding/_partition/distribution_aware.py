@@ -1,18 +1,18 @@
 """SISA's partition by how likely rows are to be forgotten (section VIII)."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
-from skunlearn.sharding._partition.base import RowTraits
+from skunlearn.sharding._partition.base import Partition, RowTraits, Wanted
 from skunlearn.sharding._partition.thresholds import Thresholds
 
 __all__ = ["DistributionAware"]
 
 
 @dataclass(frozen=True, eq=False)
-class DistributionAware:
+class DistributionAware(Partition):
     """Rows of like probability to be forgotten together.
 
     Parameters
@@ -22,14 +22,18 @@ class DistributionAware:
     """
 
     thresholds: Thresholds
+    needs_forget_proba: ClassVar[bool] = True
+    allows_replicas: ClassVar[bool] = False
     weighs_by_size: ClassVar[bool] = True
 
     @classmethod
-    def from_rows(cls, hashes: np.ndarray, forget_proba: Any) -> Any:
+    def from_rows(cls, wanted: Wanted, traits: RowTraits) -> Self:
         """Fill shards in that order, each up to one expected request.
 
         Rows of one hash are one group: they are forgotten by one request.
         """
+        hashes, forget_proba = traits.hashes, traits.forget_proba
+        assert forget_proba is not None
         order = np.lexsort((hashes, forget_proba))
         ordered = hashes[order]
         is_first = np.diff(ordered, prepend=ordered[:1] ^ np.uint64(1)) != 0
@@ -44,21 +48,6 @@ class DistributionAware:
     def find_shards(self, traits: RowTraits) -> np.ndarray:
         """Return the shard of each row."""
         return self.thresholds.find(traits.forget_proba, traits.hashes)[:, None]
-
-    def make_seed_path(self, shard: int, class_hashes: np.ndarray) -> tuple[int, ...]:
-        """Return what tells the seeds of a shard from those of others."""
-        return (shard,)
-
-    def find_class(self, shard: int) -> None:
-        """Return None: shards are for all classes."""
-
-    def find_own(self, shard: int, code: int) -> int:
-        """Return the shard itself."""
-        return shard
-
-    def find_share(self, shard: int, code: int, n_classes: int) -> float:
-        """Return 1."""
-        return 1.0
 
 
 def _fill(expected: np.ndarray) -> list[int]:

@@ -11,7 +11,14 @@ from skunlearn.sharding._partition.layout import Layout
 from skunlearn.sharding._partition.thresholds import Thresholds
 from skunlearn.sharding._partition.uniform import Uniform
 
-__all__ = ["PartitionSpec"]
+__all__ = ["PARTITIONS", "PartitionSpec"]
+
+# By the value of the parameter. An entry says itself what it needs and allows.
+PARTITIONS: dict[str, type[Partition]] = {
+    "uniform": Uniform,
+    "class": ByClass,
+    "distribution_aware": DistributionAware,
+}
 
 
 @dataclass(frozen=True)
@@ -22,8 +29,8 @@ class PartitionSpec:
     ----------
     key : int
         Key of all hashes, 64 bits.
-    partition : {"uniform", "class", "distribution_aware"}
-        How rows are spread.
+    partition : str
+        How rows are spread, by name.
     n_shards, n_slices, n_replicas, n_negatives : int
         As the classifier takes them; no negatives where estimators see one class.
     """
@@ -45,12 +52,5 @@ class PartitionSpec:
         thresholds = Thresholds.at_quantiles(
             np.zeros(1) if proba is None else proba, self.n_slices
         )
-        return Layout(self.key, self._make_partition(traits), thresholds)
-
-    def _make_partition(self, traits: RowTraits) -> Partition:
-        uniform = Uniform(self.n_shards, self.n_replicas)
-        if self.partition == "uniform":
-            return uniform
-        if self.partition == "distribution_aware":
-            return DistributionAware.from_rows(traits.hashes, traits.forget_proba)
-        return ByClass(uniform, self.n_negatives)
+        partition = PARTITIONS[self.partition].from_rows(self, traits)
+        return Layout(self.key, partition, thresholds)

@@ -1,18 +1,18 @@
 """SISA's partition: by hash alone."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Self
 
 import numpy as np
 
 from skunlearn._data.hashing import draw
-from skunlearn.sharding._partition.base import RowTraits
+from skunlearn.sharding._partition.base import Partition, RowTraits, Wanted
 
 __all__ = ["Uniform"]
 
 
 @dataclass(frozen=True)
-class Uniform:
+class Uniform(Partition):
     """Shards are drawn by a hash of the identity.
 
     Parameters
@@ -25,7 +25,11 @@ class Uniform:
 
     n_shards: int
     n_replicas: int
-    weighs_by_size: ClassVar[bool] = False
+
+    @classmethod
+    def from_rows(cls, wanted: Wanted, traits: RowTraits) -> Self:
+        """Return the partition: rows do not matter."""
+        return cls(wanted.n_shards, wanted.n_replicas)
 
     def count_shards(self, n_classes: int) -> int:
         """Return the number of shards."""
@@ -44,18 +48,3 @@ class Uniform:
             taken = (shards[:i] == shards[i]).any(axis=0)
             shards[i, taken] = largest[i]
         return shards.T
-
-    def make_seed_path(self, shard: int, class_hashes: np.ndarray) -> tuple[int, ...]:
-        """Return what tells the seeds of a shard from those of others."""
-        return (shard,)
-
-    def find_class(self, shard: int) -> None:
-        """Return None: shards are for all classes."""
-
-    def find_own(self, shard: int, code: int) -> int:
-        """Return the shard itself."""
-        return shard
-
-    def find_share(self, shard: int, code: int, n_classes: int) -> float:
-        """Return 1."""
-        return 1.0
