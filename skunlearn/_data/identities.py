@@ -181,9 +181,9 @@ def _name(value: Any) -> int | bytes:
         return _name_integer(int(value))
     if _is_missing(value):
         raise ValueError(
-            "groups has a missing value (None, NaN, NaT or NA), which names nobody. "
-            "Leave it out of a request; at fit, make a group of its own of a row that "
-            "is nobody's."
+            "groups has a missing value (None, NaN, NaT or NA), which identifies no "
+            "group. Leave it out of a request; at fit, give each row without a group "
+            "an id of its own."
         )
     if isinstance(value, (float, np.float32, np.float16)):
         if float(value).is_integer():

@@ -124,9 +124,7 @@ def _check_slice(X_idx: slice, n_positions: int) -> np.ndarray:
     try:
         return np.arange(*X_idx.indices(n_positions), dtype=np.int64)
     except (TypeError, ValueError) as error:
-        raise ForgetIndexError(
-            f"X_idx is a slice that a list would not take: {error}."
-        ) from error
+        raise ForgetIndexError(f"X_idx is not a valid slice: {error}.") from error
 
 
 def _is_mask(vector: np.ndarray) -> bool:

@@ -62,10 +62,9 @@ def check_net(net: Any) -> None:
         )
     if net.train_split is not None:
         warn(
-            f"train_split={net.train_split!r} keeps some rows of every shard from "
-            "training, other ones when rows are forgotten, and a predefined split "
-            "holds rows that forget cannot reach: a leak of exactness. Use "
-            "train_split=None."
+            f"train_split={net.train_split!r} holds out rows of each shard, other ones "
+            "after a forget, and a predefined split keeps rows that forget cannot "
+            "reach: unlearning is not exact. Use train_split=None."
         )
 
 

@@ -35,69 +35,72 @@ def expected_retrained_samples(
     slice_proba: Any = None,
     sequence: bool = False,
 ) -> Any:
-    """Return the expected number of rows that forgetting passes to training.
+    """Compute the expected number of rows that forgetting passes to training.
 
-    Distinct rows are requested at random, each as likely as any other. A row counts
-    once for every pass over it, as in ``ForgetRecord.n_samples_retrained``. Nothing is
-    trained, and nothing grows with `n_samples`. All numbers may be arrays, which are
-    broadcast. See the :ref:`user guide <costs>` for the formulas.
+    Requests are distinct rows, drawn uniformly at random. A row counts once per pass,
+    as in ``ForgetRecord.n_samples_retrained``. No classifier is trained, and time and
+    memory do not depend on `n_samples`. All numbers may be arrays, which are broadcast.
+    See the :ref:`user guide <costs>` for the formulas.
 
     Parameters
     ----------
     n_samples : int or array-like of int
-        Rows before the first request.
+        Number of rows before the first request.
     n_requests : int or array-like of int, default=1
-        Rows to forget.
+        Number of rows to forget.
     n_shards : int or array-like of int, default=1
-        Shards; with ``partition="class"`` those of each class.
+        Number of shards; with ``partition="class"``, per class.
     n_slices : int or array-like of int, default=1
-        Slices of each shard. With ``partition="class"`` they are the blocks of ARCANE.
+        Number of slices per shard. With ``partition="class"``, they are the blocks of
+        ARCANE.
     n_replicas : int or array-like of int, default=1
-        Shards that each row joins.
+        Number of shards that each row joins.
     n_epochs : int or array-like of int, default=1
-        Passes over each shard. Cumulative slices share them, at least one each.
+        Number of passes over each shard. Cumulative slices share them, with at least
+        one per slice.
     slice_training : {"cumulative", "sequential"}, default="cumulative"
-        What is trained on at slice j: slices 1 to j, or slice j alone.
+        Rows used for training at slice j: those of slices 1 to j ("cumulative"), or
+        those of slice j only ("sequential").
     partition : {"uniform", "class"}, default="uniform"
-        Whether all rows are spread over the same shards, or those of each class over
-        shards of their own.
+        If "class", the rows of each class have shards of their own.
     class_counts : array-like of shape (n_classes,), default=None
-        Rows of each class, or their shares: `n_samples` is divided in proportion.
-        Required if `partition` is "class"; otherwise it counts with `selection` only,
-        which picks from each class. None is then a single class.
+        Number of rows per class, or their proportions: `n_samples` is divided
+        accordingly. Required if ``partition="class"``. Otherwise it is only used with
+        `selection`, which selects rows of each class, and None means a single class.
     n_negatives : int or array-like of int, default=0
-        Other classes whose models each row joins as a negative. 0 is for one-class
-        models, which have no negatives.
+        Number of other classes for which each row is a negative sample, with
+        ``partition="class"``. Use 0 for one-class models.
     selection : float or array-like of float in (0, 1], default=None
-        Share of the rows that is selected for training, rounded upwards for each class
-        in each shard and slice. The number of selected rows is fixed: while there are
-        others, one that is forgotten is replaced. None is 1.
+        Proportion of rows selected for training, rounded up for each class, shard and
+        slice. The number of selected rows is constant: a forgotten one is replaced as
+        long as there are others. If None, all rows are used.
     slice_proba : array-like of shape (n_slices,), default=None
-        Share of the requests that fall in each slice, where rows are ordered by their
-        probability to be forgotten. None: requests fall evenly.
+        Proportion of the requests in each slice, for rows ordered by their probability
+        to be forgotten. If None, requests are uniform over slices.
     sequence : bool, default=False
-        Whether the rows are forgotten one after another rather than in one batch.
+        Whether rows are forgotten one by one instead of in one batch.
 
     Returns
     -------
     float or ndarray
-        The expected number of rows, in the broadcast shape.
+        Expected number of rows, in the broadcast shape.
 
     Raises
     ------
     ValueError
-        If a number is out of its range, or a parameter is missing that another needs.
+        If a number is out of range, or a parameter that another one requires is
+        missing.
 
     See Also
     --------
-    skunlearn.ShardedUnlearningClassifier.preview_forget : The cost of one certain
-        request.
-    recommend_shards : The settings that meet a budget.
+    skunlearn.ShardedUnlearningClassifier.preview_forget : Cost of a given request.
+    recommend_shards : Settings that meet a budget.
 
     Notes
     -----
-    Rows are spread by hash, so shards and slices have random sizes. Slices and shards
-    are taken to have rows of several classes, and no class to disappear.
+    Rows are assigned by hash, so the sizes of shards and slices are random. The
+    formulas assume that shards and slices have rows of several classes, and that no
+    class disappears.
 
     Examples
     --------
@@ -388,7 +391,7 @@ def _check_limits(N: np.ndarray, K: np.ndarray, S: np.ndarray, r: np.ndarray) ->
         )
     if (r > S).any():
         raise ValueError(
-            f"n_replicas={r.max()} shards for each row need at least as many shards; "
+            f"n_replicas={r.max()} requires at least as many shards; "
             f"got n_shards={S.min()}."
         )
 

@@ -1,4 +1,4 @@
-"""Which numbers of shards and slices meet a budget."""
+"""Recommend numbers of shards and slices that meet a budget."""
 
 from dataclasses import dataclass, field
 from numbers import Real
@@ -15,34 +15,34 @@ from skunlearn.sharding import ShardedUnlearningClassifier
 
 __all__ = ["ShardRecommendation", "ShardSettings", "recommend_shards"]
 
-_FEWEST_ROWS = 100  # in a shard, where nobody says which numbers of shards to try
+_FEWEST_ROWS = 100  # in a shard, unless numbers of shards are given
 _MOST_SHARDS = 1000
 _LONG_TABLE = 8
 
 
 @dataclass(frozen=True)
 class ShardSettings:
-    """Settings of a sharded classifier and what forgetting with them costs.
+    """Settings of a sharded classifier with their expected cost of forgetting.
 
     Parameters
     ----------
     n_shards, n_slices : int
-        The settings.
+        Number of shards, and of slices per shard.
     n_samples_retrained : float
-        Rows that the requests of a period pass to training, expected.
+        Expected number of rows that the requests of a period pass to training.
     share : float
-        The same as a share of a full retrain of this classifier.
+        `n_samples_retrained` as a fraction of a full retrain of this classifier.
     seconds : float or None
-        Seconds that the requests of a period take, expected. None if no estimator was
-        measured.
+        Expected training time for the requests of a period, in seconds. None if no
+        estimator is measured.
     fit_seconds : float or None
-        Seconds that fitting all shards takes.
+        Training time of all shards, in seconds. None if no estimator is measured.
     meets_budget : bool
         Whether the cost is within the budget.
     n_replicas, n_epochs : int, default=1
-        Further settings, as they were given.
+        Number of shards that each row joins, and of passes over each shard.
     slice_training : {"cumulative", "sequential"}, default="cumulative"
-        The same.
+        Rows used for training at each slice.
 
     Examples
     --------
@@ -65,40 +65,41 @@ class ShardSettings:
 
     @property
     def params(self) -> dict[str, Any]:
-        """Return the settings as parameters for ``set_params``."""
+        """Settings as a dict for ``set_params`` of the classifier."""
         names = ("n_shards", "n_slices", "n_replicas", "n_epochs", "slice_training")
         return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True)
 class ShardRecommendation(ShardSettings):
-    """The settings with fewest shards that meet a budget; ``print`` shows a table.
+    """Settings with the fewest shards that meet a budget; ``print`` shows a table.
 
-    Where none meet it, they are the cheapest, and ``meets_budget`` is False.
+    If no settings meet the budget, these are the cheapest ones, and ``meets_budget`` is
+    False.
 
     Parameters
     ----------
     n_shards, n_slices : int
-        The settings.
+        Number of shards, and of slices per shard.
     n_samples_retrained : float
-        Rows that the requests of a period pass to training, expected.
+        Expected number of rows that the requests of a period pass to training.
     share : float
-        The same as a share of a full retrain of this classifier.
+        `n_samples_retrained` as a fraction of a full retrain of this classifier.
     seconds : float or None
-        Seconds that the requests of a period take, expected. None if no estimator was
-        measured.
+        Expected training time for the requests of a period, in seconds. None if no
+        estimator is measured.
     fit_seconds : float or None
-        Seconds that fitting all shards takes.
+        Training time of all shards, in seconds. None if no estimator is measured.
     meets_budget : bool
         Whether the cost is within the budget.
     max_cost : float
-        The budget, in seconds if an estimator was measured, else in rows.
+        The budget, in seconds if an estimator is measured, otherwise in rows.
     alternatives : tuple of ShardSettings
-        Other settings, by number of shards.
+        Other settings, in ascending order of `n_shards`.
     n_replicas, n_epochs : int, default=1
-        Further settings, as they were given.
+        Number of shards that each row joins, and of passes over each shard.
     slice_training : {"cumulative", "sequential"}, default="cumulative"
-        The same.
+        Rows used for training at each slice.
 
     Examples
     --------
@@ -160,75 +161,75 @@ def recommend_shards(
     n_repeats: int = 3,
     random_state: Any = None,
 ) -> ShardRecommendation:
-    """Find the fewest shards with which the cost of forgetting stays in a budget.
+    """Recommend the fewest shards that keep the cost of forgetting within a budget.
 
-    Fewer shards mean stronger constituents, so of all settings that meet the budget
-    those with the fewest shards are recommended, and of these the ones with the fewest
-    slices.
+    Fewer shards make constituents more accurate. Of all settings that meet the budget,
+    those with the fewest shards are recommended, and among these the ones with the
+    fewest slices.
 
-    With an estimator and a sample of rows the budget is in seconds, and the cost of
-    training is measured: a single shard is trained at a few sizes. That matters for
-    bases whose training does not grow in step with the rows.
+    Without `estimator`, the cost is the number of rows passed to training. With
+    `estimator` and a sample of rows, it is the training time in seconds, measured by
+    training a single shard of several sizes. Use this for estimators whose training
+    time is not proportional to the number of rows.
 
     Parameters
     ----------
     n_samples : int
-        Rows that the classifier is to be fitted to.
+        Number of rows to which the classifier will be fitted.
     request_rate : float
-        Random rows that have to be forgotten in a period, such as a day, on average.
+        Mean number of random rows to forget per period, such as a day.
     max_cost : float
-        What their forgetting may cost in that period: in seconds with `estimator`, else
-        in rows passed to training.
+        Maximum cost of forgetting per period: in seconds if `estimator` is given,
+        otherwise in rows passed to training.
     estimator : classifier, default=None
-        The base that is to be wrapped.
+        The estimator to wrap.
     X : {array-like, sparse matrix, data frame}, default=None
-        A sample of rows: a tenth of them will do, all of them are best.
+        Sample of the rows; about 10 % of the rows is usually enough.
     y : array-like, default=None
-        The labels of the sample.
+        Labels of the sample.
     batch : bool, default=True
-        Whether the requests of a period are answered in one batch rather than one by
+        Whether the requests of a period are processed in one batch instead of one by
         one.
     n_shards : int or sequence of int, default=None
-        Numbers of shards to choose from. None: all up to 1,000, as long as shards have
-        100 rows or more.
+        Candidate numbers of shards. If None, all up to 1,000 with at least 100 rows
+        per shard.
     n_slices : int or sequence of int, default=1
-        Numbers of slices to choose from. More than one are left out if `estimator`
-        cannot go on training.
+        Candidate numbers of slices. Values above 1 are ignored if `estimator` cannot
+        resume training.
     n_replicas : int, default=1
-        Shards that each row joins.
+        Number of shards that each row joins.
     n_epochs : int, default=1
-        Passes of ``partial_fit`` over each shard.
+        Number of passes of ``partial_fit`` over each shard.
     slice_training : {"cumulative", "sequential"}, default="cumulative"
-        What is trained on at slice j.
+        Rows used for training at slice j: those of slices 1 to j ("cumulative"), or
+        those of slice j only ("sequential").
     n_repeats : int, default=3
-        Turns in which each size is measured; the median counts.
+        Number of measurements per size, of which the median is used.
     random_state : int, RandomState instance or None, default=None
-        Determines which rows of the sample are used.
+        Controls the choice of rows from the sample.
 
     Returns
     -------
     ShardRecommendation
-        The settings with their cost, and alternatives. If no settings meet the budget
-        it has the cheapest, and its ``meets_budget`` is False.
+        The recommended settings with their cost, and alternatives. If no settings meet
+        the budget, the cheapest ones, with ``meets_budget=False``.
 
     Raises
     ------
     ValueError
-        If a number is out of its range, or `estimator`, `X` and `y` do not come
-        together.
+        If a number is out of range, or only some of `estimator`, `X` and `y` are given.
 
     See Also
     --------
-    expected_retrained_samples : The closed forms behind it.
-    skunlearn.metrics.retraining_cost_scorer : The cost beside accuracy in a grid
-        search.
+    expected_retrained_samples : Closed forms of the expected cost.
+    skunlearn.metrics.retraining_cost_scorer : Cost of forgetting as a scorer for grid
+        searches.
 
     Notes
     -----
-    Seconds are those of one job, on this machine as busy as it is. For shards larger
-    than the sample they are extrapolated: a base that trains otherwise on many rows
-    than on few, as histogram gradient boosting does above 10,000, needs a sample of
-    that size.
+    Timings assume one job and the machine's current load. They are extrapolated to
+    shards larger than the sample. An estimator that trains differently on many rows,
+    such as histogram gradient boosting above 10,000, needs a sample of that size.
 
     Examples
     --------
@@ -247,8 +248,8 @@ def recommend_shards(
     _check_positive("max_cost", max_cost)
     if request_rate > n_samples - 1:
         raise ValueError(
-            f"request_rate={request_rate} must leave a row of n_samples={n_samples} in "
-            "each period."
+            f"request_rate must be at most n_samples - 1, so that a row is left; got "
+            f"request_rate={request_rate} and n_samples={n_samples}."
         )
     settings = {
         "n_replicas": n_replicas,
@@ -261,8 +262,8 @@ def recommend_shards(
     if estimator is not None or X is not None or y is not None:
         if estimator is None or X is None or y is None:
             raise ValueError(
-                "estimator, X and y go together: give all three for a cost in seconds, "
-                "or none for a cost in rows."
+                "estimator, X and y must be given together: pass all three for a cost "
+                "in seconds, or none for a cost in rows."
             )
         check_consistent_length(X, y)
         slices = _leave_out_slices(estimator, slices)

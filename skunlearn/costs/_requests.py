@@ -1,4 +1,4 @@
-"""Streams of forget requests to try settings on."""
+"""Simulated streams of forget requests."""
 
 from itertools import pairwise
 from typing import Any
@@ -22,37 +22,37 @@ def simulate_requests(
     batch_size: int | None = 1,
     random_state: Any = None,
 ) -> list[np.ndarray]:
-    """Draw a stream of forget requests at random, none of them twice.
+    """Draw a random stream of forget requests without replacement.
 
     Parameters
     ----------
     n_samples : int
-        Rows that there are.
+        Number of rows.
     n_requests : int
-        Requests to draw: rows or, with `groups`, groups whose rows are all forgotten.
+        Number of requests: rows or, with `groups`, groups of which all rows are
+        forgotten.
     forget_proba : array-like of shape (n_samples,), default=None
-        How likely each row is to be requested, in proportion to the others. A group
-        counts with the highest probability among its rows. None: all are equally
-        likely.
+        Relative probability of each row to be requested. The probability of a group is
+        the maximum over its rows. If None, all are equally likely.
     groups : array-like of shape (n_samples,), default=None
-        The data subject of each row.
+        Group of each row, for example the data subject.
     batch_size : int or None, default=1
-        Requests that are answered together; the last batch may have fewer. None puts
-        all into one batch.
+        Number of requests per batch; the last batch may have fewer. If None, all
+        requests are in one batch.
     random_state : int, RandomState instance or None, default=None
-        Determines the stream.
+        Controls the stream. Pass an int for reproducible output.
 
     Returns
     -------
     list of ndarray of int
-        The positions of each batch, in the order of requests: what ``forget`` takes,
-        one after another. No position occurs twice in the stream.
+        Positions of each batch, in the order of requests, to pass to ``forget``. No
+        position occurs twice in the stream.
 
     Raises
     ------
     ValueError
-        If there are fewer rows or groups that may be requested than requests, or an
-        array is of another length.
+        If there are fewer rows or groups with a positive probability than requests, or
+        an array has the wrong length.
 
     Examples
     --------

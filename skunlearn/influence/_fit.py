@@ -74,9 +74,9 @@ def prepare(
         held = choose_held_out(hashes, given, held_share)
         if not held.any():
             warn(
-                "no row can be held out for the criterion: it is computed on the rows "
-                "that the classifier is trained on, and says little. Give X_val and "
-                "y_val, or more rows or groups."
+                "too few rows to hold any out for the criterion, so it is computed on "
+                "the training rows, where it is less informative. Pass X_val and y_val "
+                "to fit, or fit with more rows or groups."
             )
     order, n_training = np.argsort(held, kind="stable"), int((~held).sum())
     _warn_of_fitted_steps(estimator)
@@ -123,8 +123,8 @@ def _check_validation(
     unknown = np.setdiff1d(y, classes)
     if len(unknown):
         raise ValueError(
-            f"y_val holds labels that y does not, the first of them {unknown[0]!r}. "
-            "Leave out the rows of classes that the classifier cannot learn."
+            f"y_val has labels that are not in y, the first of them {unknown[0]!r}. "
+            "Leave the rows of these classes out of X_val and y_val."
         )
     X = transform_others(pipeline, X)
     return Validation(criterion, X, np.searchsorted(classes, y), classes)
@@ -137,8 +137,9 @@ def _warn_of_fitted_steps(estimator: Any) -> None:
     names = [name for step in estimator[:-1] for name in find_fitted_steps(step)]
     if names:
         warn(
-            f"{', '.join(names)} learn from the rows and stay as they are fitted: "
-            "forgotten rows are taken out of the classifier alone. Use transformers "
-            "without a fit (or a FrozenEstimator fitted elsewhere), or wrap the "
-            "pipeline in ShardedUnlearningClassifier, which trains it again."
+            "the fitted transformers of the pipeline are not updated when rows are "
+            f"forgotten: {', '.join(names)} will still contain information from "
+            "forgotten rows. Use stateless transformers (or a FrozenEstimator fitted "
+            "to other data), or wrap the pipeline in ShardedUnlearningClassifier, "
+            "which retrains it."
         )

@@ -37,7 +37,8 @@ def remove(state: State, slots: np.ndarray) -> Change:
     counts = state.counts - np.bincount(codes, minlength=len(state.classes))
     if not counts.any():
         raise NothingRetainedError(
-            "the request leaves no row to train on. Fit anew on other rows instead."
+            "the request leaves no row to train on. Retain at least one row, or delete "
+            "the classifier."
         )
     state = replace(state, counts=counts)
     if (counts == 0).any():
@@ -58,7 +59,7 @@ def remove(state: State, slots: np.ndarray) -> Change:
 
 
 def _refit(state: State, rows: np.ndarray) -> State:
-    """Fit the classifier anew without some rows, with the weights that others have.
+    """Refit the classifier without some rows, with the current weights of the others.
 
     A class that new weights have left without any gets weights of 1.
     """
@@ -75,7 +76,7 @@ def _refit(state: State, rows: np.ndarray) -> State:
 
 
 def _drop_classes(state: State, rows: np.ndarray) -> Change:
-    """Fit anew to the classes that are left."""
+    """Refit to the classes that are left."""
     there = state.counts > 0
     recode = np.where(there, there.cumsum() - 1, -1)
     held = state.rows.held
@@ -105,11 +106,11 @@ def _without_weights_of_others(prototype: Any, classes: np.ndarray) -> Any:
 
 
 def _vouch(change: Change, rows: np.ndarray) -> Change:
-    """Fit anew where steps led nowhere, and say what cannot be vouched for."""
+    """Refit where steps have failed, and warn where there is no bound."""
     if change.path == "failed":
         warn(
-            "the steps towards the optimum led away from it or did not arrive, so the "
-            "classifier was fitted anew on the rows that stay."
+            "the steps towards the optimum diverged or did not converge, so the "
+            "classifier was refitted on the retained rows."
         )
         return _fit_anew(change, rows)
     change = _certify(change, rows)
@@ -125,17 +126,17 @@ def _explain_lost_bound(state: State, rows: np.ndarray) -> str:
     if reason is not None:
         return reason
     if state.settings.method == "influence":
-        return "the removal is too large for one step. Use method='newton'."
+        return "the forget set is too large for one step. Set method='newton'."
     if state.settings.n_steps != "auto":
-        return "the removal is too large for so few steps. Use n_steps='auto'."
+        return "the forget set is too large for so few steps. Set n_steps='auto'."
     return (
-        "further steps gain nothing, since the objective is almost flat. Add an l2 "
-        "penalty, or scale the columns, and fit again."
+        "further steps do not improve it, since the objective is almost flat. Add an "
+        "l2 penalty, or scale the features, and fit again."
     )
 
 
 def _certify(change: Change, rows: np.ndarray) -> Change:
-    """Fit anew, loudly, where a residual is larger than noise can hide."""
+    """Refit, with a warning, where a residual exceeds what the noise can mask."""
     state = change.state
     if state.budget is None or change.path == "refit":
         return change
@@ -148,8 +149,8 @@ def _certify(change: Change, rows: np.ndarray) -> Change:
     if norm <= allowed:
         return change
     warn(
-        f"the budget of certify is spent: the gradient has the norm {norm:.2g}, and "
-        f"{allowed:.2g} is certified. The classifier was fitted anew."
+        f"the budget of certify is spent: the gradient norm is {norm:.2g}, and at most "
+        f"{allowed:.2g} is certified. The classifier was refitted on the retained rows."
     )
     return _fit_anew(change, rows)
 

@@ -125,8 +125,8 @@ def find_optimum(
     _warn(polished, optimum, w)
     if budget is not None and not norm <= budget.allowed:
         warn(
-            f"nothing is certified from the start: the gradient has norm {norm:.2g}, "
-            f"and {budget.allowed:.2g} is certified. Raise noise_scale, or epsilon."
+            f"nothing is certified: the gradient norm after fit is {norm:.2g}, and at "
+            f"most {budget.allowed:.2g} is certified. Increase noise_scale or epsilon."
         )
     return optimum
 
@@ -173,19 +173,19 @@ def _warn(polished: Polished, optimum: Optimum, w: np.ndarray) -> None:
     """Warn where Newton steps have not ended at an optimum that can be bounded."""
     is_bounded = bool(np.isfinite(optimum.bound))
     if not _is_there(polished):
-        hint = " Or raise max_iter, or tol." if optimum.tracked is None else ""
+        hint = " Or increase max_iter, or tol." if optimum.tracked is None else ""
         warn(
-            "no optimum was found: Newton steps still have the length "
-            f"{polished.step_norm:.2g}, with a gradient of norm "
+            "no optimum was found: the last Newton step has length "
+            f"{polished.step_norm:.2g}, and the gradient norm is "
             f"{polished.gradient_norm:.2g}. If classes are separable and nothing is "
             "penalised, the objective has no finite optimum: add an l2 penalty (a "
             f"finite C, or alpha).{hint} Until then no distance can be bounded."
         )
     elif polished.jitter > 1e-9 or (polished.jitter and not is_bounded):
         warn(
-            f"{_explain_jitter(polished.jitter)} The optimum is not unique and its "
-            "distance cannot be bounded. Add an l2 penalty, drop such columns, or set "
-            "damping."
+            f"{_explain_jitter(polished.jitter)} The optimum is not unique and the "
+            "distance to it cannot be bounded. Add an l2 penalty, drop such features, "
+            "or set damping."
         )
     elif not is_bounded:
         reason = explain_no_bound(optimum, w) or (
@@ -200,26 +200,26 @@ def explain_no_bound(optimum: Optimum, w: np.ndarray) -> str | None:
     objective, tracked = optimum.objective, optimum.tracked
     if tracked is not None and 0 < tracked.jitter < np.inf:
         jitter = _explain_jitter(tracked.jitter)
-        return f"{jitter} Add an l2 penalty, or drop such columns."
+        return f"{jitter} Add an l2 penalty, or drop such features."
     if objective.curvature_floor(optimum.theta, w) > 0:
         return None
     if tracked is None:
         return (
-            "solver='cg' forms no Hessian, so that the bound needs an l2 penalty "
-            "that is large enough. Without one, separable classes have no finite "
+            "solver='cg' forms no Hessian, so that the bound needs a large enough l2 "
+            "penalty. Without one, separable classes have no finite "
             "optimum. Add a penalty (a finite C, or alpha), or use solver='cholesky'."
         )
     if not np.isfinite(optimum.R):
         return (
-            "second derivatives of the loss jump, or it is not known how they change, "
-            "so that the bound needs an l2 penalty that is large enough. Add one, or "
-            "let your Objective define compute_self_concordance."
+            "the second derivative of the loss is discontinuous, or no bound of its "
+            "change is known, so that the bound needs a large enough l2 penalty. Add "
+            "one, or let your Objective define compute_self_concordance."
         )
     return None
 
 
 def _explain_jitter(jitter: float) -> str:
     return (
-        "the Hessian is singular: columns depend on each other and are not penalised "
+        "the Hessian is singular: features are linearly dependent and not penalised "
         f"({jitter:.0e} of its diagonal was added)."
     )

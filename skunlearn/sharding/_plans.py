@@ -230,7 +230,7 @@ def plan_removal(state: State, positions: np.ndarray) -> Plan:
     Raises
     ------
     NothingRetainedError
-        If no row would be left to learn from.
+        If no row would be left to train on.
     """
     weight = state.rows.held.sample_weight
     if weight is not None:
@@ -240,7 +240,7 @@ def plan_removal(state: State, positions: np.ndarray) -> Plan:
     class_counts = state.class_counts - lost
     if not class_counts.any():
         raise NothingRetainedError(
-            f"forgetting {len(positions)} rows would leave none to learn from. Keep at "
+            f"forgetting {len(positions)} rows would leave none to train on. Keep at "
             "least one row or, if all is to go, delete the classifier."
         )
     shards = list(state.shards)
@@ -292,9 +292,9 @@ def complete(
 def _warn_of_failures(failures: list[str]) -> None:
     if failures:
         warn(
-            f"the model of one class could not be fitted to the rows of {len(failures)}"
-            " parts, where a spherical Gaussian stands in for it. The first of them "
-            f"has failed with: {failures[0]}"
+            f"the one-class model could not be fitted in {len(failures)} shards, and a "
+            "spherical Gaussian around the mean of their rows replaces it. The first "
+            f"of them failed with: {failures[0]}"
         )
 
 

@@ -133,13 +133,13 @@ def match_batch(state: State, batch: Batch, *, has_groups: bool) -> Batch:
         )
     if (batch.sample_weight is None) != (held.sample_weight is None):
         raise ValueError(
-            "sample_weight must be given for all rows or for none: fit was "
-            f"{'not ' if held.sample_weight is None else ''}given any."
+            f"Pass `sample_weight` if, and only if, `fit` was given weights: it "
+            f"{'was not' if held.sample_weight is None else 'was'}."
         )
     if has_groups != (state.groups is not None):
         raise ValueError(
-            "groups must be given for all rows or for none: fit was "
-            f"{'' if state.groups is not None else 'not '}given any."
+            "Pass `groups` if, and only if, `fit` was given groups: it "
+            f"{'was' if state.groups is not None else 'was not'}."
         )
     X, y = cast_rows(batch.X, held.X), cast_labels(batch.y, held.y)
     return Batch(X, y, batch.sample_weight)
@@ -198,7 +198,7 @@ def check_parameters(
         )
     if n_replicas > n_shards:
         raise ValueError(
-            f"n_replicas={n_replicas} shards for each row need at least as many "
+            f"n_replicas={n_replicas} requires at least as many "
             f"shards; got n_shards={n_shards}."
         )
 

@@ -42,8 +42,9 @@ def by_puma(state: State, rows: np.ndarray, validation: Validation | None) -> Ch
     """
     if validation is None:
         warn(
-            "no row is left for the criterion, so that nothing holds it unchanged. Fit "
-            "with X_val and y_val, or with a larger validation_fraction."
+            "no row is left for the criterion, so the retained rows are not "
+            "reweighted. Pass X_val and y_val to fit, or fit with a larger "
+            "validation_fraction."
         )
         return by_newton(state, rows)
     after = None if state.optimum.tracked is None else subtract(state, rows)
@@ -53,9 +54,9 @@ def by_puma(state: State, rows: np.ndarray, validation: Validation | None) -> Ch
         if request.leaves_all_classes:
             return request.carry_out(1.0, float(state.settings.eta))
         warn(
-            "to leave the criterion unchanged would take all weight from a class, so "
-            "that no row is weighed anew. Use eta='auto', or a criterion of more rows, "
-            "or lower max_reabsorption."
+            "keeping the criterion unchanged would reduce all weights of a class to 0, "
+            "so the retained rows are not reweighted. Set eta='auto', use more rows "
+            "for the criterion, or reduce max_reabsorption."
         )
         return by_newton(state, rows)
     if not weights.changes.any():

@@ -103,9 +103,9 @@ def apply_inverse(
     )
     if solution.relative_residual > _UNSOLVED:
         warn(
-            "conjugate gradients have not solved for what rows do to the criterion: a "
-            f"residual of {solution.relative_residual:.0%} is left. Raise max_iter, or "
-            "set damping."
+            "conjugate gradients did not converge for the influence on the criterion: "
+            f"the relative residual is {solution.relative_residual:.0%}. Increase "
+            "max_iter, or set damping."
         )
     return solution.x
 

@@ -1,4 +1,4 @@
-"""What representative rows are, and by which features rows are compared."""
+"""Selection of representative rows, and the features by which they are compared."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -24,44 +24,44 @@ __all__ = ["RepresentativeSelection", "check_selection", "compute_features"]
 _BLOCK = 256  # rows that are transformed together
 
 _WHAT_TO_DO = (
-    "Use a transformer that takes nothing from the rows: FunctionTransformer with "
+    "Use a transformer that is not fitted to the rows: FunctionTransformer with "
     "constants of your own, Normalizer, HashingVectorizer, or FrozenEstimator around "
     "one that was fitted on public data."
 )
 
 
 class RepresentativeSelection(BaseEstimator):
-    """Which rows of a class are representative enough to be trained on.
+    """Greedy selection of representative rows, within each class.
 
-    Rows are picked greedily: each next one is the row that is the least predictable
-    from those picked before, under a Gaussian process with an RBF kernel. Near
-    duplicates are left out. Nothing is fitted to the rows, so a row that was not picked
-    can be forgotten without any training, and leaves no trace in the choice of the
-    others. See the :ref:`user guide <representative_selection>`.
+    Each step selects the row with the largest variance given the rows selected before,
+    under a Gaussian process with an RBF kernel, so that near duplicates are left out.
+    No model is fitted to the rows: a row that is not selected can be forgotten without
+    training and leaves no trace in the selection. See the :ref:`user guide
+    <representative_selection>`.
 
     Parameters
     ----------
     fraction : float
-        Share of the rows to pick, in (0, 1]; rounded upwards to whole rows.
+        Proportion of the rows to select, in (0, 1], rounded up to whole rows.
     transformer : transformer, default=None
-        Makes the features by which rows are compared. It must take nothing from the
+        Computes the features by which rows are compared. It must not be fitted to the
         rows: a stateless transformer (`Normalizer`, `FunctionTransformer`,
         `HashingVectorizer`), a `FrozenEstimator`, or a `Pipeline`, `ColumnTransformer`
-        or `FeatureUnion` of such. None compares rows by their columns as they are, if
-        all of them are numeric.
+        or `FeatureUnion` of these. If None, the columns of `X` are the features; all of
+        them must be numeric.
     length_scale : float, default=1.0
-        Length scale of the kernel: rows that are much closer to each other than this
-        are redundant, and rows at three times the distance hardly related.
+        Length scale of the kernel. Rows at a much smaller distance are redundant, and
+        rows at three times this distance are nearly independent.
 
     See Also
     --------
-    ShardedUnlearningClassifier : The classifier that can train on such rows alone.
+    ShardedUnlearningClassifier : Classifier that can train on selected rows only.
 
     Notes
     -----
-    With n rows of d features and m picks, complexity is at most O(n m (m + d)) and
-    memory O(n m). More than 8,192 rows or 1,024 picks are dealt to pools by a hash of
-    the rows' identities, and each pool picks its share alone.
+    Selecting m of n rows with d features has a time complexity of O(n m (m + d)) and
+    needs O(n m) memory. Above 8,192 rows or 1,024 selected rows, rows are divided into
+    pools by a hash of their identities, and each pool selects its part independently.
 
     Examples
     --------
@@ -86,20 +86,21 @@ class RepresentativeSelection(BaseEstimator):
         self.length_scale = length_scale
 
     def select(self, X: Any) -> np.ndarray:
-        """Show which rows would be picked if all were of one class and one shard.
+        """Select rows of `X` as if they were of one class in one shard.
 
-        A classifier selects inside each class and shard; this is to try settings out.
+        Use it to try parameters. A classifier selects within each class, shard and
+        slice.
 
         Parameters
         ----------
         X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
-            The rows.
+            Rows to select from.
 
         Returns
         -------
-        ndarray of int
-            Positions of the picks, in the order in which they were picked. Of equally
-            good rows the first one is picked.
+        ndarray of shape (n_selected,)
+            Positions of the selected rows, in the order of selection. Ties are resolved
+            in favor of the first row.
         """
         check_selection(self)
         features = compute_features(self, X)
@@ -130,7 +131,7 @@ def check_selection(selection: Any) -> RepresentativeSelection | None:
     kinds = (Real, RepresentativeSelection)
     if isinstance(selection, bool) or not isinstance(selection, kinds):
         raise TypeError(
-            "selection must be None, a share in (0, 1] or a RepresentativeSelection; "
+            "selection must be None, a float in (0, 1] or a RepresentativeSelection; "
             f"got {selection!r}."
         )
     if not isinstance(selection, RepresentativeSelection):
@@ -142,8 +143,8 @@ def check_selection(selection: Any) -> RepresentativeSelection | None:
     )
     for name, reason in _find_faults("transformer", selection.transformer):
         raise UnsupportedEstimatorError(
-            f"{name} of RepresentativeSelection {reason}, so a forgotten row could "
-            f"still show in which other rows are picked. {_WHAT_TO_DO}"
+            f"{name} of RepresentativeSelection {reason}, so the selection of other "
+            f"rows could depend on a forgotten row. {_WHAT_TO_DO}"
         )
     return selection
 
@@ -219,9 +220,9 @@ def _transform(transformer: Any, X: Any) -> np.ndarray:
     alone = _transform_block(fitted, take_rows(X, np.zeros(_BLOCK, dtype=np.int64)))
     if not _are_close(alone, features[0][:1]):
         raise UnsupportedEstimatorError(
-            f"transformer={transformer!r} of RepresentativeSelection gives a row other "
-            "features among other rows, so a forgotten row could still show in which "
-            f"other rows are picked. {_WHAT_TO_DO}"
+            f"transformer={transformer!r} of RepresentativeSelection computes features "
+            "that depend on the other rows of X, so the selection could depend on a "
+            f"forgotten row. {_WHAT_TO_DO}"
         )
     return np.concatenate(features)[:n]
 
@@ -249,8 +250,8 @@ def _as_numbers(X: Any) -> np.ndarray:
                 X.astype(np.float64)
         raise ValueError(
             "representative rows are selected by numeric features, but X has other "
-            f"columns: {_join_names(others)}. Give RepresentativeSelection a "
-            f"transformer that makes numbers of them. {_WHAT_TO_DO}"
+            f"columns: {_join_names(others)}. Pass RepresentativeSelection a "
+            f"transformer that encodes them. {_WHAT_TO_DO}"
         )
     names = list(X.columns) if is_frame(X) else None
     numbers = check_array(

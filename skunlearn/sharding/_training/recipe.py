@@ -159,7 +159,7 @@ def make_recipe(
 
 
 def check_weights(recipe: Recipe, estimator: Any) -> None:
-    """Raise UnsupportedEstimatorError if there is nobody to give weights to."""
+    """Raise UnsupportedEstimatorError if sample weights cannot be passed on."""
     if recipe.weight_name is None:
         raise UnsupportedEstimatorError(
             f"sample_weight was given, but {type(estimator).__name__} does not take it "
@@ -174,17 +174,17 @@ def _check_kind(estimator: Any) -> None:
     """Refuse what cannot forget, or cannot answer."""
     if get_tags(estimator).input_tags.pairwise:
         raise UnsupportedEstimatorError(
-            f"{estimator!r} takes distances or a kernel between rows as its features; "
-            "rows cannot be forgotten by leaving them out. Give it the features."
+            f"{estimator!r} takes pairwise distances or a precomputed kernel, of which "
+            "single rows cannot be left out. Use one that takes the features."
         )
     if isinstance(estimator, FrozenEstimator):
         raise UnsupportedEstimatorError(
-            "a FrozenEstimator is never trained, so it can never forget. Wrap the "
-            "estimator itself."
+            "a FrozenEstimator is never trained, so it cannot forget. Wrap the "
+            "estimator inside it."
         )
     if isinstance(estimator, BaseSearchCV) and not estimator.refit:
         raise UnsupportedEstimatorError(
-            f"{estimator!r} keeps no classifier to predict with. Use refit=True."
+            f"{estimator!r} has no classifier to predict with. Set refit=True."
         )
 
 
@@ -206,9 +206,9 @@ def _check_inner_nets(prototype: Any) -> None:
     """Warn of nets whose randomness is out of reach."""
     if any(is_net(part) for _, part in iterate_parts(prototype)):
         warn(
-            f"a net inside {type(prototype).__name__} is not seeded, so what it learns "
-            "again is not bit for bit what a fresh fit gives. Wrap the net itself, or "
-            "a pipeline that ends in it."
+            f"a net inside {type(prototype).__name__} cannot be seeded, so retraining "
+            "is not bit for bit the same as a fresh fit. Wrap the net itself, or a "
+            "pipeline that ends in it."
         )
 
 

@@ -172,7 +172,7 @@ def test_weight_is_left_for_each_class(monkeypatch):
     trusted = copy.copy(classifier).set_params(eta="auto")
     weights = trusted.forget(np.flatnonzero(kept)[0]).weights_[kept]
     assert weights[1:].min() > 0
-    with pytest.warns(UnlearningQualityWarning, match="all weight from a class"):
+    with pytest.warns(UnlearningQualityWarning, match="all weights of a class to 0"):
         classifier.forget(np.flatnonzero(kept)[0])
     assert set(classifier.weights_[kept]) == {0.0, 1.0}
     assert classifier.weights_.sum() == kept.sum() - 1

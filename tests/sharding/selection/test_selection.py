@@ -354,7 +354,7 @@ def test_numeric_frames():
 )
 def test_other_columns_are_named(X, names):
     """The message says which, and what to do."""
-    with pytest.raises(ValueError, match="Give RepresentativeSelection a") as caught:
+    with pytest.raises(ValueError, match="Pass RepresentativeSelection a") as caught:
         compute_features(RepresentativeSelection(0.5), X)
     found = re.search("other columns: ([^.]*)[.]", str(caught.value))[1].split(", ")
     assert len(found) == names
@@ -447,7 +447,7 @@ def test_transformers_that_are_fitted_are_refused(transformer, name):
     """The message names the step, says why, and what would do."""
     with pytest.raises(UnsupportedEstimatorError, match=re.escape(name)) as caught:
         check_selection(RepresentativeSelection(0.5, transformer))
-    assert "forgotten row could still show" in str(caught.value)
+    assert "could depend on a forgotten row" in str(caught.value)
     assert "FrozenEstimator" in str(caught.value)
 
 
@@ -466,7 +466,9 @@ def encode(X):
 def test_functions_that_mix_rows_are_refused(function):
     """As far as a row by itself can tell."""
     selection = RepresentativeSelection(0.5, FunctionTransformer(function))
-    with pytest.raises(UnsupportedEstimatorError, match="among other rows"):
+    with pytest.raises(
+        UnsupportedEstimatorError, match="depend on the other rows of X"
+    ):
         compute_features(selection, make_rows(30, 3)[0])
 
 
@@ -505,7 +507,7 @@ def test_a_number_is_short_for_a_selection():
         "transformer": None,
     }
     assert check_selection(np.float32(0.5)).fraction == 0.5
-    with pytest.raises(TypeError, match="selection must be None, a share"):
+    with pytest.raises(TypeError, match="selection must be None, a float"):
         check_selection(True)
     with pytest.raises(ValueError, match="fraction"):
         check_selection(1.5)
