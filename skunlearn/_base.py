@@ -16,12 +16,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from skunlearn._compat import CallbackSupportMixin, _message_with_time
 from skunlearn._data.identities import GroupIndex
-from skunlearn._data.leases import Erasure, Lease
 from skunlearn._data.positions import check_positions
-from skunlearn._data.rows import Rows
+from skunlearn._data.rows import Erasure, Lease, Rows
 from skunlearn._pickling import VERSIONS, check_versions
 from skunlearn._records import ForgetRecord, Request
-from skunlearn._runtime.locks import CopyableLock, commit_gate
+from skunlearn._runtime.threads import CopyableLock, commit_gate
 from skunlearn.checkpoints._transaction import Transaction
 from skunlearn.exceptions import ForgetIndexError
 

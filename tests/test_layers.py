@@ -18,9 +18,9 @@ FLOORS = {
     "": """exceptions _compat _runtime _data _records _pickling
         checkpoints _base _estimators
         sharding influence costs metrics""",
-    "_runtime": "interrupts locks threads progress warn",
+    "_runtime": "interrupts threads progress warn",
     "_data": """hashing casting positions arrow_columns pandas_frames polars_frames
-        containers ownership identities leases rows""",
+        containers ownership identities rows""",
     "checkpoints": "_memory _transaction",
     "_estimators": """read_only skorch_nets nested one_class capabilities seeding
         sample_weight""",

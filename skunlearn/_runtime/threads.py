@@ -1,17 +1,25 @@
-"""One thread for numerical libraries: results must not depend on how many they have."""
+"""One thread for numerical libraries, and one at a time for changes.
+
+Results must not depend on how many threads BLAS and OpenMP have. Locks survive copies
+and forks: each copy and each forked child has its own.
+"""
 
 import os
 import sys
 import threading
 import weakref
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
+from weakref import WeakSet
 
 from threadpoolctl import ThreadpoolController
 
 from skunlearn._runtime.interrupts import uninterrupted
 
-__all__ = ["single_threaded"]
+__all__ = ["CopyableLock", "commit_gate", "hold_all", "single_threaded"]
+
+_Result = TypeVar("_Result")
 
 
 class single_threaded:
@@ -90,5 +98,90 @@ class _Limit:
 
 
 _limit = _Limit()
+
+
+class CopyableLock:
+    """A lock for one thread at a time; a copy, a pickle and a fork get their own.
+
+    It is used as ``with lock.take(...)``, which is a lock of Python's own: its exit
+    cannot be interrupted before it lets the next thread pass.
+    """
+
+    def __init__(self) -> None:
+        self._lock: Any = threading.RLock()
+        _locks.add(self)
+
+    def take(self, purpose: str) -> Any:
+        """Return the lock to enter.
+
+        Raises
+        ------
+        RuntimeError
+            If this thread holds it already, which would wait for itself.
+        """
+        if self._lock._is_owned():
+            raise RuntimeError(
+                f"{purpose} was called while this thread is still changing the same "
+                "classifier: from a base estimator's fit, a callback or the handler of "
+                "a signal. Call it after the change has ended."
+            )
+        return self._lock
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether a thread, this one or another, holds the lock."""
+        if self._lock._is_owned():
+            return True
+        is_free = self._lock.acquire(blocking=False)
+        if is_free:
+            self._lock.release()
+        return not is_free
+
+    def renew(self) -> None:
+        """Make a new lock: the thread that holds the old one is in another process."""
+        self._lock = threading.RLock()
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        """Make a new lock of a pickle or a copy, which no thread holds."""
+        return CopyableLock, ()
+
+
+_locks: WeakSet[CopyableLock] = WeakSet()
+# States are swapped and rows overwritten under it, in no time. There is one, so that
+# several classifiers can change together; and a fork waits for it: a child must not
+# inherit rows that are half overwritten.
+commit_gate: Any = threading.RLock()
+
+
+def hold_all(
+    locks: Sequence[CopyableLock], purpose: str, action: Callable[[], _Result]
+) -> _Result:
+    """Return what an action does while this thread holds some locks.
+
+    They are taken in one order by all threads, so that two never wait for each other.
+    """
+    ordered = sorted(set(locks), key=id)
+
+    def hold(i: int) -> _Result:
+        if i == len(ordered):
+            return action()
+        with ordered[i].take(purpose):
+            return hold(i + 1)
+
+    return hold(0)
+
+
+def _begin_child() -> None:
+    """Renew what threads that a forked child has not inherited may have held."""
+    commit_gate.release()  # acquired before the fork, by this thread
+    _limit.keep_own()
+    for lock in _locks:
+        lock.renew()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_limit.keep_own)
+    os.register_at_fork(
+        before=commit_gate.acquire,
+        after_in_parent=commit_gate.release,
+        after_in_child=_begin_child,
+    )

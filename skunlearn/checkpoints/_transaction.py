@@ -5,9 +5,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from skunlearn._data.leases import Erasure
+from skunlearn._data.rows import Erasure
 from skunlearn._runtime.interrupts import uninterrupted
-from skunlearn._runtime.locks import commit_gate
+from skunlearn._runtime.threads import commit_gate
 
 __all__ = ["Transaction"]
 

@@ -9,8 +9,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from skunlearn._data.identities import GroupIndex
-from skunlearn._data.leases import Erasure
-from skunlearn._data.rows import Batch, Rows
+from skunlearn._data.rows import Batch, Erasure, Rows
 from skunlearn._records import ForgetRecord
 from skunlearn.influence._certificate.privacy_budget import Budget
 from skunlearn.influence._criteria import Criterion, Validation

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from skunlearn._data.identities import GroupIndex, hash_positions
-from skunlearn._data.leases import Erasure
-from skunlearn._data.rows import Rows
+from skunlearn._data.rows import Erasure, Rows
 from skunlearn._estimators.capabilities import is_semi_supervised
 from skunlearn._records import ForgetRecord
 from skunlearn.sharding._partition.base import RowTraits

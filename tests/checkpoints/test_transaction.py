@@ -12,7 +12,7 @@ from support import assert_same_classifier, fit_anew
 
 from skunlearn import InfluenceUnlearningClassifier, ShardedUnlearningClassifier
 from skunlearn._pickling import VERSIONS
-from skunlearn._runtime.locks import hold_all
+from skunlearn._runtime.threads import hold_all
 from skunlearn.checkpoints._transaction import Transaction
 from skunlearn.exceptions import ForgetIndexError
 

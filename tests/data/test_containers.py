@@ -12,8 +12,7 @@ from sklearn.tree import DecisionTreeClassifier
 from support import fit_two_shards, make_data
 
 from skunlearn._data.containers import without_labels
-from skunlearn._data.leases import Erasure
-from skunlearn._data.rows import Batch, Rows
+from skunlearn._data.rows import Batch, Erasure, Rows
 
 X, Y = make_data()
 TEXTS = [f"text {i % 3}" for i in range(60)]

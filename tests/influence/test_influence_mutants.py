@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from influence_cases import fit_anew, get_vector, make_case, make_data
 
-from skunlearn._data.leases import Erasure
+from skunlearn._data.rows import Erasure
 from skunlearn.exceptions import UnlearningQualityWarning
 from skunlearn.influence import _classifier
 from skunlearn.influence import _forget as _removal

@@ -8,7 +8,7 @@ import support
 from support import assert_same_classifier, fit_anew, make_case, make_data
 
 from skunlearn import ShardedUnlearningClassifier
-from skunlearn._data.leases import Erasure
+from skunlearn._data.rows import Erasure
 from skunlearn.sharding import _classifier
 from skunlearn.sharding import _plans as _changes
 from skunlearn.sharding._training import shard as _shards
