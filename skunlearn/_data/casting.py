@@ -72,7 +72,7 @@ def refuse_dtype(name: str, got: Any, held: Any) -> ValueError:
     """Return the error that new values cannot be had in the dtype of earlier ones."""
     return ValueError(
         f"{name} has dtype {got}, but earlier rows are of dtype {held}, and casting "
-        "would change the values or their kind. Convert it, or fit anew on all rows."
+        "would change the values or their kind. Convert it, or call fit on all rows."
     )
 
 

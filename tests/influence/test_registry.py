@@ -18,7 +18,7 @@ class Subclass(LogisticRegression):
 
 
 REFUSED = {
-    "its objective is not known": [KNeighborsClassifier(), Subclass()],
+    "its objective is not registered": [KNeighborsClassifier(), Subclass()],
     "an l1 penalty has no Hessian": [
         LogisticRegression(l1_ratio=1, solver="saga"),
         LogisticRegression(l1_ratio=0.5, solver="saga"),

@@ -1,4 +1,4 @@
-"""Which objective belongs to which classifier."""
+"""Registry of the objectives of classifiers."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -13,21 +13,26 @@ _objectives: dict[type, type[Objective]] = {}
 
 
 def register_objective(estimator_class: type) -> Callable[[_Class], _Class]:
-    """Register the objective of a class of estimators; use it as a decorator.
+    """Register the objective of an estimator class, as a class decorator.
 
-    It counts for this class alone: a subclass may minimise something else, and has to
-    be registered by itself. An objective registered later takes the place of an earlier
-    one.
+    An objective is registered for this class only: a subclass may minimise another
+    objective and must be registered separately. Registering a class again replaces its
+    objective.
 
     Parameters
     ----------
     estimator_class : type
-        The class of the estimators.
+        The class of the estimators that minimise the objective.
 
     Returns
     -------
     callable
-        Takes a subclass of :class:`Objective`, and returns it.
+        Decorator that registers a subclass of :class:`Objective` and returns it.
+
+    Raises
+    ------
+    TypeError
+        If `estimator_class` is not a class.
 
     Examples
     --------
@@ -42,8 +47,8 @@ def register_objective(estimator_class: type) -> Callable[[_Class], _Class]:
     """
     if not isinstance(estimator_class, type):
         raise TypeError(
-            f"estimator_class must be a class; got {estimator_class!r}. Give the class "
-            "of the estimators, not one of them."
+            f"estimator_class must be a class; got {estimator_class!r}. Pass the class "
+            "of the estimators, not an instance."
         )
 
     def register(objective: _Class) -> _Class:
@@ -59,21 +64,21 @@ def find_objective(estimator: Any) -> type[Objective]:
     Raises
     ------
     UnsupportedEstimatorError
-        If there is none, or not for the estimator's parameters.
+        If none is registered, or it does not support the estimator's parameters.
     """
     objective = _objectives.get(type(estimator))
     if objective is None:
-        raise make_unsupported(estimator, "its objective is not known")
+        raise make_unsupported(estimator, "its objective is not registered")
     objective.check(estimator)
     return objective
 
 
 def make_unsupported(estimator: Any, reason: str) -> UnsupportedEstimatorError:
-    """Return the error for an estimator, which says what would work instead."""
+    """Return the error for an estimator, with the supported ones."""
     names = ", ".join(sorted(cls.__name__ for cls in _objectives))
     return UnsupportedEstimatorError(
         f"the influence of rows on {estimator!r} cannot be computed: {reason}. "
-        f"Supported are {names} with a penalty that has a Hessian (l2 or none), and "
-        "what register_objective was told of. ShardedUnlearningClassifier takes any "
-        "classifier."
+        f"Supported are {names} with an l2 penalty or none. Register the objective of "
+        "another estimator with register_objective, or use "
+        "ShardedUnlearningClassifier, which takes any classifier."
     )
