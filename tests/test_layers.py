@@ -22,7 +22,8 @@ FLOORS = {
     "_data": """hashing casting positions arrow_columns pandas_frames polars_frames
         containers ownership identities rows""",
     "checkpoints": "_memory _transaction",
-    "_estimators": """read_only skorch_nets nested one_class capabilities seeding
+    "_estimators": """read_only skorch_nets nested coded_classifier class_settings
+        one_class capabilities seeding
         sample_weight""",
     "sharding": """_aggregation _roles _selection _partition _training _state
         _class_changes _plans _expected_cost _validation _prediction _classifier""",

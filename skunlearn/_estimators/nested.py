@@ -7,7 +7,7 @@ from sklearn.frozen import FrozenEstimator
 
 from skunlearn._estimators.skorch_nets import is_net
 
-__all__ = ["Path", "find_part", "iterate_inner", "iterate_parts"]
+__all__ = ["Path", "find_part", "iterate_direct", "iterate_inner", "iterate_parts"]
 
 Path = tuple[Any, ...]
 
@@ -22,13 +22,13 @@ def iterate_parts(part: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
     and nets are not.
     """
     yield path, part
-    for key, inner in _iterate_direct(part):
+    for key, inner in iterate_direct(part):
         yield from iterate_parts(inner, (*path, key))
 
 
 def iterate_inner(part: Any) -> Iterator[Any]:
     """Yield the estimators inside a part that are not inside another one of them."""
-    for _, inner in _iterate_direct(part):
+    for _, inner in iterate_direct(part):
         if hasattr(inner, "fit"):
             yield inner
         else:
@@ -45,7 +45,8 @@ def find_part(part: Any, path: Path) -> Any:
     return part
 
 
-def _iterate_direct(part: Any) -> Iterator[tuple[Any, Any]]:
+def iterate_direct(part: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield what a part holds that is no plain value, each with its key."""
     items: Any = ()
     if isinstance(part, (list, tuple)):
         items = enumerate(part)

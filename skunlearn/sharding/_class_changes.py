@@ -41,6 +41,7 @@ def with_classes(
     class_counts[columns[is_known]] = state.class_counts[is_known]
     changed = replace(
         state,
+        recipe=state.recipe.with_classes(state.classes, classes),
         layout=state.layout.without_classes(class_hashes),
         classes=classes,
         class_hashes=class_hashes,

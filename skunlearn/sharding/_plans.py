@@ -109,6 +109,7 @@ class Plan:
             offset=offset,
             state=shard.estimator,
             classes=state.labels_told,
+            all_classes=state.classes,
             selected=selected,
         )
 
@@ -146,6 +147,7 @@ def plan_fit(
     """
     incoming = incoming.with_group_probabilities()
     classes = trim_text(incoming.classes)
+    recipe.check_classes(classes)
     class_hashes = hash_groups(classes, layout.key)
     traits = incoming.describe(classes, class_hashes)
     layout = layout.fix(traits)

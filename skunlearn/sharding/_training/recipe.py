@@ -1,10 +1,11 @@
 """How constituents are made and trained: what is known of the wrapped estimator."""
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any
 
+import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import get_tags
@@ -16,7 +17,15 @@ from skunlearn._estimators.capabilities import (
     find_resume,
     find_row_limits,
     find_rows_needed,
+    is_semi_supervised,
 )
+from skunlearn._estimators.class_settings import (
+    ClassSetting,
+    cut_to_classes,
+    find_class_settings,
+    find_unknown,
+)
+from skunlearn._estimators.coded_classifier import CodedClassifier, needs_codes
 from skunlearn._estimators.nested import Path, find_part, iterate_parts
 from skunlearn._estimators.sample_weight import find_weight_name
 from skunlearn._estimators.seeding import find_seed_paths, plant_seeds
@@ -66,6 +75,8 @@ class Recipe:
         Which rows to train on; None is all of them.
     is_bound_to_process : bool
         Whether other processes could train but not send back what they have trained.
+    class_settings : tuple of ClassSetting
+        Parameters of parts that speak of classes, of which a shard may lack some.
     """
 
     prototype: Any
@@ -77,6 +88,7 @@ class Recipe:
     shared: tuple[Any, ...]
     selection: RepresentativeSelection | None
     is_bound_to_process: bool = False
+    class_settings: tuple[ClassSetting, ...] = ()
 
     def start(self) -> Any:
         """Return an unfitted estimator."""
@@ -96,6 +108,46 @@ class Recipe:
             part, limit = find_part(estimator, path), max(n_rows - spare, 1)
             if part.get_params()[name] > limit:
                 part.set_params(**{name: limit})
+
+    def limit_to_classes(
+        self, estimator: Any, classes: np.ndarray, present: np.ndarray
+    ) -> None:
+        """Let the settings of an estimator speak of the present classes alone."""
+        if self.class_settings:
+            cut_to_classes(estimator, self.class_settings, classes, present)
+
+    def check_classes(self, classes: np.ndarray) -> None:
+        """Refuse settings that do not fit the classes, or warn of them."""
+        for name, problem in find_unknown(self.prototype, self.class_settings, classes):
+            if problem.startswith("names"):
+                warn(f"{name} {problem}; they are ignored.", UserWarning)
+            else:
+                raise ValueError(
+                    f"{name} {problem}. Give one value for each class, in their order."
+                )
+
+    def with_classes(self, before: np.ndarray, after: np.ndarray) -> "Recipe":
+        """Return the recipe for other classes.
+
+        Raises
+        ------
+        ValueError
+            If there are new ones, of which a setting says nothing.
+        """
+        settings = tuple(s for s in self.class_settings if s.is_relative)
+        if not settings:
+            return self
+        if not np.isin(after, before).all():
+            names = ", ".join(sorted({setting.name for setting in settings}))
+            raise ValueError(
+                f"there are new classes, of which {names} says nothing. Fit again on "
+                "all rows, with a value for each class."
+            )
+        prototype = self.copy(self.prototype)
+        raw = tuple(replace(s, is_prior=False, to_code=s.by_code) for s in settings)
+        cut_to_classes(prototype, raw, before, after)
+        settings = tuple(replace(s, is_cut=True) for s in self.class_settings)
+        return replace(self, prototype=prototype, class_settings=settings)
 
     def seed(self, estimator: Any, *where: int) -> None:
         """Seed an estimator for the given shard, slice and pass."""
@@ -129,6 +181,8 @@ def make_recipe(
         prototype = NetClassifier(prototype)
     else:
         _check_inner_nets(prototype)
+    if needs_codes(estimator) and not (by_class or is_semi_supervised(estimator)):
+        prototype = CodedClassifier(prototype)
     resume = find_resume(estimator)
     if n_slices > 1 and resume is None:
         raise UnsupportedEstimatorError(_explain_slices(estimator, n_slices))
@@ -145,16 +199,18 @@ def make_recipe(
         n_rows_full=find_rows_needed(estimator),
     )
     parts = [part for _, part in iterate_parts(prototype)]
+    given = prototype.estimator if isinstance(prototype, CodedClassifier) else prototype
     return Recipe(
         prototype=prototype,
         policy=policy,
         root_seed=root_seed,
         seed_paths=find_seed_paths(prototype),
-        weight_name=find_weight_name(prototype, policy.start),
+        weight_name=find_weight_name(given, policy.start),
         row_limits=find_row_limits(prototype),
         shared=tuple(part for part in parts if isinstance(part, FrozenEstimator)),
         selection=selection,
         is_bound_to_process=any(is_bound_to_process(part) for part in parts),
+        class_settings=_find_class_settings(prototype, by_class),
     )
 
 
@@ -192,6 +248,18 @@ def _find_role(estimator: Any, by_class: bool) -> Role:
     if not by_class:
         return AllClasses()
     return OneVsRest() if is_classifier(estimator) else OneClass()
+
+
+def _find_class_settings(prototype: Any, by_class: bool) -> tuple[ClassSetting, ...]:
+    settings = find_class_settings(prototype)
+    if settings and by_class:
+        names = ", ".join(sorted({setting.name for setting in settings}))
+        raise UnsupportedEstimatorError(
+            f"{names} speaks of all classes, but with partition='class' an estimator "
+            "learns one class, 1, against rows of others, 0. Leave it out, or give "
+            "sample_weight."
+        )
+    return settings
 
 
 def _drop_caches(prototype: Any) -> None:

@@ -7,6 +7,7 @@ on the task alone: not on the worker, the number of workers, or their threads.
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -51,6 +52,8 @@ class Task:
         Checkpoint to go on from, if the first step does.
     classes : ndarray or None
         All labels, for estimators that are to be told of them.
+    all_classes : ndarray of shape (n_classes,)
+        All classes.
     selected : SelectedRows or None
         If given, `rows` are those to choose from.
     """
@@ -62,6 +65,7 @@ class Task:
     offset: int
     state: Any
     classes: np.ndarray | None
+    all_classes: np.ndarray
     selected: SelectedRows | None = None
 
     def select(self, selection: RepresentativeSelection) -> "Task":
@@ -173,10 +177,29 @@ def train_shard(recipe: Recipe, task: Task) -> Trained:
     state, failure = task.state, None
     with training_shard(task.shard):
         for step in task.steps:
-            state, failure = _make(recipe, task, step, state)
+            with _naming_shard(task, step):
+                state, failure = _make(recipe, task, step, state)
             own_arrays(state)
             states[step.slice] = state
     return Trained(task.shard, states, task.selected, selection_seconds, failure)
+
+
+@contextmanager
+def _naming_shard(task: Task, step: Step) -> Iterator[None]:
+    """Say in a note on what is raised which shard could not be trained."""
+    try:
+        yield
+    except Exception as error:
+        labels, counts = np.unique(task.cut(step).y, return_counts=True)
+        pairs = zip(labels.tolist()[:10], counts.tolist(), strict=False)
+        by_class = ", ".join(f"{label!r}: {count}" for label, count in pairs)
+        more = ", ..." if len(labels) > 10 else ""
+        error.add_note(
+            f"This came of training shard {task.shard + 1} on {counts.sum()} rows; by "
+            f"class {{{by_class}{more}}}. If these are too few, use fewer shards "
+            "(n_shards) or slices, or parameters of the estimator that ask for less."
+        )
+        raise
 
 
 def _make(recipe: Recipe, task: Task, step: Step, state: Any) -> tuple[Any, str | None]:
@@ -198,6 +221,9 @@ def _train(recipe: Recipe, task: Task, step: Step, rows: Batch, state: Any) -> A
     if recipe.weight_name is not None and rows.sample_weight is not None:
         arguments[recipe.weight_name] = rows.sample_weight
     labels = (rows.y,) if recipe.policy.role.is_supervised else ()
+    if fresh and recipe.class_settings:
+        told = task.all_classes if method == "partial_fit" else np.unique(rows.y)
+        recipe.limit_to_classes(estimator, task.all_classes, told)
     if method == "partial_fit":
         if fresh and task.classes is not None:
             arguments["classes"] = task.classes
