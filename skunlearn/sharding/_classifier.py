@@ -24,7 +24,7 @@ from skunlearn._records import ForgetRecord, Request
 from skunlearn._runtime.progress import Progress
 from skunlearn.checkpoints._transaction import Transaction
 from skunlearn.sharding._partition.distribution_aware import DistributionAware
-from skunlearn.sharding._partition.registry import PartitionSpec
+from skunlearn.sharding._partition.registry import PARTITIONS, PartitionSpec
 from skunlearn.sharding._plans import (
     Completed,
     Plan,
@@ -193,7 +193,7 @@ class ShardedUnlearningClassifier(VotingMixin):
         "estimator": [HasMethods(["fit"]), None],
         "n_shards": [Interval(Integral, 1, None, closed="left")],
         "n_slices": [Interval(Integral, 1, None, closed="left")],
-        "partition": [StrOptions({"uniform", "class", "distribution_aware"})],
+        "partition": [StrOptions(set(PARTITIONS))],
         "n_replicas": [Interval(Integral, 1, None, closed="left")],
         "n_negatives": [Interval(Integral, 1, None, closed="left")],
         "selection": [
