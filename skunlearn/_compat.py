@@ -18,7 +18,11 @@ from sklearn.utils._param_validation import (
 )
 from sklearn.utils._user_interface import _message_with_time
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils.validation import (
+    _check_feature_names,
+    _check_n_features,
+    _check_sample_weight,
+)
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -61,6 +65,8 @@ __all__ = [
     "HasMethods",
     "Interval",
     "StrOptions",
+    "_check_feature_names",
+    "_check_n_features",
     "_check_sample_weight",
     "_fit_context",
     "_message_with_time",

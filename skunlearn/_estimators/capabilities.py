@@ -1,5 +1,6 @@
 """What estimators can do, as far as scikit-learn's tags do not tell."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from sklearn.base import is_classifier
@@ -27,8 +28,10 @@ from sklearn.utils import get_tags
 from skunlearn._estimators.nested import Path, find_part, iterate_inner, iterate_parts
 
 __all__ = [
+    "InputTags",
     "accepts_sparse",
     "allows_nan",
+    "find_input_tags",
     "find_obstacle",
     "find_resume",
     "find_row_limits",
@@ -52,6 +55,38 @@ _LIMITED: tuple[tuple[Any, str, int], ...] = (
     (LocalOutlierFactor, "n_neighbors", 1),
     ((GaussianMixture, BayesianGaussianMixture), "n_components", 0),
 )
+
+
+@dataclass(frozen=True)
+class InputTags:
+    """What rows an estimator takes, asked once.
+
+    Parameters
+    ----------
+    name : str
+        Name of the estimator's class.
+    sparse : bool
+        Whether it may take sparse matrices.
+    allow_nan : bool
+        Whether it may take missing or infinite values.
+    is_semi_supervised : bool
+        Whether -1 stands for no label.
+    """
+
+    name: str
+    sparse: bool
+    allow_nan: bool
+    is_semi_supervised: bool
+
+
+def find_input_tags(estimator: Any) -> InputTags:
+    """Find what rows an estimator takes."""
+    return InputTags(
+        name=type(estimator).__name__,
+        sparse=accepts_sparse(estimator),
+        allow_nan=allows_nan(estimator),
+        is_semi_supervised=is_semi_supervised(estimator),
+    )
 
 
 def accepts_sparse(estimator: Any) -> bool:

@@ -172,9 +172,9 @@ class VotingMixin(BaseUnlearningClassifier):
         self._check_is_fitted()
         self = self._as_it_is()  # another thread may be at a forget or a fit
         state = self._state
-        base = state.recipe.prototype
+        tags = state.recipe.input_tags
         keep_frame = is_frame(state.rows.held.X)
-        X = check_samples(self, base, X, reset=False, keep_frame=keep_frame)
+        X = check_samples(self, tags, X, reset=False, keep_frame=keep_frame)
         panel = self._seat(state, X)
         with single_threaded():
             scores, kind = state.recipe.policy.role.aggregate(state, panel, self.voting)

@@ -12,7 +12,6 @@ import numpy as np
 
 from skunlearn._data.identities import GroupIndex, hash_positions
 from skunlearn._data.rows import Erasure, Rows
-from skunlearn._estimators.capabilities import is_semi_supervised
 from skunlearn._records import ForgetRecord
 from skunlearn.sharding._partition.base import RowTraits
 from skunlearn.sharding._partition.layout import Layout
@@ -109,7 +108,7 @@ class State:
     def is_label(self) -> np.ndarray:
         """Return a mask of classes that can be predicted: -1 may stand for no label."""
         has_numbers = self.classes.dtype.kind in "if" and self.n_classes > 1
-        if has_numbers and is_semi_supervised(self.recipe.prototype):
+        if has_numbers and self.recipe.input_tags.is_semi_supervised:
             return self.classes != -1
         return np.ones(self.n_classes, dtype=bool)
 

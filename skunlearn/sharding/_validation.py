@@ -11,15 +11,18 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     assert_all_finite,
     check_consistent_length,
-    validate_data,
 )
 
-from skunlearn._compat import _check_sample_weight
+from skunlearn._compat import (
+    _check_feature_names,
+    _check_n_features,
+    _check_sample_weight,
+)
 from skunlearn._data.casting import cast_labels
 from skunlearn._data.containers import cast_rows, is_frame, without_labels
 from skunlearn._data.identities import hash_identities
 from skunlearn._data.rows import Batch
-from skunlearn._estimators.capabilities import accepts_sparse, allows_nan
+from skunlearn._estimators.capabilities import InputTags, find_input_tags
 from skunlearn._estimators.one_class import is_one_class, is_stand_in
 from skunlearn.exceptions import UnsupportedEstimatorError
 from skunlearn.sharding._partition.incoming import IncomingRows
@@ -44,29 +47,32 @@ __all__ = [
 
 
 def check_samples(
-    classifier: Any, estimator: Any, X: Any, *, reset: bool, keep_frame: bool = True
+    classifier: Any, tags: InputTags, X: Any, *, reset: bool, keep_frame: bool = True
 ) -> Any:
-    """Return `X` as an array, a CSR matrix or, if it may stay one, a data frame."""
+    """Return `X` as an array, a CSR matrix or, if it may stay one, a data frame.
+
+    It is what ``validate_data`` does, which asks for all tags at each call.
+    """
+    _check_feature_names(classifier, X, reset=reset)
     if keep_frame and is_frame(X):
-        validate_data(classifier, X, reset=reset, skip_check_array=True)
         for count, what in zip(X.shape, ("sample", "feature"), strict=True):
             if count == 0:
                 raise ValueError(
                     f"Found a data frame with 0 {what}(s) (shape={X.shape}) while a "
                     "minimum of 1 is required."
                 )
-        return X
-    X = validate_data(
-        classifier,
-        X,
-        reset=reset,
-        accept_sparse="csr" if accepts_sparse(estimator) else False,
-        dtype=None,
-        ensure_all_finite=False,
-    )
-    if not allows_nan(estimator):  # else the base judges by itself
-        name = type(estimator).__name__
-        assert_all_finite(X, estimator_name=name, input_name="X")
+    else:
+        X = check_array(
+            X,
+            accept_sparse="csr" if tags.sparse else False,
+            dtype=None,
+            ensure_all_finite=False,
+            estimator=classifier,
+            input_name="X",
+        )
+        if not tags.allow_nan:  # else the base judges by itself
+            assert_all_finite(X, estimator_name=tags.name, input_name="X")
+    _check_n_features(classifier, X, reset=reset)
     return X
 
 
@@ -85,7 +91,7 @@ def check_batch(
             f"{type(classifier).__name__} requires y to be passed, but the target y is "
             "None."
         )
-    X = check_samples(classifier, estimator, X, reset=reset)
+    X = check_samples(classifier, find_input_tags(estimator), X, reset=reset)
     y = column_or_1d(y, warn=True)
     assert_all_finite(y, input_name="y")
     check_consistent_length(X, y)

@@ -13,6 +13,8 @@ from sklearn.utils import get_tags
 from skunlearn._compat import BaseSearchCV
 from skunlearn._data.ownership import own_arrays
 from skunlearn._estimators.capabilities import (
+    InputTags,
+    find_input_tags,
     find_obstacle,
     find_resume,
     find_row_limits,
@@ -73,6 +75,8 @@ class Recipe:
         Frozen parts of `prototype`, which copies have in common.
     selection : RepresentativeSelection or None
         Which rows to train on; None is all of them.
+    input_tags : InputTags
+        What rows `prototype` takes.
     is_bound_to_process : bool
         Whether other processes could train but not send back what they have trained.
     class_settings : tuple of ClassSetting
@@ -87,6 +91,7 @@ class Recipe:
     row_limits: tuple[tuple[Path, str, int], ...]
     shared: tuple[Any, ...]
     selection: RepresentativeSelection | None
+    input_tags: InputTags
     is_bound_to_process: bool = False
     class_settings: tuple[ClassSetting, ...] = ()
 
@@ -209,6 +214,7 @@ def make_recipe(
         row_limits=find_row_limits(prototype),
         shared=tuple(part for part in parts if isinstance(part, FrozenEstimator)),
         selection=selection,
+        input_tags=find_input_tags(prototype),
         is_bound_to_process=any(is_bound_to_process(part) for part in parts),
         class_settings=_find_class_settings(prototype, by_class),
     )
