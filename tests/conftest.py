@@ -1,6 +1,8 @@
-"""Set-up of all tests."""
+"""Set-up of all tests: threads, and the three levels at which they are run."""
 
 import os
+
+import pytest
 
 # One thread each for BLAS and OpenMP, set before either is loaded: tests of this size
 # only lose by more, by a factor of hundreds where cores are shared.
@@ -13,13 +15,66 @@ settings.register_profile(
     "reproducible",
     derandomize=True,
     deadline=None,
+    max_examples=50,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-settings.register_profile(
-    "explore",
-    settings.get_profile("reproducible"),
-    derandomize=False,
-    max_examples=500,
-)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "reproducible"))
+settings.load_profile("reproducible")
+
+# How many times the examples of a plain run each level tries.
+FACTORS = {"plain": 1, "thorough": 5, "exhaustive": 50}
+
+
+def pytest_addoption(parser):
+    """Add an option for each level beyond the plain one."""
+    group = parser.getgroup("skunlearn")
+    group.addoption(
+        "--thorough",
+        action="store_true",
+        help="run what a plain run leaves out, and properties on more examples",
+    )
+    group.addoption(
+        "--exhaustive",
+        action="store_true",
+        help="run what takes longer still, and properties on many more examples",
+    )
+
+
+def get_level(config):
+    """Return the level of a run."""
+    levels = ("exhaustive", "thorough")
+    return next((level for level in levels if config.getoption(level)), "plain")
+
+
+def belongs(item, level):
+    """Whether a test is new at a level: by its marker, or by its examples."""
+    markers = [m for m in ("exhaustive", "thorough") if item.get_closest_marker(m)]
+    own = markers[0] if markers else "plain"
+    return own == level or (level != "plain" and has_examples(item))
+
+
+def has_examples(item):
+    """Whether a test has more examples at a higher level."""
+    is_property = getattr(item.obj, "is_hypothesis_test", False)
+    return is_property or "examples" in item.fixturenames
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Keep the tests of the level, with as many examples."""
+    level = get_level(config)
+    chosen = [item for item in items if belongs(item, level)]
+    rest = [item for item in items if not belongs(item, level)]
+    config.hook.pytest_deselected(items=rest)
+    items[:] = chosen
+    for test in {item.obj for item in chosen if hasattr(item.obj, "hypothesis")}:
+        given = test._hypothesis_internal_use_settings
+        more = given.max_examples * FACTORS[level]
+        test._hypothesis_internal_use_settings = settings(given, max_examples=more)
+
+
+@pytest.fixture
+def examples(request):
+    """Return the settings of so many examples, for tests without a decorator."""
+    factor = FACTORS[get_level(request.config)]
+    return lambda number, **others: settings(max_examples=number * factor, **others)

@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sklearn.linear_model import SGDClassifier
 from sklearn.mixture import GaussianMixture
 from sklearn.naive_bayes import GaussianNB
@@ -25,31 +23,6 @@ def fit_selection(name):
     base, params = SELECTIONS[name]
     params = {"n_shards": 2, "n_slices": 3, "selection": 0.4, **params}
     return ShardedUnlearningClassifier(base, random_state=3, **params).fit(X, Y)
-
-
-operations = st.lists(
-    st.tuples(
-        st.sampled_from(["forget", "defer", "retrain"]),
-        st.lists(st.integers(0, 59), min_size=1, max_size=12),
-    ),
-    max_size=5,
-)
-
-
-@pytest.mark.parametrize(("base", "layout"), CASES)
-@settings(max_examples=5)
-@given(operations=operations)
-def test_streams_with_deferred_requests(base, layout, operations):
-    """Deferred and immediate requests mix in any order."""
-    classifier = make_case(base, layout).fit(X, Y)
-    for name, request in operations:
-        if name == "retrain":
-            classifier.retrain()
-        elif np.setdiff1d(classifier.retained_indices_, request).size:
-            classifier.forget(request, retrain=name == "forget")
-    classifier.retrain()
-    assert classifier.n_pending_ == 0
-    assert_same_classifier(classifier, fit_anew(classifier, X, Y), X)
 
 
 @pytest.mark.parametrize(("base", "layout"), CASES)
@@ -178,17 +151,3 @@ def test_nothing_waits_in_an_empty_slice(layout):
     assert classifier.estimators_[0] is None
     assert_same_classifier(classifier, fresh.forget(gone), X)
     assert classifier.retrain().forget_records_[-1].shards == ()
-
-
-@pytest.mark.parametrize(("base", "layout"), CASES)
-@settings(max_examples=4)
-@given(operations=operations)
-def test_what_waits_is_to_be_trained(base, layout, operations):
-    """Positions wait exactly if `retrain` has something to do."""
-    classifier = make_case(base, layout).fit(X, Y)
-    for _, request in operations:
-        request = [*request, *np.flatnonzero(Y == "ash")[: 2 * len(request)]]
-        if np.setdiff1d(classifier.retained_indices_, request).size:
-            classifier.forget(request, retrain=False)
-    n_pending = classifier.n_pending_
-    assert (n_pending > 0) == (classifier.retrain().forget_records_[-1].shards != ())

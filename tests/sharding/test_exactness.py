@@ -35,15 +35,6 @@ positions = st.lists(st.integers(0, len(Y) - 1), min_size=1, max_size=len(Y))
 request_streams = st.lists(positions, min_size=1, max_size=4)
 
 
-@pytest.mark.parametrize(("base", "layout"), CASES)
-@settings(max_examples=8)
-@given(requests=request_streams)
-def test_streams_of_requests(base, layout, requests):
-    """Random streams: single rows, batches, repeats, most of all rows."""
-    classifier = forget_all(make_case(base, layout).fit(X, Y), requests)
-    assert_same_classifier(classifier, fit_anew(classifier, X, Y), X)
-
-
 @pytest.mark.parametrize("base", BASES)
 def test_constituents_are_plain_fits(base):
     """The oracle: the base itself, trained on each shard's retained rows."""
@@ -81,21 +72,6 @@ def test_a_class_that_disappears(base, layout):
     classifier = make_case(base, layout).fit(X, Y).forget(Y == "birch")
     assert classifier.classes_.tolist() == ["ash", "cedar"]
     assert_same_classifier(classifier, fit_anew(classifier, X, Y), X)
-
-
-@pytest.mark.parametrize(("base", "layout"), CASES)
-@settings(max_examples=4)
-@given(requests=st.lists(st.lists(st.integers(0, 11), min_size=1), max_size=3))
-def test_groups(base, layout, requests):
-    """Requests by group; groups are of very different sizes."""
-    groups = np.array([f"user-{int(i**0.6)}" for i in range(len(Y))])
-    classifier = make_case(base, layout).fit(X, Y, groups=groups)
-    for request in requests:
-        ids = [f"user-{i}" for i in request]
-        if not np.isin(groups[classifier.retained_indices_], ids).all():
-            classifier.forget(groups=ids)
-    expected = fit_anew(classifier, X, Y, identities=groups)
-    assert_same_classifier(classifier, expected, X)
 
 
 @pytest.mark.parametrize("base", ["logistic", "forest", "sgd", "bayes", "pipeline"])

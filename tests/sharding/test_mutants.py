@@ -5,10 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import support
+from request_streams import FIRST, Stream
 from support import assert_same_classifier, fit_anew, make_case, make_data
 
 from skunlearn import ShardedUnlearningClassifier
 from skunlearn._data.rows import Erasure
+from skunlearn.exceptions import ForgetIndexError
 from skunlearn.sharding import _classifier
 from skunlearn.sharding import _plans as _changes
 from skunlearn.sharding._training import shard as _shards
@@ -82,6 +84,45 @@ MUTANTS = {
 }
 
 
+def overwrite_nothing(monkeypatch):
+    """Rows are forgotten, and their values stay."""
+    monkeypatch.setattr(Erasure, "carry_out", lambda self: None)
+
+
+def retrain_nothing(monkeypatch):
+    """What was deferred waits for ever."""
+    monkeypatch.setattr(ShardedUnlearningClassifier, "retrain", lambda self: self)
+
+
+def change_what_is_previewed(monkeypatch):
+    """A preview is carried out at once."""
+
+    def preview_forget(self, X_idx=None, **arguments):
+        return self.forget(X_idx, **arguments).forget_records_[-1]
+
+    monkeypatch.setattr(ShardedUnlearningClassifier, "preview_forget", preview_forget)
+
+
+def lose_the_groups_of_new_rows(monkeypatch):
+    """Rows that come later are not found by their groups."""
+    index = _changes.GroupIndex
+    monkeypatch.setattr(_changes, "GroupIndex", lambda hashes: index(hashes[:FIRST]))
+
+
+def copy_nothing(monkeypatch):
+    """A copy is the original, which forgets what the copy does."""
+    monkeypatch.setattr(ShardedUnlearningClassifier, "__copy__", lambda self: self)
+
+
+WALKED_MUTANTS = [
+    overwrite_nothing,
+    retrain_nothing,
+    change_what_is_previewed,
+    lose_the_groups_of_new_rows,
+    copy_nothing,
+]
+
+
 def check_laws(layout):
     """What was asked for is forgotten, and law 1 holds, on a stochastic base."""
     classifier = make_case("sgd", layout).fit(X, Y).forget([3, 30, 31])
@@ -101,6 +142,15 @@ def test_mutants_are_caught(mutate, monkeypatch):
     mutate(monkeypatch)
     with pytest.raises(AssertionError):
         check_laws(MUTANTS[mutate])
+
+
+@pytest.mark.parametrize("mutate", WALKED_MUTANTS, ids=lambda mutate: mutate.__name__)
+def test_mutants_are_caught_on_a_walk(mutate, monkeypatch):
+    """What takes more than one request to show, a stream of all kinds shows."""
+    Stream("sgd", "cumulative", grouped=True).walk()
+    mutate(monkeypatch)
+    with pytest.raises((AssertionError, ForgetIndexError)):
+        Stream("sgd", "cumulative", grouped=True).walk()
 
 
 def test_the_comparison_sees_single_bits():

@@ -1,55 +1,13 @@
 """New rows after fit: a new last slice, exact and as easy to forget as any."""
 
-from itertools import pairwise
-
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from request_streams import replay
 from scipy import sparse
-from sklearn.base import clone
-from support import CASES, RESUMABLE, assert_same_classifier, make_case, make_data
+from support import RESUMABLE, assert_same_classifier, make_case, make_data
 
 X, Y = make_data(90)
-CUTS = [0, 40, 60, 75, 90]  # fit, and three calls of partial_fit
-
-
-def replay(classifier, data, labels, cuts):
-    """Return a fresh classifier given, batch by batch, what another has retained."""
-    keep = classifier.retained_indices_
-    fresh = clone(classifier)
-    for start, stop in pairwise(cuts):
-        rows = keep[(keep >= start) & (keep < stop)]
-        if len(rows):
-            chosen = data.iloc[rows] if hasattr(data, "iloc") else data[rows]
-            fresh.partial_fit(chosen, labels[rows], groups=rows)
-    return fresh
-
-
-requests = st.lists(
-    st.tuples(st.booleans(), st.lists(st.integers(0, 89), min_size=1, max_size=40)),
-    min_size=3,
-    max_size=3,
-)
-
-
-@pytest.mark.parametrize(("base", "layout"), CASES)
-@settings(max_examples=4)
-@given(requests=requests, whole_batch=st.booleans())
-def test_streams_mixed_with_forgetting(base, layout, requests, whole_batch):
-    """Batches come, rows of any batch go, at once or later."""
-    classifier = make_case(base, layout).fit(X[:40], Y[:40])
-    for number, (retrain, request) in enumerate(requests):
-        start, stop = CUTS[number + 1 : number + 3]
-        classifier.partial_fit(X[start:stop], Y[start:stop])
-        chosen = [i for i in request if i < stop]
-        if np.setdiff1d(classifier.retained_indices_, chosen).size:
-            classifier.forget(chosen, retrain=retrain)
-    if whole_batch and (classifier.retained_indices_ < 40).any():
-        classifier.forget(range(40, 60))
-    classifier.retrain()
-    assert_same_classifier(classifier, replay(classifier, X, Y, CUTS), X)
 
 
 @pytest.mark.parametrize("base", RESUMABLE)
