@@ -1,5 +1,6 @@
 """Keep the handlers of signals out of the few lines that make a change effective."""
 
+import importlib
 import signal
 import threading
 from collections.abc import Iterator
@@ -9,8 +10,9 @@ from typing import Any
 __all__ = ["uninterrupted"]
 
 _SIGNALS = tuple(sorted(signal.valid_signals()))
-# The same without a search for enumeration members, at a tenth of the price.
-_get_handler = getattr(signal.getsignal, "__wrapped__", signal.getsignal)
+# What is behind the functions of `signal`, without their search for enum members:
+# three changes of state must not cost a tenth of a millisecond.
+_c = importlib.import_module("_signal")
 
 _Handlers = list[tuple[int, Any]]
 
@@ -28,10 +30,10 @@ def uninterrupted() -> Iterator[None]:
     held: list[tuple[Any, ...]] = []
     diverted: _Handlers = []
     try:
-        for number, handler in zip(_SIGNALS, map(_get_handler, _SIGNALS), strict=True):
-            if callable(handler):
+        for number in _SIGNALS:
+            if callable(handler := _c.getsignal(number)):
                 diverted.append((number, handler))  # first: it may be interrupted here
-                signal.signal(number, lambda *arguments: held.append(arguments))
+                _c.signal(number, lambda *arguments: held.append(arguments))
         handlers = dict(diverted)
         yield
     finally:
@@ -40,9 +42,10 @@ def uninterrupted() -> Iterator[None]:
         except BaseException:  # raised by a handler that is back
             _restore(diverted)
             raise
-    with ExitStack() as stack:
-        for number, frame in reversed(held):
-            stack.callback(handlers[number], number, frame)
+    if held:
+        with ExitStack() as stack:  # runs all of them, whatever the first ones raise
+            for number, frame in reversed(held):
+                stack.callback(handlers[number], number, frame)
 
 
 def _restore(diverted: _Handlers) -> None:
@@ -50,7 +53,7 @@ def _restore(diverted: _Handlers) -> None:
     raised = None
     while diverted:
         try:
-            signal.signal(*diverted[-1])
+            _c.signal(*diverted[-1])
             diverted.pop()
         except BaseException as error:
             raised = error
