@@ -157,14 +157,14 @@ class BaseUnlearningClassifier(
 
     @property
     def _lock(self) -> CopyableLock:
-        """The lock of whoever changes the classifier."""
+        """The lock of changes to the classifier."""
         if "_change_lock" not in vars(self):
             self.__dict__.setdefault("_change_lock", CopyableLock())
         return vars(self)["_change_lock"]
 
     @contextmanager
     def _reading(self) -> Iterator[Any]:
-        """Give the state, the rows of which nobody overwrites during the block."""
+        """Yield the state, whose rows are not overwritten during the block."""
         with commit_gate:
             state = self._state
             lease = state.rows.readers.add(Lease())

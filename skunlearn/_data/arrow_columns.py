@@ -1,6 +1,6 @@
 """Columns of arrow, without values of other rows in shared dictionaries and buffers.
 
-pyarrow itself is imported by whoever has made the column.
+pyarrow itself is imported by the code that made the column.
 """
 
 import sys
@@ -21,7 +21,7 @@ def is_self_contained(dtype: Any) -> bool:
 
 
 def with_own_values(column: Any) -> Any:
-    """Return a chunked array with its own values only, built anew."""
+    """Rebuild a chunked array, with its own values only."""
     pyarrow = sys.modules["pyarrow"]
     dtype = column.type
     if not pyarrow.types.is_dictionary(dtype):

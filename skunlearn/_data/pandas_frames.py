@@ -1,7 +1,7 @@
 """Rows of pandas frames, without what a frame says beside them.
 
 Columns are named by their place, since names may be of any kind and occur twice. pandas
-itself is imported by whoever has made the frame.
+itself is imported by the code that made the frame.
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Rows of polars frames, without values of other rows in shared buffers and dtypes.
 
-polars itself is imported by whoever has made the frame.
+polars itself is imported by the code that made the frame.
 """
 
 import sys
@@ -36,7 +36,7 @@ def slice_rows(frame: Any, start: int, stop: int) -> Any:
 
 
 def with_own_values(frame: Any) -> Any:
-    """Build all but numbers and dates anew: parts share the buffers of the whole.
+    """Rebuild all but numbers and dates: parts share the buffers of the whole.
 
     Enumerations are reduced to the values that occur, in their order.
     """

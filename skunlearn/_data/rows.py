@@ -83,7 +83,7 @@ class Lease:
 
 
 class Readers:
-    """All who read the same arrays."""
+    """All readers of the same arrays."""
 
     def __init__(self) -> None:
         self._leases: WeakSet[Lease] = WeakSet()
@@ -94,7 +94,7 @@ class Readers:
         return lease
 
     def are_among(self, leases: Iterable[Lease]) -> bool:
-        """Whether nobody else reads the arrays."""
+        """Whether the arrays have no other reader."""
         return set(self._leases) <= set(leases)
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
@@ -162,7 +162,7 @@ class Rows:
     readers : Readers
         Who else reads these arrays.
     lease : Lease
-        The lease of whoever has these rows, where others do.
+        The lease of these rows, where others have them too.
     """
 
     held: Batch

@@ -1,4 +1,4 @@
-"""One-class models: what is asked of them, and what stands in for them."""
+"""One-class models: what they must provide, and what replaces them."""
 
 from typing import Any
 
@@ -102,7 +102,7 @@ def make_stand_in(estimator: Any, X: Any) -> Any:
 
 
 def is_stand_in(estimator: Any) -> bool:
-    """Return True if a fitted model stands in for one that needs more rows."""
+    """Return True if a fitted model replaces one that needs more rows."""
     if isinstance(estimator, Pipeline):
         return is_stand_in(estimator.steps[-1][1])
     return isinstance(estimator, PointDensity)

@@ -1,6 +1,6 @@
 """Find out whether sample weights given to an estimator reach what is trained.
 
-Meta-estimators take them in many ways, some hand them to nobody and say nothing.
+Meta-estimators take them in many ways, and some ignore them silently.
 """
 
 from inspect import signature

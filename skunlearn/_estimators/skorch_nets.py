@@ -104,7 +104,7 @@ class NetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     def partial_fit(
         self, X: Any, y: np.ndarray, classes: np.ndarray | None = None
     ) -> "NetClassifier":
-        """Train for ``max_epochs`` more epochs; `classes` is due at the first call."""
+        """Train for ``max_epochs`` more epochs; the first call needs `classes`."""
         with _seeded(self.random_state), _naming_output():
             if classes is not None:
                 self.classes_ = classes

@@ -57,7 +57,7 @@ class Transaction:
         make_state : callable
             Returns the state, and adds to an erasure what is to be overwritten in
             arrays that it shares with the old one. It is called at the commit, when
-            nobody can begin to read these arrays.
+            no other thread can begin to read these arrays.
         **attributes : object
             Other attributes to set, or to delete if None.
         """
@@ -103,7 +103,7 @@ class Transaction:
 
 
 def _set_attributes(classifier: Any, attributes: dict[str, Any]) -> None:
-    """Set attributes in one step, so that nobody sees some of them; delete Nones."""
+    """Set attributes in one step, so that no thread sees only some; delete Nones."""
     vars(classifier).update({k: v for k, v in attributes.items() if v is not None})
     for name in (k for k, v in attributes.items() if v is None):
         vars(classifier).pop(name, None)

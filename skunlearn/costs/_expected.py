@@ -1,4 +1,4 @@
-"""How many rows a stream of forget requests is expected to pass to training."""
+"""Expected number of rows that a stream of forget requests passes to training."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -168,8 +168,8 @@ class _Steps(NamedTuple):
     """The training steps of a shard, along the last axis.
 
     ``rows`` is the share of the shard's rows that a step trains on, ``requests`` that
-    of its requests which fall among them, ``hits`` that of those which make the step
-    due, and ``passes`` how often the step goes over its rows.
+    of its requests which fall among them, ``hits`` that of those which make it
+    necessary, and ``passes`` how often the step goes over its rows.
     """
 
     rows: np.ndarray
@@ -267,9 +267,9 @@ def _count_batch(
 ) -> np.ndarray:
     """Return the expected rows trained, by unit and step, for K rows in one batch.
 
-    A step is due for a retained row unless all requests, drawn from the other rows,
-    miss its shard up to the step. A selected row that is forgotten is replaced, which
-    makes the step due for the row in its place.
+    A step is repeated for a retained row unless all requests, drawn from the other
+    rows, miss its shard up to the step. A selected row that is forgotten is replaced,
+    which repeats the step for the row in its place.
     """
     is_all = units.fraction == 1
     retained = np.maximum(1 - K / N * steps.density, 0)

@@ -1,4 +1,4 @@
-"""What forgetting costs, as a score for a search over settings."""
+"""Cost of forgetting as a score, for searches over parameters."""
 
 from typing import Any
 

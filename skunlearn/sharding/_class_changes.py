@@ -1,4 +1,4 @@
-"""What becomes of shards when a class appears or disappears."""
+"""Changes of shards when a class appears or disappears."""
 
 from dataclasses import dataclass, replace
 

@@ -103,7 +103,7 @@ def _cost_by_slice(shard: Shard, *, is_replaced: bool = False) -> np.ndarray:
     """Return what a row of each slice costs, if it is not the last of its class there.
 
     The steps from its slice on are made again, without the row or with another one in
-    its place. Where training is due anyhow it starts no later than that.
+    its place. Where there is training anyhow it starts no later than that.
     """
     costs = np.zeros(shard.n_slices)
     for step in shard.steps:

@@ -91,7 +91,7 @@ class Plan:
         )
 
     def make_tasks(self) -> Iterator[Task]:
-        """Yield the training that is due, each task with a copy of its rows."""
+        """Yield the training to do, each task with a copy of its rows."""
         for i, steps in self.steps.items():
             yield self._make_task(i, steps)
 

@@ -1,4 +1,4 @@
-"""How a sharded classifier answers."""
+"""Predictions of a sharded classifier."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ def _has(method: str) -> Callable[[Any], bool]:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the constituents say of some rows.
+    """Scores of some rows by the constituents.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class Answer:
     classes: np.ndarray
 
     def limit(self, is_label: np.ndarray, class_counts: np.ndarray) -> "Answer":
-        """Return the answer of some classes; who speaks for others alone abstains."""
+        """Return the answer for some classes; constituents of others only abstain."""
         scores = self.scores[:, is_label]
         if self.kind == "predict_proba":
             total, counts = scores.sum(axis=1, keepdims=True), class_counts[is_label]

@@ -67,7 +67,7 @@ class State:
 
     @property
     def n_samples_full(self) -> int:
-        """Return the rows that training all shards anew would pass to training."""
+        """Return the rows that retraining all shards would pass to training."""
         return sum(shard.n_samples_full for shard in self.shards)
 
     @property
@@ -77,7 +77,7 @@ class State:
 
     @property
     def labels_told(self) -> np.ndarray | None:
-        """Return all the labels of estimators that are told of them, else None."""
+        """Return all labels for estimators that must know them, else None."""
         policy = self.recipe.policy
         return None if policy.start == "fit" else policy.role.known_labels(self.classes)
 

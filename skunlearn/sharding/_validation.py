@@ -204,8 +204,8 @@ def check_parameters(
         )
     if n_replicas > n_shards:
         raise ValueError(
-            f"n_replicas={n_replicas} requires at least as many "
-            f"shards; got n_shards={n_shards}."
+            f"n_replicas={n_replicas} requires at least as many shards; got "
+            f"n_shards={n_shards}."
         )
 
 
@@ -219,21 +219,21 @@ def check_probabilities(forget_proba: Any) -> None:
     """Refuse to spread rows by probabilities that are not there."""
     if forget_proba is None:
         raise ValueError(
-            f"{_name_partitions('needs_forget_proba')} spreads rows by how likely they "
-            "are to be forgotten: give forget_proba, one probability for each row."
+            f"{_name_partitions('needs_forget_proba')} assigns rows by their "
+            "probability to be forgotten: pass forget_proba, one value for each row."
         )
 
 
 def check_models(state: State) -> None:
-    """Refuse a fit in which no model of one class is what was asked for.
+    """Refuse a fit in which all one-class models had to be replaced.
 
-    Too few rows in some parts are no error, but this is hardly for want of rows.
+    Too few rows in some shards are no error, but this has another cause.
     """
     shards = [shard for shard in state.shards if shard.bounds[-1] > 1]
     if shards and all(is_stand_in(shard.estimator) for shard in shards):
         raise ValueError(
             f"{state.recipe.prototype!r} could not be fitted to the rows of any class; "
-            "a warning before this error says why."
+            "the warning before this error gives the reason."
         )
 
 

@@ -18,7 +18,7 @@ class Solution:
     x : ndarray of shape (n_params,)
         The best that was found: everything up to where it stopped.
     relative_residual : float
-        Norm of b - H x, computed anew, as a share of b's.
+        Norm of b - H x, recomputed, relative to that of b.
     n_iter : int
         Number of products with H, the last for the residual not counted.
     status : {"converged", "max_iter", "negative_curvature"}

@@ -1,4 +1,4 @@
-"""How to weigh retained rows anew, so that a removal leaves the criterion alone."""
+"""Reweight the retained rows so that a removal keeps the criterion unchanged."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -274,7 +274,7 @@ def _balance(
 ) -> np.ndarray:
     """Return the least x with c x = b and p x = room, both of which can be reached.
 
-    Newton steps for nu, and for each of them mu is found anew.
+    Newton steps for nu, and for each of them mu is recomputed.
     """
     low, high, last, jump = _End(0.0), _End(np.inf), np.inf, 0
     nu, mu = 0.0, b / float(c @ c) + box.l1

@@ -108,7 +108,7 @@ def answer_committees(
     log_prior = np.log(class_weights / class_weights.sum())
     if kind == "log_density":
         answers = answers + log_prior
-        with np.errstate(invalid="ignore"):  # where nobody gives a class a chance
+        with np.errstate(invalid="ignore"):  # where all abstain on a class
             mean = softmax(_log_mean_exp(answers), axis=1)
     else:
         mean = _mean(answers, missing=0.0 if kind == "predict_proba" else -np.inf)
@@ -143,7 +143,7 @@ def _mean(scores: np.ndarray, missing: float) -> np.ndarray:
 
 
 def _normalise(proba: np.ndarray, prior: np.ndarray) -> np.ndarray:
-    """Make rows sum to 1; where nobody gives any class a chance, the prior answers."""
+    """Make rows sum to 1; where all abstain on all classes, return the prior."""
     total = proba.sum(axis=1, keepdims=True)
     is_known = total > 0  # not where all are 0, or NaN
     return np.where(is_known, proba / np.where(is_known, total, 1.0), prior)

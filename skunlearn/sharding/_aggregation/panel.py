@@ -113,7 +113,7 @@ class Panel:
     def _check_that_others_answer(
         self, i: int, row: int, question: Question[Any]
     ) -> None:
-        """Raise the first error at the first row that nobody has an answer to."""
+        """Raise the first error at the first row on which all abstain."""
         others = (j for j in range(len(self.estimators)) if j != i)
         rows = view_rows(self.X, row, row + 1)
         if not any(self._answers(j, rows, question) for j in others):

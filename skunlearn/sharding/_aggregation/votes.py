@@ -132,7 +132,7 @@ def _mean_scores(
         partial(compute_scores, classes=classes, kind=kind),
         lambda n: np.full((n, len(classes)), np.nan),
     )
-    silent: Any = 0.0  # weight of those who abstain, of each row
+    silent: Any = 0.0  # weight of those that abstain, of each row
     for weight, mine in zip(weights, panel.ask(question), strict=True):
         is_silent = _find_silent(mine)
         if is_silent is not None:

@@ -160,7 +160,7 @@ class SelectedRows:
         return all(block.is_complete for blocks in self.blocks for block in blocks)
 
     def count(self, n_labels: int) -> np.ndarray:
-        """Return how many rows of each label are due in each slice."""
+        """Return how many rows of each label are to be picked in each slice."""
         counts = np.zeros((len(self.blocks), n_labels), dtype=np.int64)
         for i, blocks in enumerate(self.blocks):
             for block in blocks:

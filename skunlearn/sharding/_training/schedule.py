@@ -65,7 +65,7 @@ class Step:
     slice : int
         Index of the slice whose checkpoint the step makes.
     kind : {"fresh", "resume", "constant"}
-        Train a fresh estimator, train on from the last checkpoint, or make do with a
+        Train a fresh estimator, train on from the last checkpoint, or use a
         constant answer: the only class there is, or that rows are like the only row.
     start, stop : int
         Rows of the shard to train on; for "constant" one row that shows the class.
@@ -96,7 +96,7 @@ def count_passes(policy: TrainingPolicy, index: int) -> int:
     With cumulative slices each step gets ``2 * n_epochs / (n_slices + 1)`` passes, so
     that in all as many rows are passed to training as without slices (SISA, Eq. 1).
     Fractions are rounded such that the running total is right, but no step gets less
-    than one pass: its slice would not be learnt.
+    than one pass: its slice would be left out.
     """
     if not policy.cumulative:
         return policy.n_epochs

@@ -259,7 +259,7 @@ class Shard(FieldsOnly):
     ) -> "Shard":
         """Return the shard with its counts in other columns.
 
-        An estimator that was told of the old classes is dropped.
+        An estimator that was trained with the old classes is dropped.
 
         Parameters
         ----------

@@ -34,7 +34,7 @@ __all__ = ["Task", "Trained", "train_shard", "train_shards"]
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """Training that is due in one shard.
+    """Training to do in one shard.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Task:
     state : estimator or None
         Checkpoint to go on from, if the first step does.
     classes : ndarray or None
-        All labels, for estimators that are to be told of them.
+        All labels, for estimators that must know them.
     all_classes : ndarray of shape (n_classes,)
         All classes.
     selected : SelectedRows or None
