@@ -6,7 +6,14 @@ pyarrow itself is imported by the code that made the column.
 import sys
 from typing import Any
 
-__all__ = ["is_self_contained", "list_dictionary", "with_dictionary", "with_own_values"]
+__all__ = [
+    "is_dictionary",
+    "is_self_contained",
+    "list_dictionary",
+    "list_used",
+    "with_dictionary",
+    "with_own_values",
+]
 
 
 def is_self_contained(dtype: Any) -> bool:
@@ -26,11 +33,18 @@ def with_own_values(column: Any) -> Any:
     dtype = column.type
     if not pyarrow.types.is_dictionary(dtype):
         return pyarrow.chunked_array([pyarrow.array(column.to_pylist(), dtype)])
-    used = column.cast(dtype.value_type).unique().drop_null().to_pylist()
-    if dtype.ordered:
-        known = set(used)
-        used = [value for value in list_dictionary(column) if value in known]
-    return with_dictionary(column, used)
+    used = set(list_used(column))
+    return with_dictionary(column, [v for v in list_dictionary(column) if v in used])
+
+
+def is_dictionary(dtype: Any) -> bool:
+    """Return True if a column chooses its values from a dictionary."""
+    return bool(sys.modules["pyarrow"].types.is_dictionary(dtype))
+
+
+def list_used(column: Any) -> list[Any]:
+    """Return the values that the rows of a dictionary column have."""
+    return column.cast(column.type.value_type).unique().drop_null().to_pylist()
 
 
 def list_dictionary(column: Any) -> list[Any]:

@@ -14,15 +14,22 @@ from scipy import sparse
 import skunlearn._data.pandas_frames as _pandas
 import skunlearn._data.polars_frames as _polars
 from skunlearn._data.casting import cast_values
+from skunlearn._data.pandas_frames import merge_values, with_order
 
 __all__ = [
     "cast_rows",
     "is_frame",
     "join_rows",
+    "list_unordered",
+    "list_values",
+    "merge_values",
     "slice_rows",
     "take_rows",
     "view_rows",
+    "with_order",
     "with_own_values",
+    "with_sorted_values",
+    "with_values",
     "without_labels",
 ]
 
@@ -35,6 +42,29 @@ def is_frame(X: Any) -> bool:
 def without_labels(X: Any) -> Any:
     """Return a pandas frame without what it says of its rows beside the columns."""
     return _pandas.without_labels(X) if _pandas.is_pandas(X) else X
+
+
+def list_values(frame: Any) -> Any:
+    """Return the lists of values that columns choose from: those that rows use."""
+    return _module_of(frame).list_values(frame)
+
+
+def list_unordered(frame: Any) -> Any:
+    """Return the values that columns without an order of values declare."""
+    return _module_of(frame).list_unordered(frame)
+
+
+def with_values(X: Any, values: Any) -> Any:
+    """Return a frame with other lists of values; those that are not there are missing.
+
+    Other containers have no such lists.
+    """
+    return _module_of(X).with_values(X, values) if is_frame(X) and values else X
+
+
+def with_sorted_values(X: Any) -> Any:
+    """Return a data frame with its own values in an order that tells nothing."""
+    return _module_of(X).with_sorted_values(X) if is_frame(X) else X
 
 
 def with_own_values(X: Any) -> Any:
@@ -54,13 +84,18 @@ def take_rows(X: Any, indices: np.ndarray) -> Any:
     return X.take(indices, axis=0)  # four times as fast as X[indices]
 
 
-def slice_rows(X: Any, start: int, stop: int) -> Any:
-    """Return the rows of `X` from `start` to `stop`; a view where it can be one."""
-    if start == 0 and stop == X.shape[0]:
-        return X
-    if is_frame(X):
-        return with_own_values(_module_of(X).slice_rows(X, start, stop))
-    return X[start:stop]
+def slice_rows(X: Any, start: int, stop: int, values: Any = None) -> Any:
+    """Return the rows of `X` from `start` to `stop`; a view where it can be one.
+
+    Those of a frame have the given values or, without any, those of all up to `stop`.
+    """
+    if not is_frame(X):
+        return X if start == 0 and stop == X.shape[0] else X[start:stop]
+    if start > 0 or stop < X.shape[0]:
+        if values is None:
+            values = list_values(view_rows(X, 0, stop))
+        X = with_own_values(view_rows(X, start, stop))
+    return with_values(X, values)
 
 
 def view_rows(X: Any, start: int, stop: int) -> Any:

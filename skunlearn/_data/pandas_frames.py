@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 import skunlearn._data.arrow_columns as arrow
 from skunlearn._data.casting import cast_values, check_order, refuse_dtype
 
@@ -15,9 +17,15 @@ __all__ = [
     "cast_frame",
     "is_pandas",
     "join_frames",
+    "list_unordered",
+    "list_values",
+    "merge_values",
     "slice_rows",
     "take_rows",
+    "with_order",
     "with_own_values",
+    "with_sorted_values",
+    "with_values",
     "without_labels",
 ]
 
@@ -62,13 +70,73 @@ def slice_rows(frame: Any, start: int, stop: int) -> Any:
 
 def with_own_values(frame: Any) -> Any:
     """Return the frame without categories and dictionaries of other rows."""
-    own = {}
-    for place, dtype in enumerate(frame.dtypes):
-        if _is_categorical(dtype):
-            own[place] = _with_own_categories(frame.iloc[:, place])
-        elif _is_arrow(dtype) and not arrow.is_self_contained(dtype.pyarrow_dtype):
-            own[place] = _change_arrow(frame.iloc[:, place], arrow.with_own_values)
-    return _replace_columns(frame, own)
+    own = {
+        place: _change_arrow(frame.iloc[:, place], arrow.with_own_values)
+        for place, dtype in enumerate(frame.dtypes)
+        if _is_arrow(dtype) and not arrow.is_self_contained(dtype.pyarrow_dtype)
+    }
+    return with_values(_replace_columns(frame, own), list_values(frame))
+
+
+def list_values(frame: Any) -> dict[int, Any]:
+    """Return the dtypes of columns that have a list of values, with those they use.
+
+    They are in the order of the frame. That of arrow is a dtype with the values.
+    """
+    return {
+        place: _find_own_dtype(frame.iloc[:, place])
+        for place, dtype in enumerate(frame.dtypes)
+        if _is_categorical(dtype) or _is_dictionary(dtype)
+    }
+
+
+def list_unordered(frame: Any) -> dict[int, Any]:
+    """Return the values that unordered columns declare, used or not."""
+    return {
+        place: _list_declared(frame.iloc[:, place])
+        for place, dtype in enumerate(frame.dtypes)
+        if (_is_categorical(dtype) and not dtype.ordered)
+        or (_is_dictionary(dtype) and not _is_ordered_dictionary(dtype))
+    }
+
+
+def with_values(frame: Any, dtypes: dict[int, Any]) -> Any:
+    """Return the frame with columns in dtypes of `list_values`, others missing.
+
+    A column that has no list of values is left as it is.
+    """
+    changed = {}
+    for place, dtype in dtypes.items():
+        column = frame.iloc[:, place]
+        if _is_categorical(column.dtype):
+            changed[place] = _set_categories(column, dtype)
+        elif _is_dictionary(column.dtype):
+            values = dtype.categories.tolist()
+            changed[place] = _change_arrow(column, arrow.with_dictionary, values)
+    return _replace_columns(frame, changed)
+
+
+def with_sorted_values(frame: Any) -> Any:
+    """Return the frame with own values, unordered ones in an order that tells nothing.
+
+    Else it would tell which batch of rows they came with.
+    """
+    frame, unordered = with_own_values(frame), list_unordered(frame)
+    dtypes = list_values(frame)
+    sort = {p: with_order(dtypes[p], _sort(dtypes[p].categories)) for p in unordered}
+    return with_values(frame, sort)
+
+
+def with_order(dtype: Any, values: Any) -> Any:
+    """Return a dtype of `list_values` with its values in the order of others."""
+    kind = sys.modules["pandas"].CategoricalDtype
+    own = values[values.isin(dtype.categories)]
+    return kind(own, ordered=dtype.ordered)
+
+
+def merge_values(first: Any, second: Any) -> Any:
+    """Return the values of `first`, then those of `second` that are not among them."""
+    return first.append(second[~second.isin(first)])
 
 
 def cast_frame(frame: Any, held: Any) -> Any:
@@ -112,7 +180,7 @@ def join_frames(first: Any, second: Any) -> Any:
         _replace_columns(first, known_first),
         _replace_columns(second, known_second),
     ]
-    return with_own_values(sys.modules["pandas"].concat(frames, ignore_index=True))
+    return with_sorted_values(sys.modules["pandas"].concat(frames, ignore_index=True))
 
 
 def _replace_columns(frame: Any, columns: dict[int, Any]) -> Any:
@@ -131,6 +199,10 @@ def _is_arrow(dtype: Any) -> bool:
     return isinstance(dtype, sys.modules["pandas"].ArrowDtype)
 
 
+def _is_dictionary(dtype: Any) -> bool:
+    return _is_arrow(dtype) and arrow.is_dictionary(dtype.pyarrow_dtype)
+
+
 def _is_ordered_dictionary(dtype: Any) -> bool:
     return _is_arrow(dtype) and getattr(dtype.pyarrow_dtype, "ordered", False)
 
@@ -146,15 +218,30 @@ def _list_dictionary(column: Any) -> list[Any]:
     return arrow.list_dictionary(column.array.__arrow_array__())
 
 
-def _with_own_categories(column: Any) -> Any:
-    """Return a column without unused categories, sorted if they have no order.
+def _find_own_dtype(column: Any) -> Any:
+    """Return a categorical dtype of the values that a column uses, in their order."""
+    kind = sys.modules["pandas"].CategoricalDtype
+    if _is_categorical(column.dtype):
+        known, codes = column.cat.categories, np.unique(column.cat.codes)
+        return kind(known.take(codes[codes >= 0]), ordered=column.cat.ordered)
+    known = _list_declared(column)
+    used = arrow.list_used(column.array.__arrow_array__())
+    return kind(known[known.isin(used)], ordered=_is_ordered_dictionary(column.dtype))
 
-    Else their order would tell which batch of rows they came with.
-    """
-    column = column.cat.remove_unused_categories()
-    if column.cat.ordered:
+
+def _list_declared(column: Any) -> Any:
+    if _is_categorical(column.dtype):
+        return column.cat.categories
+    return sys.modules["pandas"].Index(_list_dictionary(column), dtype=object)
+
+
+def _set_categories(column: Any, dtype: Any) -> Any:
+    if column.cat.ordered != dtype.ordered:
+        column = column.cat.as_ordered() if dtype.ordered else column.cat.as_unordered()
+    known = column.cat.categories
+    if known.dtype == dtype.categories.dtype and known.equals(dtype.categories):
         return column
-    return column.cat.reorder_categories(_sort(column.cat.categories))
+    return column.cat.set_categories(dtype.categories)
 
 
 def _join_categories(old: Any, new: Any) -> Any:

@@ -13,9 +13,13 @@ __all__ = [
     "cast_frame",
     "is_polars",
     "join_frames",
+    "list_unordered",
+    "list_values",
     "slice_rows",
     "take_rows",
     "with_own_values",
+    "with_sorted_values",
+    "with_values",
 ]
 
 
@@ -48,6 +52,37 @@ def with_own_values(frame: Any) -> Any:
     return frame.with_columns(own) if own else frame
 
 
+def list_values(frame: Any) -> dict[str, Any]:
+    """Return the dtypes of columns with enumerations, of the values that they use."""
+    return {
+        name: _find_own_dtype(frame[name])
+        for name, dtype in frame.schema.items()
+        if _has_enum(dtype)
+    }
+
+
+def list_unordered(frame: Any) -> dict[str, Any]:
+    """Return nothing: enumerations have an order, and categories belong to polars."""
+    return {}
+
+
+def with_values(frame: Any, dtypes: dict[str, Any]) -> Any:
+    """Return the frame with columns in dtypes of `list_values`, others missing."""
+    cast = [
+        _cast_enums(frame[name], dtype)
+        for name, dtype in dtypes.items()
+        if name in frame.schema
+        and frame.schema[name] != dtype
+        and _has_enum(frame.schema[name])
+    ]
+    return frame.with_columns(cast) if cast else frame
+
+
+def with_sorted_values(frame: Any) -> Any:
+    """Return the frame with own values: enumerations have an order."""
+    return with_own_values(frame)
+
+
 def cast_frame(frame: Any, held: Any) -> Any:
     """Return a frame in the dtypes of another, or raise ValueError.
 
@@ -72,6 +107,22 @@ def join_frames(first: Any, second: Any) -> Any:
 
 def _is_enum(dtype: Any) -> bool:
     return isinstance(dtype, sys.modules["polars"].Enum)
+
+
+def _cast_enums(column: Any, dtype: Any) -> Any:
+    """Return a column of other enumerations; what they do not have is missing."""
+    if _is_enum(dtype):
+        return column.cast(dtype, strict=False)
+    kind = sys.modules["polars"].Series  # casts do not reach into arrays
+    return kind(column.name, column.to_list(), dtype=dtype, strict=False)
+
+
+def _has_enum(dtype: Any) -> bool:
+    inner = getattr(dtype, "inner", None)
+    fields = [f.dtype for f in getattr(dtype, "fields", ())]
+    if inner is not None:
+        fields.append(inner)
+    return _is_enum(dtype) or any(map(_has_enum, fields))
 
 
 def _shares_values(dtype: Any) -> bool:

@@ -18,7 +18,14 @@ from weakref import WeakSet
 import numpy as np
 from scipy import sparse
 
-from skunlearn._data.containers import is_frame, join_rows, take_rows, with_own_values
+from skunlearn._data.containers import (
+    is_frame,
+    join_rows,
+    take_rows,
+    with_own_values,
+    with_sorted_values,
+)
+from skunlearn._data.declarations import NOTHING, Declarations
 
 __all__ = ["Batch", "Erasure", "Lease", "Readers", "Rows"]
 
@@ -163,6 +170,8 @@ class Rows:
         Who else reads these arrays.
     lease : Lease
         The lease of these rows, where others have them too.
+    declared : Declarations
+        The orders in which columns of a frame declare values.
     """
 
     held: Batch
@@ -170,6 +179,7 @@ class Rows:
     retained: np.ndarray
     readers: Readers = field(default_factory=Readers)
     lease: Lease = field(default_factory=Lease)
+    declared: Declarations = NOTHING
 
     @classmethod
     def in_order(cls, batch: Batch, order: np.ndarray) -> "Rows":
@@ -179,7 +189,9 @@ class Rows:
         """
         slot_of = np.empty_like(order)
         slot_of[order] = np.arange(len(order))
-        return cls(batch.take(order), slot_of, np.ones(len(order), dtype=bool))
+        retained = np.ones(len(order), dtype=bool)
+        declared = Declarations.of_batch(batch.X)
+        return cls(batch.take(order), slot_of, retained, declared=declared)
 
     @property
     def n_positions(self) -> int:
@@ -189,19 +201,32 @@ class Rows:
     def take(self, slots: np.ndarray) -> Batch:
         """Return a copy of the rows at the given slots, and nothing of the others."""
         part = self.held.take(slots)
-        return replace(part, X=with_own_values(part.X))
+        return replace(part, X=self.declared.arrange(part.X, slots))
+
+    def list_values(self, slots: np.ndarray) -> Any:
+        """Return the values of columns that the rows at some slots choose from."""
+        if not is_frame(self.held.X):
+            return {}
+        return self.declared.list_values(take_rows(self.held.X, slots), slots)
 
     def with_own_values(self) -> "Rows":
         """Return these rows without values that none of them has."""
-        X = with_own_values(self.held.X)
-        return replace(self, held=replace(self.held, X=X))
+        return self._holding(with_sorted_values(self.held.X))
+
+    def _holding(self, X: Any) -> "Rows":
+        """Return these rows as they are in another frame."""
+        held, declared = replace(self.held, X=X), self.declared.within(X)
+        return replace(self, held=held, declared=declared)
 
     def append(self, other: "Rows") -> "Rows":
         """Return these rows followed by those of `other`, positions counting on."""
+        held = self.held.join(other.held)
+        declared = self.declared.append(other.declared, self.n_positions)
         return Rows(
-            self.held.join(other.held),
+            held,
             np.concatenate([self.slot_of, other.slot_of + self.n_positions]),
             np.concatenate([self.retained, other.retained]),
+            declared=declared.within(held.X),
         )
 
     def shared(self) -> "Rows":
@@ -244,6 +269,7 @@ class Rows:
             self,
             held=replace(held, X=X, **values),
             retained=retained,
+            declared=self.declared.within(X),
             readers=erasure.find_readers(self.readers),
         )
 

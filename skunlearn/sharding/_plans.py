@@ -101,6 +101,10 @@ class Plan:
         rows = state.rows.take(slots)
         if state.recipe.policy.role.has_negatives:
             rows = replace(rows, y=state.find_labels(index, slots))
+        values = {}
+        if offset > 0:
+            find = state.rows.list_values
+            values = {s.slice: find(shard.slots[: s.stop]) for s in steps}
         return Task(
             shard=index,
             seed_path=shard.seed_path,
@@ -111,6 +115,8 @@ class Plan:
             classes=state.labels_told,
             all_classes=state.classes,
             selected=selected,
+            declared=state.rows.declared,
+            values=values,
         )
 
 

@@ -189,6 +189,7 @@ class VotingMixin(BaseUnlearningClassifier):
             estimators=[state.shards[i].estimator for i in seated],
             shards=seated,
             X=X,
+            values=[state.shards[i].list_values(state.rows) for i in seated],
             find_own=lambda k: state.take_first_row(seated[k]),
             n_jobs=self.n_jobs,
         )

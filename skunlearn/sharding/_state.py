@@ -193,7 +193,7 @@ class State:
 
     def take_first_row(self, shard: int) -> Any:
         """Return a row that the constituent of a shard was trained on."""
-        return self.rows.take(self.shards[shard].slots[:1]).X
+        return self.rows.take(self.shards[shard].slots_seen[:1]).X
 
     def make_shards(
         self, slots: list[np.ndarray], bounds: list[np.ndarray]

@@ -12,7 +12,7 @@ import numpy as np
 from joblib import effective_n_jobs
 from sklearn.utils.parallel import Parallel, delayed
 
-from skunlearn._data.containers import view_rows
+from skunlearn._data.containers import view_rows, with_values
 
 __all__ = ["Panel", "Question"]
 
@@ -50,6 +50,8 @@ class Panel:
         The shard of each.
     X : {array, sparse matrix, data frame} of shape (n_samples, n_features)
         The rows.
+    values : list
+        The values of columns that each of them knows, if `X` is a data frame.
     find_own : callable
         Returns a row that the i-th constituent was trained on.
     n_jobs : int or None
@@ -61,6 +63,7 @@ class Panel:
     estimators: list[Any]
     shards: list[int]
     X: Any
+    values: list[Any]
     find_own: Callable[[int], Any]
     n_jobs: int | None = None
     errors: list[Exception] = field(default_factory=list)
@@ -82,7 +85,7 @@ class Panel:
 
     def _ask_one(self, i: int, question: Question[Reply]) -> Reply:
         try:
-            return question.compute(self.estimators[i], self.X)
+            return self._compute(i, self.X, question)
         except _REFUSALS as error:
             error.add_note(
                 f"It was raised by the constituent of shard {self.shards[i]}."
@@ -93,6 +96,9 @@ class Panel:
             if not self._answers(i, self.find_own(i), question):
                 return question.abstain(self.X.shape[0])
             return _join(list(self._ask_in_parts(i, 0, self.X.shape[0], question)))
+
+    def _compute(self, i: int, rows: Any, question: Question[Reply]) -> Reply:
+        return question.compute(self.estimators[i], with_values(rows, self.values[i]))
 
     def _ask_in_parts(
         self, i: int, start: int, stop: int, question: Question[Reply]
@@ -105,8 +111,7 @@ class Panel:
         middle = (start + stop) // 2
         for first, last in ((start, middle), (middle, stop)):
             try:
-                part = view_rows(self.X, first, last)
-                yield question.compute(self.estimators[i], part)
+                yield self._compute(i, view_rows(self.X, first, last), question)
             except _REFUSALS:
                 yield from self._ask_in_parts(i, first, last, question)
 
@@ -121,7 +126,7 @@ class Panel:
 
     def _answers(self, i: int, rows: Any, question: Question[Any]) -> bool:
         try:
-            reply = question.compute(self.estimators[i], rows)
+            reply = self._compute(i, rows, question)
         except _REFUSALS:
             return False
         return not np.isnan(reply[-1] if isinstance(reply, tuple) else reply).any()

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from skunlearn._data.rows import Rows
 from skunlearn._pickling import FieldsOnly
 from skunlearn.checkpoints._memory import Checkpoint
 from skunlearn.sharding._selection.selected_rows import ClassBlock, SelectedRows
@@ -88,6 +89,17 @@ class Shard(FieldsOnly):
         """Return the constituent: the last checkpoint, or None if there is none."""
         last = self.states[-1] if self.states else None
         return None if last is None else last.estimator
+
+    @property
+    def slots_seen(self) -> np.ndarray:
+        """Return the slots of the rows that the last checkpoint was trained on."""
+        return self.slots[: self.bounds[len(self.states)]]
+
+    def list_values(self, rows: Rows) -> Any:
+        """Return the values of columns that the last checkpoint knows."""
+        if "_values" not in vars(self):
+            vars(self)["_values"] = rows.list_values(self.slots_seen)
+        return vars(self)["_values"]
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:

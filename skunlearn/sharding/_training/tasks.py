@@ -6,9 +6,9 @@ on the task alone: not on the worker, the number of workers, or their threads.
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from skunlearn._data.casting import trim_text
 from skunlearn._data.containers import slice_rows
+from skunlearn._data.declarations import NOTHING, Declarations
 from skunlearn._data.ownership import own_arrays
 from skunlearn._data.rows import Batch
 from skunlearn._estimators.skorch_nets import training_shard
@@ -56,6 +57,10 @@ class Task:
         All classes.
     selected : SelectedRows or None
         If given, `rows` are those to choose from.
+    declared : Declarations
+        The orders in which columns of `rows` declare values.
+    values : dict
+        By slice, the values of rows so far, where some of them are not in `rows`.
     """
 
     shard: int
@@ -67,6 +72,8 @@ class Task:
     classes: np.ndarray | None
     all_classes: np.ndarray
     selected: SelectedRows | None = None
+    declared: Declarations = NOTHING
+    values: Mapping[int, Any] = field(default_factory=dict)
 
     def select(self, selection: RepresentativeSelection) -> "Task":
         """Return the task with the chosen rows alone."""
@@ -75,14 +82,15 @@ class Task:
         selected = self.selected.select(selection, self.rows.X)
         is_picked = np.isin(self.selected.slots, np.concatenate(selected.picked))
         rows = self.rows.take(np.flatnonzero(is_picked))
-        return replace(self, rows=rows, selected=selected)
+        X = self.declared.arrange(rows.X, self.selected.slots[is_picked])
+        return replace(self, rows=replace(rows, X=X), selected=selected)
 
     def cut(self, step: Step) -> Batch:
         """Return the rows of one step."""
         start, stop = step.start - self.offset, step.stop - self.offset
         weight = self.rows.sample_weight
         return Batch(
-            slice_rows(self.rows.X, start, stop),
+            slice_rows(self.rows.X, start, stop, self.values.get(step.slice)),
             trim_text(self.rows.y[start:stop]),
             None if weight is None else weight[start:stop],
         )
