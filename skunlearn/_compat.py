@@ -29,7 +29,6 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 if TYPE_CHECKING:
     # As scikit-learn ships no types, what its decorators return would be Any.
     CallbackSupportMixin: Any
-    HAS_CALLBACKS: bool
 
     def _fit_context(
         *, prefer_skip_nested_validation: bool
@@ -42,10 +41,7 @@ else:
 
     try:
         from sklearn.callback import CallbackSupportMixin, with_callbacks
-
-        HAS_CALLBACKS = True
     except ImportError:  # scikit-learn < 1.9
-        HAS_CALLBACKS = False
         CallbackSupportMixin = type("CallbackSupportMixin", (), {})
 
         def with_callbacks(method):
@@ -59,7 +55,6 @@ BALANCED_COUNTS_WEIGHTS = "sample_weight" in _parameters
 
 __all__ = [
     "BALANCED_COUNTS_WEIGHTS",
-    "HAS_CALLBACKS",
     "BaseSearchCV",
     "CallbackSupportMixin",
     "HasMethods",

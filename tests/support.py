@@ -26,8 +26,8 @@ from sklearn.tree import DecisionTreeClassifier
 
 from skunlearn import ShardedUnlearningClassifier
 from skunlearn._data.containers import take_rows
-from skunlearn._data.hashing import derive_seed
-from skunlearn._data.identities import hash_groups, hash_positions
+from skunlearn._data.hashing import derive_seed, hash_positions
+from skunlearn._data.identities import hash_groups
 from skunlearn._data.rows import Batch
 from skunlearn.sharding._partition.base import RowTraits
 from skunlearn.sharding._partition.incoming import IncomingRows

@@ -36,6 +36,8 @@ __all__ = [
 
 def is_frame(X: Any) -> bool:
     """Return True if `X` is a data frame of pandas or polars."""
+    if isinstance(X, np.ndarray):  # by far the most
+        return False
     return _pandas.is_pandas(X) or _polars.is_polars(X)
 
 

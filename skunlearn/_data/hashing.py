@@ -1,10 +1,19 @@
-"""Mix integers, and draw numbers and seeds from what comes out."""
+"""Mix and hash integers, and draw numbers and seeds from what comes out."""
 
 from typing import Any
 
 import numpy as np
 
-__all__ = ["INCREMENT", "MASK", "derive_seed", "draw", "mix", "mix_int"]
+__all__ = [
+    "INCREMENT",
+    "MASK",
+    "derive_seed",
+    "draw",
+    "hash_positions",
+    "mix",
+    "mix_int",
+    "second_key",
+]
 
 _MULTIPLIERS = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 INCREMENT = 0x9E3779B97F4A7C15
@@ -25,6 +34,23 @@ def mix_int(value: int) -> int:
     value = ((value ^ (value >> 30)) * _MULTIPLIERS[0]) & MASK
     value = ((value ^ (value >> 27)) * _MULTIPLIERS[1]) & MASK
     return value ^ (value >> 31)
+
+
+def hash_positions(positions: np.ndarray, key: int) -> np.ndarray:
+    """Return the keyed hash of each position, which is that of an equal integer group.
+
+    The identity is mixed with the key and added to the outcome without carries, as
+    Davies and Meyer did: the mixing alone could be undone with the key. Two identities
+    have the same hash with probability 2**-64.
+    """
+    identities = np.asarray(positions).astype(np.int64).view(np.uint64)
+    keyed = mix(identities ^ np.uint64(key)) ^ np.uint64(second_key(key))
+    return mix(keyed) ^ identities
+
+
+def second_key(key: int) -> int:
+    """Return another key, with which no identity cancels the first."""
+    return mix_int(mix_int(key) ^ INCREMENT)
 
 
 def derive_seed(root_seed: int, *path: int) -> int:

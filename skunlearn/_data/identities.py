@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from skunlearn._data.hashing import INCREMENT, MASK, mix, mix_int
+from skunlearn._data.hashing import MASK, hash_positions, mix_int, second_key
 from skunlearn._data.positions import as_vector, show
 from skunlearn.exceptions import ForgetIndexError
 
@@ -24,25 +24,7 @@ __all__ = [
     "as_ids",
     "hash_groups",
     "hash_identities",
-    "hash_positions",
 ]
-
-
-def hash_positions(positions: np.ndarray, key: int) -> np.ndarray:
-    """Return the keyed hash of each position, which is that of an equal integer group.
-
-    The identity is mixed with the key and added to the outcome without carries, as
-    Davies and Meyer did: the mixing alone could be undone with the key. Two identities
-    have the same hash with probability 2**-64.
-    """
-    identities = np.asarray(positions).astype(np.int64).view(np.uint64)
-    keyed = mix(identities ^ np.uint64(key)) ^ np.uint64(_second_key(key))
-    return mix(keyed) ^ identities
-
-
-def _second_key(key: int) -> int:
-    """Return another key, with which no identity cancels the first."""
-    return mix_int(mix_int(key) ^ INCREMENT)
 
 
 def hash_groups(groups: Any, key: int) -> np.ndarray:
@@ -240,7 +222,7 @@ def _hash_name(name: int | bytes, key: int) -> int:
     """Return the keyed hash of a name; of an integer, that of the position."""
     if isinstance(name, int):
         identity = name & MASK
-        return mix_int(mix_int(identity ^ key) ^ _second_key(key)) ^ identity
+        return mix_int(mix_int(identity ^ key) ^ second_key(key)) ^ identity
     digest = hashlib.blake2b(name, digest_size=8, key=key.to_bytes(8, "little"))
     return int.from_bytes(digest.digest(), "little")
 

@@ -41,7 +41,8 @@ def plant_seeds(
         Shard, slice and pass.
     """
     for i, path in enumerate(paths):
-        _plant(find_part(estimator, path), derive_seed(root_seed, *where, i))
+        part = find_part(estimator, path) if path else estimator
+        _plant(part, derive_seed(root_seed, *where, i))
 
 
 def _is_random(part: Any) -> bool:

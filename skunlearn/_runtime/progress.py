@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from skunlearn._compat import HAS_CALLBACKS
+__all__ = ["LISTENED", "Progress"]
 
-__all__ = ["Progress"]
+# An estimator has one of these attributes if its callbacks are to be told.
+LISTENED = ("_skl_callbacks", "_parent_callback_ctx")
 
 
 class Progress:
@@ -22,24 +23,16 @@ class Progress:
 
     def __init__(self, estimator: Any, method: str, n_tasks: int) -> None:
         self._estimator = estimator
-        self._context = None
-        has_listeners = any(
-            hasattr(estimator, name)
-            for name in ("_skl_callbacks", "_parent_callback_ctx")
-        )
-        if HAS_CALLBACKS and has_listeners:
-            self._context = estimator._init_callback_context(
-                task_name=method, max_subtasks=n_tasks
-            ).call_on_fit_task_begin(estimator=estimator)
+        self._context = estimator._init_callback_context(
+            task_name=method, max_subtasks=n_tasks
+        ).call_on_fit_task_begin(estimator=estimator)
 
     def finish_task(self, name: str) -> None:
         """Report that one more task is done."""
-        if self._context is not None:
-            task = self._context.subcontext(task_name=name)
-            task.call_on_fit_task_begin(estimator=self._estimator)
-            task.call_on_fit_task_end(estimator=self._estimator)
+        task = self._context.subcontext(task_name=name)
+        task.call_on_fit_task_begin(estimator=self._estimator)
+        task.call_on_fit_task_end(estimator=self._estimator)
 
     def finish(self) -> None:
         """Report that all is done."""
-        if self._context is not None:
-            self._context.call_on_fit_task_end(estimator=self._estimator)
+        self._context.call_on_fit_task_end(estimator=self._estimator)

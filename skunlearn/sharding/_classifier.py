@@ -21,7 +21,7 @@ from skunlearn._data.identities import GroupIndex
 from skunlearn._data.rows import Batch
 from skunlearn._estimators.capabilities import accepts_sparse, allows_nan
 from skunlearn._records import ForgetRecord, Request
-from skunlearn._runtime.progress import Progress
+from skunlearn._runtime.progress import LISTENED, Progress
 from skunlearn.checkpoints._transaction import Transaction
 from skunlearn.sharding._partition.distribution_aware import DistributionAware
 from skunlearn.sharding._partition.registry import PARTITIONS, PartitionSpec
@@ -504,17 +504,20 @@ class ShardedUnlearningClassifier(VotingMixin):
 
     def _train(self, plan: Plan, method: str) -> Completed:
         """Train what a plan leaves to train, and report on the way."""
-        progress = Progress(self, method, len(plan.due))
         start = time.perf_counter()
+        has_listeners = any(hasattr(self, name) for name in LISTENED)
+        progress = Progress(self, method, len(plan.due)) if has_listeners else None
 
         def report(shard: int) -> None:
-            seconds = time.perf_counter() - start
-            n_shards = len(plan.state.shards)
-            self._say(f"({method}) trained shard {shard + 1} of {n_shards}", seconds)
-            progress.finish_task("shard")
+            if self.verbose:
+                message = f"trained shard {shard + 1} of {len(plan.state.shards)}"
+                self._say(f"({method}) {message}", time.perf_counter() - start)
+            if progress is not None:
+                progress.finish_task("shard")
 
         result = complete(plan, self.n_jobs, report)
-        progress.finish()
+        if progress is not None:
+            progress.finish()
         return result
 
     def _get_estimator(self) -> Any:

@@ -251,17 +251,18 @@ def plan_removal(state: State, positions: np.ndarray) -> Plan:
             f"forgetting {len(positions)} rows would leave none to train on. Keep at "
             "least one row or, if all is to go, delete the classifier."
         )
-    shards = list(state.shards)
+    shards, touched = list(state.shards), list[int]()
     changed = dict(_group_by_shard(state.layout.partition.find_shards(traits)))
     for i, which in changed.items():
         smaller = shards[i].without_rows(
             slots[which], positions[which], partial(state.find_labels, i)
         )
         shards[i] = smaller.settled()
+        if not shards[i].same_rows_as(state.shards[i]):
+            touched.append(i)
     reduced = replace(state, class_counts=class_counts, shards=tuple(shards))
     if class_counts.all():
-        touched = (i for i in changed if not shards[i].same_rows_as(state.shards[i]))
-        return Plan(reduced.weighed(positions), tuple(sorted(touched)))
+        return Plan(reduced.weighed(positions), tuple(touched))
     is_left = class_counts > 0
     classes = trim_text(state.classes[is_left])
     reduced = with_classes(reduced, classes, state.class_hashes[is_left], positions)

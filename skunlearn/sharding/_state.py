@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from skunlearn._data.identities import GroupIndex, hash_positions
+from skunlearn._data.hashing import hash_positions
+from skunlearn._data.identities import GroupIndex
 from skunlearn._data.rows import Erasure, Rows
 from skunlearn._records import ForgetRecord
 from skunlearn.sharding._partition.base import RowTraits

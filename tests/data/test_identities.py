@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skunlearn._data.hashing import derive_seed, mix, mix_int
-from skunlearn._data.identities import GroupIndex, as_ids, hash_groups, hash_positions
+from skunlearn._data.hashing import derive_seed, hash_positions, mix, mix_int
+from skunlearn._data.identities import GroupIndex, as_ids, hash_groups
 from skunlearn.exceptions import ForgetIndexError
 
 KEY = 5

@@ -67,6 +67,8 @@ class Role:
 
     is_supervised: ClassVar[bool] = True  # whether it is given labels
     has_negatives: ClassVar[bool] = False  # whether rows of other classes are label 0
+    min_labels: ClassVar[int] = 2  # with fewer labels or rows a constant stands in
+    min_rows: ClassVar[int] = 1
 
     def __eq__(self, other: object) -> bool:
         """Return True if the other is a role of the same kind."""
@@ -95,18 +97,6 @@ class Role:
     def known_labels(self, classes: np.ndarray) -> np.ndarray | None:
         """Return what ``partial_fit`` is given as all labels, if it takes any."""
         return classes
-
-    def is_constant(self, seen: np.ndarray, n_rows: int) -> bool:
-        """Return True if rows are too few of a kind to train an estimator on.
-
-        Parameters
-        ----------
-        seen : ndarray of shape (n_labels,), dtype bool
-            Which labels they have.
-        n_rows : int
-            How many they are.
-        """
-        return np.count_nonzero(seen) == 1
 
     def constant(self, prototype: Any, rows: Batch) -> Any:
         """Return a fitted model in place of an estimator, for want of rows."""

@@ -29,6 +29,8 @@ class OneClass(Role):
     """Models of one class each, which never see another."""
 
     is_supervised: ClassVar[bool] = False
+    min_labels: ClassVar[int] = 1
+    min_rows: ClassVar[int] = 2
 
     def n_labels(self, n_classes: int) -> int:
         """Return 1."""
@@ -40,10 +42,6 @@ class OneClass(Role):
 
     def known_labels(self, classes: np.ndarray) -> None:
         """Return None: there are no labels."""
-
-    def is_constant(self, seen: np.ndarray, n_rows: int) -> bool:
-        """Return True if there is no more than one row."""
-        return n_rows < 2
 
     def constant(self, prototype: Any, rows: Batch) -> Any:
         """Return a spherical Gaussian around the row."""

@@ -77,6 +77,8 @@ class Recipe:
         Which rows to train on; None is all of them.
     input_tags : InputTags
         What rows `prototype` takes.
+    has_nets : bool
+        Whether there are skorch nets in `prototype`.
     is_bound_to_process : bool
         Whether other processes could train but not send back what they have trained.
     class_settings : tuple of ClassSetting
@@ -92,6 +94,7 @@ class Recipe:
     shared: tuple[Any, ...]
     selection: RepresentativeSelection | None
     input_tags: InputTags
+    has_nets: bool
     is_bound_to_process: bool = False
     class_settings: tuple[ClassSetting, ...] = ()
 
@@ -215,6 +218,7 @@ def make_recipe(
         shared=tuple(part for part in parts if isinstance(part, FrozenEstimator)),
         selection=selection,
         input_tags=find_input_tags(prototype),
+        has_nets=net is not None or any(map(is_net, parts)),
         is_bound_to_process=any(is_bound_to_process(part) for part in parts),
         class_settings=_find_class_settings(prototype, by_class),
     )

@@ -133,14 +133,14 @@ def make_schedule(
     tuple of Step
         At most one step a slice, in order. An empty slice has none.
     """
-    steps: list[Step] = []
+    role, steps = policy.role, list[Step]()
     seen = np.zeros(present.shape[1], dtype=bool)
     known: np.ndarray | None = None  # labels of the estimator to go on from
     for index, (start, stop) in enumerate(pairwise(bounds.tolist())):
         if start == stop:
             continue
         seen = seen | present[index]
-        if policy.role.is_constant(seen, stop):
+        if stop < role.min_rows or np.count_nonzero(seen) < role.min_labels:
             steps.append(Step(index, "constant", 0, 1, 0))
             continue
         own = seen if policy.cumulative else present[index]

@@ -7,7 +7,7 @@ on the task alone: not on the worker, the number of workers, or their threads.
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -88,10 +88,10 @@ class Task:
     def cut(self, step: Step) -> Batch:
         """Return the rows of one step."""
         start, stop = step.start - self.offset, step.stop - self.offset
-        weight = self.rows.sample_weight
+        y, weight = self.rows.y[start:stop], self.rows.sample_weight
         return Batch(
             slice_rows(self.rows.X, start, stop, self.values.get(step.slice)),
-            trim_text(self.rows.y[start:stop]),
+            trim_text(y) if y.dtype.kind == "U" else y,
             None if weight is None else weight[start:stop],
         )
 
@@ -183,7 +183,7 @@ def train_shard(recipe: Recipe, task: Task) -> Trained:
     selection_seconds = time.perf_counter() - start
     states = {}
     state, failure = task.state, None
-    with training_shard(task.shard):
+    with training_shard(task.shard) if recipe.has_nets else nullcontext():
         for step in task.steps:
             with _naming_shard(task, step):
                 state, failure = _make(recipe, task, step, state)
@@ -241,7 +241,7 @@ def _train(recipe: Recipe, task: Task, step: Step, rows: Batch, state: Any) -> A
         return estimator
     if method == "warm_start":
         estimator.set_params(warm_start=True)
-    recipe.limit_to_rows(estimator, rows.size)
+    recipe.limit_to_rows(estimator, len(rows.y))
     recipe.seed(estimator, *task.seed_path, step.slice, 0)
     estimator.fit(rows.X, *labels, **arguments)
     return estimator

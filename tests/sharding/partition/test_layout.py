@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from skunlearn._data.hashing import mix
-from skunlearn._data.identities import hash_positions
+from skunlearn._data.hashing import hash_positions, mix
 from skunlearn.sharding._partition.base import RowTraits
 from skunlearn.sharding._partition.registry import PartitionSpec
 from skunlearn.sharding._partition.thresholds import Thresholds

@@ -26,7 +26,7 @@ from sklearn.preprocessing import (
 )
 
 from skunlearn import RepresentativeSelection
-from skunlearn._data.identities import hash_positions
+from skunlearn._data.hashing import hash_positions
 from skunlearn.exceptions import UnsupportedEstimatorError
 from skunlearn.sharding._selection import greedy as _greedy
 from skunlearn.sharding._selection.greedy import NOISE, select_rows
