@@ -42,7 +42,7 @@ INSTANCES = [
 
 INFLUENCE_INSTANCES = [
     InfluenceUnlearningClassifier(),
-    InfluenceUnlearningClassifier(method="newton"),
+    InfluenceUnlearningClassifier(method="puma"),
     InfluenceUnlearningClassifier(method="influence"),
     InfluenceUnlearningClassifier(method="newton", solver="cg"),
     InfluenceUnlearningClassifier(method="newton", certify=(1.0, 1e-4)),

@@ -50,12 +50,12 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
         whose objective is registered with
         :func:`~skunlearn.influence.register_objective`, or a ``Pipeline`` that ends in
         one of them. If None, ``LogisticRegression()``.
-    method : {"puma", "newton", "influence"}, default="puma"
+    method : {"newton", "puma", "influence"}, default="newton"
         Unlearning method.
 
+        - "newton": Newton steps to the optimum on the retained rows.
         - "puma": reweight the retained rows so that `criterion` does not increase
           [1]_, then continue as for "newton".
-        - "newton": Newton steps to the optimum on the retained rows.
         - "influence": a single step with the Hessian of all rows, the influence
           function of [3]_; the baseline.
     criterion : {"log_loss", "accuracy"} or object, default="log_loss"
@@ -217,7 +217,7 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
         self,
         estimator: Any = None,
         *,
-        method: str = "puma",
+        method: str = "newton",
         criterion: Any = "log_loss",
         validation_fraction: float = 0.1,
         hessian: str = "retained",

@@ -26,7 +26,9 @@ def data():
 
 def fit(data, **params):
     """Return a classifier fitted to the convex test, with rows for the criterion."""
-    classifier = InfluenceUnlearningClassifier(data.base, random_state=0, **params)
+    classifier = InfluenceUnlearningClassifier(
+        data.base, random_state=0, **{"method": "puma", **params}
+    )
     return classifier.fit(data.X, data.y, X_val=data.X_val, y_val=data.y_val)
 
 
@@ -69,7 +71,7 @@ def test_contributions_are_those_of_leaving_out(base, class_weight):
     X, codes = make_rows(160, 3, 2, seed=0)
     X, X_val, codes, codes_val = X[:80], X[80:], codes[:80], codes[80:]
     base = clone(base).set_params(class_weight=class_weight)
-    classifier = InfluenceUnlearningClassifier(base)
+    classifier = InfluenceUnlearningClassifier(base, method="puma")
     classifier.fit(X, codes, X_val=X_val, y_val=codes_val)
     criterion = find_criterion("log_loss")
     ones = np.column_stack([X_val, np.ones(80)])
@@ -165,7 +167,9 @@ def test_weights_stay_in_their_box(data):
 def test_weight_is_left_for_each_class(monkeypatch):
     """Where the criterion would have all of it, no row is weighed anew, or by half."""
     X, codes = make_rows(40, 2, 2, seed=1)
-    classifier = InfluenceUnlearningClassifier(eta=1.0, random_state=0).fit(X, codes)
+    classifier = InfluenceUnlearningClassifier(
+        method="puma", eta=1.0, random_state=0
+    ).fit(X, codes)
     kept = classifier.weights_ > 0
     greedy = Reweighting(np.where(codes[kept] == 1, -1.0, 0.0), 0.0, 1.0, 0.0)
     monkeypatch.setattr(_puma, "plan_weights", lambda *_: greedy)
@@ -214,7 +218,7 @@ def test_most_of_a_class_in_one_step(data):
 def test_whole_class(data):
     """P3: it leaves, and other classes are as good as if trained without it."""
     kept = data.y_val != 0
-    classifier = InfluenceUnlearningClassifier(data.base, random_state=0)
+    classifier = InfluenceUnlearningClassifier(data.base, method="puma", random_state=0)
     classifier.fit(data.X, data.y, X_val=data.X_val[kept], y_val=data.y_val[kept])
     classifier.forget(data.y == 0)
     assert list(classifier.classes_) == [1, 2, 3]
@@ -245,7 +249,7 @@ def test_rows_are_held_out_unless_given(data):
     """X_val instead of a share of the rows: all are trained on."""
     assert (fit(data).weights_ == 1).all()
     X, codes = make_rows(100, 2, 2)
-    held = InfluenceUnlearningClassifier(random_state=0).fit(X, codes)
+    held = InfluenceUnlearningClassifier(method="puma", random_state=0).fit(X, codes)
     assert (held.weights_ == 0).sum() == 10
     assert (held.contributions()[held.weights_ == 0] == 0).all()
 
