@@ -16,10 +16,12 @@ Long = np.longdouble
 class Written:
     """What an estimator minimises, as its documentation writes it, in sum form.
 
-    `w` says how often each row counts; `tilt` is a linear part.
+    `w` says how often each row counts; `linear_term` is a linear part.
     """
 
-    def __init__(self, estimator, X, codes, w=None, sample_weight=None, tilt=None):
+    def __init__(
+        self, estimator, X, codes, w=None, sample_weight=None, linear_term=None
+    ):
         n_classes = codes.max() + 1
         w = np.ones(len(codes)) if w is None else w
         self.keep, w = w > 0, w[w > 0]
@@ -42,12 +44,14 @@ class Written:
         self.P = np.full((len(outputs), self.X.shape[1]), coef, dtype=Long)
         if self.intercept:
             self.P[:, -1] = free
-        self.tilt = 0 if tilt is None else tilt.reshape(self.P.shape)
+        self.linear_term = (
+            0 if linear_term is None else linear_term.reshape(self.P.shape)
+        )
 
     def gradient(self, theta):
         """Return the gradient, shape (n_outputs, n_columns)."""
         S = self._bend(theta)[0]
-        return (self.A * S).T @ self.X + self.P * theta + self.tilt
+        return (self.A * S).T @ self.X + self.P * theta + self.linear_term
 
     def hessian(self, theta):
         """Return the Hessian, shape (n_parameters, n_parameters)."""
@@ -100,7 +104,7 @@ class Written:
             M = self.T * Z
             losses = np.maximum(0, 1 - M) ** 2
             losses = np.where((M < -1) & (self.loss == "huber"), -4 * M, losses)
-        rest = (self.P * theta**2).sum() / 2 + (self.tilt * theta).sum()
+        rest = (self.P * theta**2).sum() / 2 + (self.linear_term * theta).sum()
         return (self.A * losses).sum() + rest
 
     @np.errstate(over="ignore")
@@ -199,9 +203,9 @@ def read(classifier):
 def measure(classifier, X, codes, sample_weight=None):
     """Return the distance to the optimum for the current weights; None: no optimum."""
     state = classifier._state
-    tilt = state.optimum.objective.tilt
+    linear_term = state.optimum.objective.linear_term
     base = classifier.estimator_
-    written = Written(base, X, codes, classifier.weights_, sample_weight, tilt)
+    written = Written(base, X, codes, classifier.weights_, sample_weight, linear_term)
     theta = read(classifier)
     optimum = written.optimise(theta)
     if optimum is None:

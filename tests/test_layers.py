@@ -37,8 +37,8 @@ FLOORS = {
         _optimum _state _methods _row_scores _validation _prediction _forget
         _fit _classifier""",
     "influence._linalg": "blocks cholesky conjugate_gradients",
-    "influence._objectives": """losses rows sums base registry constant linear_form
-        linear linear_bounds linear_scores linear_sums scikit_learn""",
+    "influence._objectives": """losses hooks base registry constant linear_form
+        linear_scores linear_bounds linear scikit_learn""",
     "influence._certificate": "bounds local_model privacy_budget",
     "influence._solvers": "newton refine",
     "influence._methods": "reweighting transitions newton puma",

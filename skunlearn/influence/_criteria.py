@@ -117,14 +117,16 @@ class Validation:
 
     def value(self, objective: Objective, theta: np.ndarray) -> float:
         """Return the criterion for some parameters."""
-        value = float(self.criterion.value(objective.decide(theta, self.X), self._y))
+        value = float(
+            self.criterion.value(objective.decision_function(theta, self.X), self._y)
+        )
         if not math.isfinite(value):
             raise ValueError(f"criterion.value returned {value}, expected a number.")
         return value
 
     def gradient(self, objective: Objective, theta: np.ndarray) -> np.ndarray:
         """Return its gradient by the parameters, shape (n_params,)."""
-        decision = objective.decide(theta, self.X)
+        decision = objective.decision_function(theta, self.X)
         slopes = np.asarray(self.criterion.gradient(decision, self._y), dtype=float)
         if slopes.shape != decision.shape:
             raise ValueError(
@@ -133,7 +135,7 @@ class Validation:
             )
         if not np.isfinite(slopes).all():
             raise ValueError("criterion.gradient returned NaN or infinity.")
-        return objective.pull_back(theta, self.X, slopes)
+        return objective.decision_vjp(theta, self.X, slopes)
 
     def within(self, classes: np.ndarray) -> "Validation | None":
         """Return the rows whose labels are among some classes, in their codes."""

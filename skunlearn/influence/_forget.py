@@ -55,7 +55,7 @@ def remove(state: State, slots: np.ndarray) -> Change:
         change = by_newton(state, rows)
     else:
         change = by_influence(state, rows)
-    return _vouch(change, rows)
+    return _refit_or_warn(change, rows)
 
 
 def _refit(state: State, rows: np.ndarray) -> State:
@@ -105,7 +105,7 @@ def _without_weights_of_others(prototype: Any, classes: np.ndarray) -> Any:
     return clone(prototype).set_params(class_weight=weights)
 
 
-def _vouch(change: Change, rows: np.ndarray) -> Change:
+def _refit_or_warn(change: Change, rows: np.ndarray) -> Change:
     """Refit where steps have failed, and warn where there is no bound."""
     if change.path == "failed":
         warn(
@@ -114,7 +114,7 @@ def _vouch(change: Change, rows: np.ndarray) -> Change:
         )
         return _fit_anew(change, rows)
     change = _certify(change, rows)
-    if change.is_lost and change.path != "refit":  # a fit warns by itself
+    if change.bound_unavailable and change.path != "refit":  # a fit warns by itself
         reason = _explain_lost_bound(change.state, rows)
         warn(f"the distance to the retrained parameters cannot be bounded: {reason}")
     return change
@@ -162,8 +162,8 @@ def _measure(change: Change, w: np.ndarray, goal: float) -> Change:
     point = evaluate(optimum.objective, optimum.theta, w)
     is_good = point.norm <= goal
     n_steps = 0 if is_good or settings.n_steps != "auto" else MAX_STEPS
-    R, tracked = optimum.R, optimum.tracked
-    update = settle(optimum.objective, point, tracked, w, settings, R, n_steps)
+    R, local = optimum.R, optimum.local
+    update = settle(optimum.objective, point, local, w, settings, R, n_steps)
     new = finish(state, replace(update, failed=False))
     path = change.path if update.path == "patch" else update.path
     return replace(change, state=new.state, path=path, gradient_norm=new.gradient_norm)

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skunlearn._data.rows import Batch
 from skunlearn._runtime.warn import warn
-from skunlearn.influence._certificate.local_model import Tracked
+from skunlearn.influence._certificate.local_model import LocalModel
 from skunlearn.influence._certificate.privacy_budget import Budget
 from skunlearn.influence._objectives.base import Objective
 from skunlearn.influence._objectives.constant import ConstantObjective
@@ -35,7 +35,7 @@ class Optimum:
     estimator: Any
     objective: Objective
     theta: np.ndarray
-    tracked: Tracked | None
+    local: LocalModel | None
     R: float
     bound: float
     gradient_norm: float
@@ -47,10 +47,10 @@ class Optimum:
         names = "X", "y", "sample_weight"
         parts = [None if rows is None else getattr(rows, name) for name in names]
         objective.X, objective.codes, objective.sample_weight = parts
-        tracked = self.tracked
-        if tracked is not None:
-            tracked = replace(tracked, objective=objective)
-        return replace(self, objective=objective, tracked=tracked)
+        local = self.local
+        if local is not None:
+            local = replace(local, objective=objective)
+        return replace(self, objective=objective, local=local)
 
 
 def choose_solver(solver: str, n_params: int) -> str:
@@ -94,9 +94,9 @@ def find_optimum(
     make = ConstantObjective if len(classes) == 1 else find_objective(estimator)
     objective = make(estimator, rows.X, rows.y, rows.sample_weight)
     if budget is not None:
-        tilt = budget.draw_tilt(objective.n_params)
-        # What never changes the objective must not be tilted: there is no optimum then.
-        objective.tilt = tilt - objective.null_space.T @ (objective.null_space @ tilt)
+        noise, N = budget.draw_linear_term(objective.n_params), objective.null_space
+        # What never changes the objective must not be perturbed: no optimum would be.
+        objective.linear_term = noise - N.T @ (N @ noise)
     start = objective.read(estimator)
     start -= objective.null_space.T @ (objective.null_space @ start)
     if not np.abs(start).max(initial=0) < _ABSURD:  # SGD can diverge
@@ -110,18 +110,18 @@ def find_optimum(
     objective.write(estimator, theta)
     R = objective.compute_self_concordance()
     is_formed = solver == "cholesky" and len(theta) > 0  # not where one class is left
-    tracked = Tracked.measure(objective, theta, w, R) if is_formed else None
+    local = LocalModel.measure(objective, theta, w, R) if is_formed else None
     norm = polished.gradient_norm
-    gradient = objective.gradient(theta, w) if tracked is None else tracked.gradient
+    gradient = objective.gradient(theta, w) if local is None else local.gradient
     point = Point(theta, np.nan, gradient, norm)
-    bound = bound_measured(objective, point, tracked, w, R)
-    if tracked is None:
+    bound = bound_measured(objective, point, local, w, R)
+    if local is None:
         bound += estimate_rounding(objective, point, w)
     elif np.isfinite(bound):
-        bound += tracked.rounding
+        bound += local.rounding
     bound = bound if _is_there(polished) else np.inf
     n_steps = polished.n_steps
-    optimum = Optimum(estimator, objective, theta, tracked, R, bound, norm, n_steps)
+    optimum = Optimum(estimator, objective, theta, local, R, bound, norm, n_steps)
     _warn(polished, optimum, w)
     if budget is not None and not norm <= budget.allowed:
         warn(
@@ -173,7 +173,7 @@ def _warn(polished: Polished, optimum: Optimum, w: np.ndarray) -> None:
     """Warn where Newton steps have not ended at an optimum that can be bounded."""
     is_bounded = bool(np.isfinite(optimum.bound))
     if not _is_there(polished):
-        hint = " Or increase max_iter, or tol." if optimum.tracked is None else ""
+        hint = " Or increase max_iter, or tol." if optimum.local is None else ""
         warn(
             "no optimum was found: the last Newton step has length "
             f"{polished.step_norm:.2g}, and the gradient norm is "
@@ -197,13 +197,13 @@ def _warn(polished: Polished, optimum: Optimum, w: np.ndarray) -> None:
 
 def explain_no_bound(optimum: Optimum, w: np.ndarray) -> str | None:
     """Return why no number of steps gives a bound; None if more of them might."""
-    objective, tracked = optimum.objective, optimum.tracked
-    if tracked is not None and 0 < tracked.jitter < np.inf:
-        jitter = _explain_jitter(tracked.jitter)
+    objective, local = optimum.objective, optimum.local
+    if local is not None and 0 < local.jitter < np.inf:
+        jitter = _explain_jitter(local.jitter)
         return f"{jitter} Add an l2 penalty, or drop such features."
     if objective.curvature_floor(optimum.theta, w) > 0:
         return None
-    if tracked is None:
+    if local is None:
         return (
             "solver='cg' forms no Hessian, so that the bound needs a large enough l2 "
             "penalty. Without one, separable classes have no finite "

@@ -7,9 +7,9 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from skunlearn._base import BaseUnlearningClassifier
 from skunlearn._runtime.threads import single_threaded
-from skunlearn.influence._certificate.local_model import Tracked
+from skunlearn.influence._certificate.local_model import LocalModel
 from skunlearn.influence._criteria import Validation
-from skunlearn.influence._solvers.refine import apply_inverse
+from skunlearn.influence._solvers.refine import ihvp
 from skunlearn.influence._state import State
 
 __all__ = [
@@ -64,8 +64,8 @@ class RowScoresMixin(BaseUnlearningClassifier):
                     "no row is left for the criterion. Pass X_val and y_val to fit, or "
                     "fit with a larger validation_fraction."
                 )
-            tracked = state.optimum.tracked
-            contributions = compute_contributions(state, validation, tracked)
+            local = state.optimum.local
+            contributions = compute_contributions(state, validation, local)
             return _spread(state, contributions)
 
     def self_influence(self) -> np.ndarray:
@@ -117,7 +117,7 @@ class RowScoresMixin(BaseUnlearningClassifier):
         with self._reading() as state, single_threaded():
             if len(state.classes) == 1:
                 return _spread(state, np.zeros(state.n_training))
-            if state.optimum.tracked is None:
+            if state.optimum.local is None:
                 raise ValueError(
                     "the scores need a Hessian, and solver='cg' does not form it. Fit "
                     "with solver='cholesky'."
@@ -135,15 +135,15 @@ def _spread(state: State, values: np.ndarray) -> np.ndarray:
 
 
 def compute_contributions(
-    state: State, validation: Validation, tracked: Tracked | None
+    state: State, validation: Validation, local: LocalModel | None
 ) -> np.ndarray:
     """Return what removing each training row does to the criterion.
 
-    `tracked` is what is known of the Hessian.
+    `local` is what is known of the Hessian.
     """
     objective, theta = state.optimum.objective, state.optimum.theta
     slope = validation.gradient(objective, theta)
-    s = apply_inverse(objective, theta, state.w, tracked, slope, state.settings)
+    s = ihvp(objective, theta, state.w, local, slope, state.settings)
     return state.w * objective.scores(theta, state.w, s)
 
 
@@ -170,16 +170,16 @@ def _score_blocks(state: State, n_jobs: int | None, score: Any) -> np.ndarray:
 
 
 def _self_influence(state: State, rows: np.ndarray) -> np.ndarray:
-    objective, tracked = state.optimum.objective, state.optimum.tracked
-    assert tracked is not None
-    scales = objective.scales(tracked.totals)[objective.strata[rows]]
+    objective, local = state.optimum.objective, state.optimum.local
+    assert local is not None
+    scales = objective.scales(local.weight_sums)[objective.groups_of_rows[rows]]
     gradients = objective.row_gradients(state.optimum.theta, rows)
     gradients *= state.w[rows, None] * scales
-    return np.einsum("nd,dn->n", gradients, tracked.factor.solve(gradients.T))
+    return np.einsum("nd,dn->n", gradients, local.factor.solve(gradients.T))
 
 
 def _leave_one_out(state: State, rows: np.ndarray) -> np.ndarray:
     optimum = state.optimum
-    assert optimum.tracked is not None
-    inverse = optimum.tracked.inverse
+    assert optimum.local is not None
+    inverse = optimum.local.inverse
     return optimum.objective.leave_one_out(optimum.theta, state.w, inverse, rows)

@@ -121,28 +121,28 @@ class State:
     @cached_property
     def distance_bound(self) -> float:
         """Return the bound of the distance to the optimum, in a pass if need be."""
-        optimum, tracked = self.optimum, self.optimum.tracked
-        if np.isfinite(optimum.bound) or tracked is None or tracked.gradient_error == 0:
+        optimum, local = self.optimum, self.optimum.local
+        if np.isfinite(optimum.bound) or local is None or local.gradient_error == 0:
             return optimum.bound
         objective, theta, w = optimum.objective, optimum.theta, self.w
-        gradients = objective.stratum_gradients(theta, w)
-        tracked = tracked.with_gradients(theta, gradients)
-        gradient = tracked.gradient
+        gradients = objective.gradients_by_group(theta, w)
+        local = local.with_gradients(theta, gradients)
+        gradient = local.gradient
         point = Point(theta, np.nan, gradient, float(np.linalg.norm(gradient)))
-        bound = bound_measured(objective, point, tracked, w, optimum.R)
+        bound = bound_measured(objective, point, local, w, optimum.R)
         if not np.isfinite(bound):
-            tracked = tracked.measured_anew(theta, w)
-            bound = bound_measured(objective, point, tracked, w, optimum.R)
-        return bound + tracked.rounding
+            local = local.remeasured(theta, w)
+            bound = bound_measured(objective, point, local, w, optimum.R)
+        return bound + local.rounding
 
     @property
     def sharpened(self) -> "State":
         """Return this with the Hessian at the parameters, if that known is another."""
-        optimum, tracked = self.optimum, self.optimum.tracked
-        if tracked is None or tracked.low + tracked.up <= _SHARP:
+        optimum, local = self.optimum, self.optimum.local
+        if local is None or local.low + local.up <= _SHARP:
             return self
-        tracked = tracked.measured_anew(optimum.theta, self.w)
-        return replace(self, optimum=replace(optimum, tracked=tracked))
+        local = local.remeasured(optimum.theta, self.w)
+        return replace(self, optimum=replace(optimum, local=local))
 
     def find_poor_classes(self, w: np.ndarray) -> np.ndarray:
         """Return a mask of the classes whose rows have none of some weights."""

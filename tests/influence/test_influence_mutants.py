@@ -48,12 +48,14 @@ def step_half_as_far(monkeypatch):
     monkeypatch.setattr(_updates, "_goal", lambda *arguments: np.inf)
 
 
-def keep_the_totals(monkeypatch):
+def keep_the_weight_sums(monkeypatch):
     """What depends on the number of rows does not hear of the removal."""
     subtract = _changes.subtract
 
     def mutant(state, rows):
-        return replace(subtract(state, rows), totals=state.optimum.tracked.totals)
+        return replace(
+            subtract(state, rows), weight_sums=state.optimum.local.weight_sums
+        )
 
     monkeypatch.setattr(_methods, "subtract", mutant)
     monkeypatch.setattr(_updates, "_goal", lambda *arguments: np.inf)
@@ -64,12 +66,12 @@ MUTANTS = [
     forget_one_row_too_few,
     overwrite_nothing,
     step_half_as_far,
-    keep_the_totals,
+    keep_the_weight_sums,
 ]
 
 
 def check_laws():
-    """Law 7, and parameters as after training anew, where these depend on totals."""
+    """Law 7, and parameters as after training anew, where these depend on sums."""
     for name in ("balanced", "sgd_log"):
         rows = X.copy()
         rows[30] = MARKER

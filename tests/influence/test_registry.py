@@ -106,7 +106,7 @@ class CentroidObjective(Objective):
         ones = np.repeat(np.eye(self.shape[0]), self.shape[1], axis=1)
         return ones[self.codes[rows], None, :] * np.eye(self.n_params)
 
-    def penalty(self, totals):
+    def regularizer(self, weight_sums):
         """Return ones."""
         return np.ones(self.n_params)
 
@@ -132,7 +132,7 @@ def test_third_party():
     np.testing.assert_allclose(objective.gradient(theta, w), 0, atol=1e-10)
     w[:50] = 0
     gradient, hessian = objective.gradient(theta, w), objective.hessian(theta, w)
-    np.testing.assert_allclose(objective.product(theta, w)(v), hessian @ v)
+    np.testing.assert_allclose(objective.hvp(theta, w)(v), hessian @ v)
     np.testing.assert_allclose(objective.diagonal(theta, w), np.diag(hessian))
     scores = objective.row_gradients(theta, np.arange(2100)) @ v
     np.testing.assert_allclose(objective.scores(theta, w, v), scores)

@@ -13,20 +13,20 @@ from skunlearn.influence._certificate.bounds import bound_distance, bound_mean_c
 from skunlearn.influence._linalg.cholesky import Factor, factorise, factorise_somehow
 from skunlearn.influence._objectives.base import Objective
 
-__all__ = ["Tracked"]
+__all__ = ["LocalModel"]
 
 _EPS = float(np.finfo(float).eps)
 _CANCELLED = 16.0  # times smaller than it was, a sum has lost a digit
 _FEW = 20  # times fewer rows than parameters
 _WIDE = 256  # parameters, from which on inverses are not formed for a bound alone
-_SLACK = 3.0  # beyond, the leverage is worth a pass over the rows
+_SLACK = 3.0  # beyond, the max_norm is worth a pass over the rows
 _SHORT = 0.01  # change of curvature that is not worth a look at the rows
 _UNLIKELY = 50.0  # factor by which curvature may have changed, at worst
 _LOOSE = 1e3  # errors beyond say nothing
 
 
 @dataclass(frozen=True)
-class Tracked(FieldsOnly):
+class LocalModel(FieldsOnly):
     """Sums over the rows that are left, near the parameters, and how wrong they can be.
 
     Rows are subtracted from the sums as they are forgotten, and the parameters move on:
@@ -37,19 +37,19 @@ class Tracked(FieldsOnly):
     ----------
     theta : ndarray of shape (n_params,)
         The parameters.
-    totals : ndarray
+    weight_sums : ndarray
         What scales and penalties have to know of the rows' weights.
-    gradients : ndarray of shape (n_strata, n_params)
+    gradients : ndarray of shape (n_groups, n_params)
         Sums of gradients at `theta`, about.
-    hessians : ndarray of shape (n_strata, n_params, n_params)
+    hessians : ndarray of shape (n_groups, n_params, n_params)
         Sums of Hessians, about.
     gradient_error : float
-        How far each stratum's scaled sum of gradients can be off.
-    R, leverage : float
+        How far each group's scaled sum of gradients can be off.
+    R, max_norm : float
         Constants of self-concordance: a move by v changes the Hessian by factors up to
-        exp(R |v|), and up to exp(leverage |v|) with the norm of the known Hessian.
+        exp(R |v|), and up to exp(max_norm |v|) with the norm of the known Hessian.
     slack : float
-        How many times larger the leverage may have become than it has to be.
+        How many times larger the max_norm may have become than it has to be.
     low, up : float
         The Hessian at `theta` is between ``1 - low`` and ``1 + up`` times the known.
     longest : float
@@ -60,11 +60,11 @@ class Tracked(FieldsOnly):
 
     objective: Objective
     theta: np.ndarray
-    totals: np.ndarray
+    weight_sums: np.ndarray
     gradients: np.ndarray
     hessians: np.ndarray
     R: float
-    leverage: float = math.inf
+    max_norm: float = math.inf
     slack: float = math.inf
     gradient_error: float = 0.0
     low: float = 0.0
@@ -75,42 +75,44 @@ class Tracked(FieldsOnly):
     @classmethod
     def measure(
         cls, objective: Objective, theta: np.ndarray, w: np.ndarray, R: float
-    ) -> "Tracked":
+    ) -> "LocalModel":
         """Form all sums in two passes over the rows: nothing is wrong."""
-        sums = objective.stratum_sums(theta, w)
-        new = cls(objective, theta, objective.totals(w), *sums, R)
+        sums = objective.sums_by_group(theta, w)
+        new = cls(objective, theta, objective.weight_sums(w), *sums, R)
         if not len(theta) or not math.isfinite(R) or new.jitter > 0:
             return new
-        leverage = objective.compute_leverage(new.inverse)
-        return new._with(leverage=leverage, slack=1.0)
+        max_norm = objective.max_hessian_norm(new.inverse)
+        return new._with(max_norm=max_norm, slack=1.0)
 
-    def measured_anew(self, theta: np.ndarray, w: np.ndarray) -> "Tracked":
-        """Form the sums again; the leverage follows from what it was, if it was tight.
+    def remeasured(self, theta: np.ndarray, w: np.ndarray) -> "LocalModel":
+        """Form the sums again; the max_norm follows from what it was, if it was tight.
 
         A row's norm in the inverse of the new Hessian is its norm in that of the old
         one, times a factor that both tell.
         """
         objective, R = self.objective, self.R
         if self.jitter > 0 or not self.slack < _SLACK:
-            return Tracked.measure(objective, theta, w, R)
-        sums = objective.stratum_sums(theta, w)
-        new = Tracked(objective, theta, objective.totals(w), *sums, R)
+            return LocalModel.measure(objective, theta, w, R)
+        sums = objective.sums_by_group(theta, w)
+        new = LocalModel(objective, theta, objective.weight_sums(w), *sums, R)
         if new.jitter > 0:
             return new
         root = new._inverse_root
         factor = math.sqrt(_bound_eigenvalues(root @ self.hessian @ root.T))
         slack = self.slack * max(factor, 1.0)
-        return new._with(leverage=self.leverage * factor, slack=slack)
+        return new._with(max_norm=self.max_norm * factor, slack=slack)
 
     @property
     def gradient(self) -> np.ndarray:
         """Return the gradient of the objective at `theta`, as far as it is known."""
-        return self.objective.join_gradients(self.gradients, self.totals, self.theta)
+        return self.objective.join_gradients(
+            self.gradients, self.weight_sums, self.theta
+        )
 
     @cached_property
     def hessian(self) -> np.ndarray:
         """Return the Hessian that is known, shape (n_params, n_params)."""
-        return self.objective.join_hessians(self.hessians, self.totals)
+        return self.objective.join_hessians(self.hessians, self.weight_sums)
 
     @cached_property
     def _solved(self) -> tuple[Factor, float]:
@@ -146,23 +148,26 @@ class Tracked(FieldsOnly):
         return root.T @ root
 
     @property
-    def is_worn(self) -> bool:
+    def needs_refresh(self) -> bool:
         """Whether the sums have lost so much accuracy that they must be recomputed."""
         is_known = math.isfinite(self.cancelled) and self.low + self.up < _LOOSE
         return not is_known or self.cancelled > _CANCELLED or self.jitter > 0
 
     @property
-    def is_likely(self) -> bool:
+    def is_plausible(self) -> bool:
         """Whether the step may be good enough, although no bound shows it."""
         return self.up < _UNLIKELY and self.jitter == 0
 
-    def without(self, w: np.ndarray, rows: np.ndarray) -> "Tracked":
+    def without(self, w: np.ndarray, rows: np.ndarray) -> "LocalModel":
         """Subtract some rows, whose weights are still in `w`; the parameters stay."""
-        objective, totals = self.objective, self.totals - self.objective.totals(w, rows)
-        gradients, hessians = objective.stratum_sums(self.theta, w, rows)
+        objective, weight_sums = (
+            self.objective,
+            self.weight_sums - self.objective.weight_sums(w, rows),
+        )
+        gradients, hessians = objective.sums_by_group(self.theta, w, rows)
         after = replace(
             self,
-            totals=totals,
+            weight_sums=weight_sums,
             gradients=self.gradients - gradients,
             hessians=self.hessians - hessians,
         )
@@ -172,16 +177,16 @@ class Tracked(FieldsOnly):
         worst = float(shrunk.max(initial=1.0)) if (shrunk > 0).all() else math.inf
         after = after._with(cancelled=self.cancelled * worst)
         is_exact = self.gradient_error == self.low == self.up == 0
-        if (is_exact and self.leverage in (0, math.inf)) or not math.isfinite(worst):
+        if (is_exact and self.max_norm in (0, math.inf)) or not math.isfinite(worst):
             return after
         if after.jitter > 0:
-            return after._with(cancelled=math.inf, leverage=math.inf)
+            return after._with(cancelled=math.inf, max_norm=math.inf)
         # What was wrong is now a larger share of less: H <= (1 + more) H'.
-        more = after._compare_removed(w, rows, hessians, self.totals)
-        spread = self._compare_scales(totals)
+        more = after._compare_removed(w, rows, hessians, self.weight_sums)
+        spread = self._compare_scales(weight_sums)
         growth = math.sqrt(spread * (1 + more))
         return after._with(
-            leverage=self.leverage * growth,
+            max_norm=self.max_norm * growth,
             slack=self.slack * growth,
             gradient_error=self.gradient_error * spread * math.sqrt(1 + more),
             low=self.low * spread * (1 + more),
@@ -192,43 +197,47 @@ class Tracked(FieldsOnly):
         self, w: np.ndarray, rows: np.ndarray, hessians: np.ndarray, before: np.ndarray
     ) -> float:
         """Bound what was subtracted, as a share of what is left in any direction."""
-        objective, theta, totals = self.objective, self.theta, self.totals
-        lost = objective.penalty(before) - objective.penalty(totals)
+        objective, theta, weight_sums = self.objective, self.theta, self.weight_sums
+        lost = objective.regularizer(before) - objective.regularizer(weight_sums)
         if len(rows) * _FEW >= len(theta):
-            removed = objective.join_hessians(hessians, totals)
-            removed.flat[:: len(theta) + 1] += lost - objective.penalty(totals)
+            removed = objective.join_hessians(hessians, weight_sums)
+            removed.flat[:: len(theta) + 1] += lost - objective.regularizer(weight_sums)
             root = self._inverse_root
             return _bound_eigenvalues(root @ removed @ root.T)
-        scales = np.sqrt(objective.scales(totals)[objective.strata[rows]])
+        scales = np.sqrt(objective.scales(weight_sums)[objective.groups_of_rows[rows]])
         F = (np.sqrt(w[rows, None]) * scales)[:, None] * objective.row_factors(
             theta, rows
         )
         F = F.reshape(-1, len(theta))
-        left = np.where(lost > 0, objective.penalty(totals), 1.0)
+        left = np.where(lost > 0, objective.regularizer(weight_sums), 1.0)
         share = float((lost / left).max(initial=0.0))
         return share + _bound_eigenvalues(F @ self.factor.solve(F.T))
 
-    def with_totals(self, totals: np.ndarray) -> "Tracked":
-        """Take over other totals: scales and penalties change, and what they weigh."""
-        penalties = (self.objective.penalty(t) for t in (self.totals, totals))
-        growth = self._compare_scales(totals) * _spread(*penalties)
+    def with_weight_sums(self, weight_sums: np.ndarray) -> "LocalModel":
+        """Take over other sums of weights: scales and regularizers change with them."""
+        penalties = (
+            self.objective.regularizer(t) for t in (self.weight_sums, weight_sums)
+        )
+        growth = self._compare_scales(weight_sums) * _spread(*penalties)
         return replace(
             self,
-            totals=totals,
-            leverage=self.leverage * math.sqrt(growth),
+            weight_sums=weight_sums,
+            max_norm=self.max_norm * math.sqrt(growth),
             slack=self.slack * math.sqrt(growth),
             gradient_error=self.gradient_error * growth,
             low=self.low * growth,
             up=self.up * growth,
         )
 
-    def _compare_scales(self, totals: np.ndarray) -> float:
-        """Return by how much other totals change the scales, unlike each other."""
+    def _compare_scales(self, weight_sums: np.ndarray) -> float:
+        """Return by how much other weight_sums change the scales, unlike each other."""
         if len(self.gradients) == 1:
             return 1.0
-        return _spread(*(self.objective.scales(t) for t in (self.totals, totals)))
+        return _spread(
+            *(self.objective.scales(t) for t in (self.weight_sums, weight_sums))
+        )
 
-    def moved(self, step: np.ndarray, *, look: bool = False) -> "Tracked":
+    def moved(self, step: np.ndarray, *, look: bool = False) -> "LocalModel":
         """Move the parameters; what that does to gradients is told by the Hessian.
 
         Whether to `look` at the rows for how much their margins change: it is a pass.
@@ -236,7 +245,7 @@ class Tracked(FieldsOnly):
         size = math.sqrt(max(float(step @ (self.hessian @ step)), 0.0))
         r = 0.0
         if step.any():
-            r = min(self.R * float(np.linalg.norm(step)), self.leverage * size)
+            r = min(self.R * float(np.linalg.norm(step)), self.max_norm * size)
         if look and _SHORT < r < math.inf:
             r = min(r, self.objective.compute_change(step))
         wrong = bound_mean_change(self.low, self.up, r) * size if size else 0.0
@@ -250,7 +259,7 @@ class Tracked(FieldsOnly):
             up=(1 + self.up) * growth - 1,
         )
 
-    def _with(self, **changes: Any) -> "Tracked":
+    def _with(self, **changes: Any) -> "LocalModel":
         """Change what the Hessian does not depend on, and keep its factor."""
         new = replace(self, **changes)
         for name in ("hessian", "_solved", "_inverse_root"):
@@ -258,16 +267,17 @@ class Tracked(FieldsOnly):
                 vars(new)[name] = vars(self)[name]
         return new
 
-    def with_gradients(self, theta: np.ndarray, sums: np.ndarray) -> "Tracked":
+    def with_gradients(self, theta: np.ndarray, sums: np.ndarray) -> "LocalModel":
         """Take over true sums of gradients at some parameters."""
         return self._with(theta=theta, gradients=sums, gradient_error=0.0)
 
     @property
     def curvature(self) -> float:
         """Return a lower bound of the known Hessian's eigenvalues."""
-        least = float(self.objective.penalty(self.totals).min(initial=math.inf))
-        if len(self.theta) > _WIDE and least > 0:
-            return least
+        if len(self.theta) > _WIDE:
+            least = float(self.objective.regularizer(self.weight_sums).min())
+            if least > 0:
+                return least
         trace = float((self._inverse_root**2).sum())
         return 1 / trace if trace > 0 else math.inf
 
@@ -277,11 +287,11 @@ class Tracked(FieldsOnly):
             return 0.0
         if self.jitter > 0 or not self.low < 1 or not math.isfinite(self.R):
             return math.inf
+        share, curvature, factor = 1 - self.low, self.curvature, self.factor
         gradient = self.gradient
-        decrement = math.sqrt(max(float(gradient @ self.factor.solve(gradient)), 0.0))
+        decrement = math.sqrt(max(float(gradient @ factor.solve(gradient)), 0.0))
         decrement += len(self.gradients) * self.gradient_error
-        share, curvature = 1 - self.low, self.curvature
-        rate = min(self.R / math.sqrt(curvature), self.leverage) / math.sqrt(share)
+        rate = min(self.R / math.sqrt(curvature), self.max_norm) / math.sqrt(share)
         return bound_distance(decrement / math.sqrt(share), share * curvature, rate)
 
     @property

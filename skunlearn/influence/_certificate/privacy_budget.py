@@ -42,7 +42,7 @@ class Budget:
             self.noise_scale * self.epsilon / math.sqrt(2 * math.log(1.5 / self.delta))
         )
 
-    def draw_tilt(self, n_params: int) -> np.ndarray:
+    def draw_linear_term(self, n_params: int) -> np.ndarray:
         """Draw the linear part of the objective of this fit."""
         generator = np.random.default_rng([self.key, self.n_draws])
         return self.noise_scale * generator.standard_normal(n_params)

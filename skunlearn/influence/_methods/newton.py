@@ -11,7 +11,7 @@ from skunlearn.influence._methods.transitions import (
     subtract,
     without_rows,
 )
-from skunlearn.influence._solvers.refine import apply_inverse, solve_with
+from skunlearn.influence._solvers.refine import ihvp, solve_with
 from skunlearn.influence._state import State
 
 __all__ = ["by_influence", "by_newton"]
@@ -20,11 +20,11 @@ __all__ = ["by_influence", "by_newton"]
 def by_newton(state: State, rows: np.ndarray) -> Change:
     """One step with the Hessian of the rows that stay; then as many as it takes."""
     optimum, settings = state.optimum, state.settings
-    if optimum.tracked is None:
+    if optimum.local is None:
         return make_steps(state, optimum.theta, without_rows(state.w, rows), 0)
-    tracked = subtract(state, rows)
-    step = solve_with(tracked, tracked.gradient, settings.damping)
-    return make_patch(state, tracked, step, lambda: without_rows(state.w, rows))
+    local = subtract(state, rows)
+    step = solve_with(local, local.gradient, settings.damping)
+    return make_patch(state, local, step, lambda: without_rows(state.w, rows))
 
 
 def by_influence(state: State, rows: np.ndarray) -> Change:
@@ -32,10 +32,10 @@ def by_influence(state: State, rows: np.ndarray) -> Change:
     optimum, settings = state.optimum, replace(state.settings, n_steps=1)
     state = replace(state, settings=settings)
     objective, theta, w = optimum.objective, optimum.theta, without_rows(state.w, rows)
-    if optimum.tracked is None:
+    if optimum.local is None:
         gradient = objective.gradient(theta, w)
-        step = -apply_inverse(objective, theta, state.w, None, gradient, settings)
+        step = -ihvp(objective, theta, state.w, None, gradient, settings)
         return make_steps(state, theta + step, w, 1)
-    tracked = subtract(state, rows)
-    step = solve_with(optimum.tracked, tracked.gradient, settings.damping)
-    return make_patch(state, tracked, step, lambda: w)
+    local = subtract(state, rows)
+    step = solve_with(optimum.local, local.gradient, settings.damping)
+    return make_patch(state, local, step, lambda: w)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skunlearn._runtime.warn import warn
-from skunlearn.influence._certificate.local_model import Tracked
+from skunlearn.influence._certificate.local_model import LocalModel
 from skunlearn.influence._criteria import Validation
 from skunlearn.influence._methods.newton import by_newton
 from skunlearn.influence._methods.reweighting import Reweighting, reweight
@@ -24,7 +24,7 @@ from skunlearn.influence._methods.transitions import (
     subtract,
 )
 from skunlearn.influence._settings import Settings
-from skunlearn.influence._solvers.refine import apply_inverse
+from skunlearn.influence._solvers.refine import ihvp
 from skunlearn.influence._state import State
 
 __all__ = ["by_puma", "find_multipliers", "plan_weights", "reweighted"]
@@ -47,7 +47,7 @@ def by_puma(state: State, rows: np.ndarray, validation: Validation | None) -> Ch
             "validation_fraction."
         )
         return by_newton(state, rows)
-    after = None if state.optimum.tracked is None else subtract(state, rows)
+    after = None if state.optimum.local is None else subtract(state, rows)
     weights, pull = _weigh_anew(state, rows, validation, after)
     request = _Request(state, rows, validation, after, weights, pull)
     if state.settings.eta != "auto":
@@ -79,7 +79,7 @@ class _Request:
     state: State
     rows: np.ndarray
     validation: Validation
-    after: Tracked | None
+    after: LocalModel | None
     weights: Reweighting
     pull: np.ndarray | None
 
@@ -126,9 +126,9 @@ class _Request:
             after = reweighted(after, share * self.weights.changes, w, pull)
         gradient = objective.gradient(theta, w) if after is None else after.gradient
         is_original = settings.hessian == "original"
-        known = optimum.tracked if is_original else after
+        known = optimum.local if is_original else after
         was = self.state.w if is_original else w
-        step = -apply_inverse(objective, theta, was, known, gradient, settings)
+        step = -ihvp(objective, theta, was, known, gradient, settings)
         return _Plan(w, after, step)
 
     def _weigh(self, share: float) -> np.ndarray:
@@ -153,12 +153,12 @@ class _Plan(NamedTuple):
     """Weights, what is known with them, and the step that they ask for."""
 
     w: np.ndarray
-    after: Tracked | None
+    after: LocalModel | None
     step: np.ndarray
 
 
 def _weigh_anew(
-    state: State, rows: np.ndarray, validation: Validation, after: Tracked | None
+    state: State, rows: np.ndarray, validation: Validation, after: LocalModel | None
 ) -> tuple[Reweighting, np.ndarray | None]:
     """Return how to change weights, so that the removal leaves the criterion alone.
 
@@ -166,13 +166,13 @@ def _weigh_anew(
     """
     objective, theta = state.optimum.objective, state.optimum.theta
     w, settings = state.w, state.settings
-    known = state.optimum.tracked if settings.hessian == "original" else after
-    scales = objective.scales(objective.totals(w))[objective.strata[rows]]
+    known = state.optimum.local if settings.hessian == "original" else after
+    scales = objective.scales(objective.weight_sums(w))[objective.groups_of_rows[rows]]
     gradients = w[rows, None] * scales * objective.row_gradients(theta, rows)
     slopes = [validation.gradient(objective, theta)]
     if settings.max_reabsorption < 1:  # also where the removed rows pull to
         slopes.append(gradients.sum(axis=0))
-    v = apply_inverse(objective, theta, w, known, np.transpose(slopes), settings)
+    v = ihvp(objective, theta, w, known, np.transpose(slopes), settings)
     scores, pulls = objective.scores_and_pulls(theta, w, v)
     scores = w * np.ascontiguousarray(scores.T)
     if pulls is not None:
@@ -223,8 +223,8 @@ def plan_weights(
 
 
 def reweighted(
-    tracked: Tracked, changes: np.ndarray, w: np.ndarray, pull: np.ndarray | None
-) -> Tracked:
+    local: LocalModel, changes: np.ndarray, w: np.ndarray, pull: np.ndarray | None
+) -> LocalModel:
     """Return what is known after weights have changed.
 
     The Hessian stays as it is known: no row's part of it changes by more than the
@@ -232,16 +232,16 @@ def reweighted(
     these are formed anew.
     """
     least, most = min(float(changes.min()), 0.0), max(float(changes.max()), 0.0)
-    tracked = tracked.with_totals(tracked.objective.totals(w))
+    local = local.with_weight_sums(local.objective.weight_sums(w))
     if pull is None:
-        sums = tracked.objective.stratum_gradients(tracked.theta, w)
-        tracked = tracked.with_gradients(tracked.theta, sums)
+        sums = local.objective.gradients_by_group(local.theta, w)
+        local = local.with_gradients(local.theta, sums)
     else:
-        tracked = replace(tracked, gradients=tracked.gradients + pull)
+        local = replace(local, gradients=local.gradients + pull)
     return replace(
-        tracked,
-        low=1 - (1 - tracked.low) * (1 + least),
-        up=(1 + tracked.up) * (1 + most) - 1,
+        local,
+        low=1 - (1 - local.low) * (1 + least),
+        up=(1 + local.up) * (1 + most) - 1,
     )
 
 

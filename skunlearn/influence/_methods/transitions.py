@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from skunlearn._records import ForgetRecord, Request
-from skunlearn.influence._certificate.local_model import Tracked
+from skunlearn.influence._certificate.local_model import LocalModel
 from skunlearn.influence._optimum import Optimum
 from skunlearn.influence._solvers.newton import evaluate
 from skunlearn.influence._solvers.refine import MAX_STEPS, Update, patch, settle
@@ -49,10 +49,10 @@ class Change:
     criterion_change: float = math.nan
 
     @property
-    def is_lost(self) -> bool:
+    def bound_unavailable(self) -> bool:
         """Whether true gradients could not bound the distance to the optimum."""
         optimum = self.state.optimum
-        is_open = optimum.tracked is not None and optimum.tracked.gradient_error > 0
+        is_open = optimum.local is not None and optimum.local.gradient_error > 0
         return not is_open and not np.isfinite(optimum.bound)
 
     def make_record(self, request: Request, seconds: float) -> ForgetRecord:
@@ -84,26 +84,26 @@ def without_rows(w: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return w
 
 
-def subtract(state: State, rows: np.ndarray) -> Tracked:
+def subtract(state: State, rows: np.ndarray) -> LocalModel:
     """Return what is known without some rows, by subtraction if that is the less."""
-    tracked = state.optimum.tracked
-    assert tracked is not None
+    local = state.optimum.local
+    assert local is not None
     if len(rows) < state.counts.sum():
-        tracked = tracked.without(state.w, rows)
-        if not tracked.is_worn:
-            return tracked
+        local = local.without(state.w, rows)
+        if not local.needs_refresh:
+            return local
     optimum, w = state.optimum, without_rows(state.w, rows)
-    return Tracked.measure(optimum.objective, optimum.theta, w, optimum.R)
+    return LocalModel.measure(optimum.objective, optimum.theta, w, optimum.R)
 
 
 def make_patch(
-    state: State, tracked: Tracked, step: np.ndarray, weigh: Callable[[], np.ndarray]
+    state: State, local: LocalModel, step: np.ndarray, weigh: Callable[[], np.ndarray]
 ) -> Change:
     """Make a step from what is known, and others if it cannot be vouched for."""
     settings = state.settings
     if state.budget is not None and settings.n_steps == "auto":
         settings = replace(settings, n_steps=1)  # the residual decides on more
-    return finish(state, patch(tracked, step, weigh, settings))
+    return finish(state, patch(local, step, weigh, settings))
 
 
 def make_steps(state: State, theta: np.ndarray, w: np.ndarray, n_made: int) -> Change:
@@ -122,7 +122,7 @@ def finish(state: State, update: Update) -> Change:
     new = replace(
         optimum,
         theta=update.theta,
-        tracked=update.tracked,
+        local=update.local,
         bound=np.inf if update.failed else update.bound,
         gradient_norm=norm,
         estimator=_write_copy(optimum, update.theta),

@@ -34,14 +34,16 @@ class ConstantObjective(Objective):
         """Return factors of no length."""
         return np.zeros((len(rows), 0, 0))
 
-    def penalty(self, totals: np.ndarray) -> np.ndarray:
+    def regularizer(self, weight_sums: np.ndarray) -> np.ndarray:
         """Return no penalty."""
         return np.zeros(0)
 
-    def decide(self, theta: np.ndarray, X: Any) -> np.ndarray:
+    def decision_function(self, theta: np.ndarray, X: Any) -> np.ndarray:
         """Return zeros."""
         return np.zeros(X.shape[0])
 
-    def pull_back(self, theta: np.ndarray, X: Any, slopes: np.ndarray) -> np.ndarray:
+    def decision_vjp(
+        self, theta: np.ndarray, X: Any, cotangents: np.ndarray
+    ) -> np.ndarray:
         """Return no gradient."""
         return np.empty(0)

@@ -8,11 +8,11 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from skunlearn.influence._objectives.losses import Loss
 
-__all__ = ["ClassScales", "LinearForm"]
+__all__ = ["ClassBalance", "LinearObjectiveSpec", "read_class_weights"]
 
 
 @dataclass(frozen=True)
-class LinearForm:
+class LinearObjectiveSpec:
     """What a linear classifier minimises over coefficients W and intercepts b.
 
         loss_factor * sum_i sample_weight_i class_weight_i loss(W x_i + b)
@@ -43,57 +43,31 @@ class LinearForm:
 
 
 @dataclass(frozen=True)
-class ClassScales:
-    """The weight of each class in each output, where "balanced" from weighted counts.
+class ClassBalance:
+    """The weights of classes that are "balanced" from the rows that are there.
 
     Parameters
     ----------
     counts_in : ndarray of shape (n_classes, n_outputs), dtype bool
         Whether the class's weight counts in the output. Elsewhere it is 1.
-    weights : ndarray of shape (n_classes,), or None
-        Fixed class weights; None is "balanced".
     """
 
     counts_in: np.ndarray
-    weights: np.ndarray | None
-
-    @classmethod
-    def of(cls, estimator: Any, n_outputs: int, one_vs_rest: bool) -> "ClassScales":
-        """Read the class weights of a fitted estimator."""
-        n_classes = len(estimator.classes_)
-        counts_in = np.ones((n_classes, n_outputs), dtype=bool)
-        if one_vs_rest and n_outputs > 1:
-            counts_in = np.eye(n_classes, dtype=bool)
-        given = estimator.class_weight
-        if isinstance(given, str):
-            return cls(counts_in, None)
-        classes = estimator.classes_
-        return cls(counts_in, compute_class_weight(given, classes=classes, y=classes))
 
     @property
-    def is_balanced(self) -> bool:
-        """Whether the scales depend on the rows that are there."""
-        return self.weights is None
+    def is_shared(self) -> bool:
+        """Return True if all outputs have the same scales."""
+        return bool(self.counts_in.all())
 
-    @property
-    def is_trivial(self) -> bool:
-        """Whether all scales are always 1."""
-        return self.weights is not None and bool((self.weights == 1).all())
-
-    def compute(self, counts: np.ndarray | None = None) -> np.ndarray:
-        """Return the scales, shape (n_classes, n_outputs); "balanced" needs counts."""
-        weights = self.weights
-        if weights is None:
-            assert counts is not None
-            there = (
-                counts > 0
-            )  # a class without rows is not counted, and weighs nothing
-            weights = np.zeros(len(counts))
-            weights[there] = counts.sum() / (there.sum() * counts[there])
-        return np.where(self.counts_in, weights[:, None], 1.0)
+    def compute(self, counts: np.ndarray) -> np.ndarray:
+        """Return the scales from the weight of each class, in each output."""
+        there = counts > 0  # a class without rows is not counted, and weighs nothing
+        weights = np.zeros(len(counts))
+        weights[there] = counts.sum() / (there.sum() * counts[there])
+        return _scale(weights, self.counts_in)
 
     def differentiate(self, counts: np.ndarray, sums: np.ndarray) -> np.ndarray:
-        """Return d(sum of scales * sums) / d counts, for balanced scales.
+        """Return d(sum of scales * sums) / d counts.
 
         `sums` has shape (n_classes, n_outputs) and is held fixed.
         """
@@ -102,3 +76,28 @@ class ClassScales:
         own = (self.counts_in * sums).sum(axis=1)[there] / there.sum()
         slopes[there] = -own * counts.sum() / counts[there] ** 2
         return slopes + (own / counts[there]).sum()
+
+
+def read_class_weights(
+    estimator: Any, n_outputs: int, one_vs_rest: bool
+) -> tuple[np.ndarray | None, ClassBalance | None]:
+    """Read the class weights of a fitted estimator: fixed scales, or balanced ones.
+
+    Fixed scales have shape (n_classes, n_outputs) or, if all outputs have the same,
+    (n_classes, 1); None if all are 1.
+    """
+    classes, given = estimator.classes_, estimator.class_weight
+    counts_in = np.ones((len(classes), n_outputs), dtype=bool)
+    if one_vs_rest and n_outputs > 1:
+        counts_in = np.eye(len(classes), dtype=bool)
+    if isinstance(given, str):
+        return None, ClassBalance(counts_in)
+    weights = compute_class_weight(given, classes=classes, y=classes)
+    if (weights == 1).all():
+        return None, None
+    scales = _scale(weights, counts_in)
+    return scales[:, :1] if counts_in.all() else scales, None
+
+
+def _scale(weights: np.ndarray, counts_in: np.ndarray) -> np.ndarray:
+    return np.where(counts_in, weights[:, None], 1.0)

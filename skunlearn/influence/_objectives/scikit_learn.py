@@ -7,8 +7,8 @@ from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassif
 from sklearn.svm import LinearSVC
 
 from skunlearn._compat import BALANCED_COUNTS_WEIGHTS
-from skunlearn.influence._objectives.linear_form import LinearForm
-from skunlearn.influence._objectives.linear_sums import LinearObjective
+from skunlearn.influence._objectives.linear import LinearObjective
+from skunlearn.influence._objectives.linear_form import LinearObjectiveSpec
 from skunlearn.influence._objectives.losses import (
     LogLoss,
     ModifiedHuber,
@@ -49,10 +49,10 @@ class LogisticObjective(LinearObjective):
         if estimator.solver == "liblinear" and n_classes > 2:
             raise make_unsupported(estimator, "liblinear fits one class at a time")
 
-    def _find_form(self, estimator: Any) -> LinearForm:
+    def _make_spec(self, estimator: Any) -> LinearObjectiveSpec:
         is_free = estimator.penalty is None or np.isinf(estimator.C)
         is_liblinear = estimator.solver == "liblinear"  # penalises the intercept too
-        return LinearForm(
+        return LinearObjectiveSpec(
             LogLoss() if len(estimator.classes_) == 2 else Softmax(),
             loss_factor=1.0 if is_free else estimator.C,
             coef_penalty=0.0 if is_free else 1.0,
@@ -78,8 +78,8 @@ class RidgeObjective(LinearObjective):
         if getattr(binarizer, "y_type_", "").startswith("multilabel"):
             raise make_unsupported(estimator, "it was fitted on several labels per row")
 
-    def _find_form(self, estimator: Any) -> LinearForm:
-        return LinearForm(SquaredError(), coef_penalty=2.0 * estimator.alpha)
+    def _make_spec(self, estimator: Any) -> LinearObjectiveSpec:
+        return LinearObjectiveSpec(SquaredError(), coef_penalty=2.0 * estimator.alpha)
 
 
 @register_objective(LinearSVC)
@@ -104,8 +104,8 @@ class LinearSVCObjective(LinearObjective):
             )
             raise make_unsupported(estimator, reason)
 
-    def _find_form(self, estimator: Any) -> LinearForm:
-        return LinearForm(
+    def _make_spec(self, estimator: Any) -> LinearObjectiveSpec:
+        return LinearObjectiveSpec(
             SquaredHinge(),
             loss_factor=estimator.C,
             intercept_penalty=estimator.intercept_scaling**-2,
@@ -138,8 +138,8 @@ class SGDObjective(LinearObjective):
             reason = "early_stopping=True holds rows out, and stops before the optimum"
             raise make_unsupported(estimator, reason)
 
-    def _find_form(self, estimator: Any) -> LinearForm:
-        return LinearForm(
+    def _make_spec(self, estimator: Any) -> LinearObjectiveSpec:
+        return LinearObjectiveSpec(
             _SGD_LOSSES[estimator.loss](),
             coef_penalty=0.0 if estimator.penalty is None else estimator.alpha,
             penalty_per_row=True,

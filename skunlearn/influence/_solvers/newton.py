@@ -179,7 +179,7 @@ def propose(
         return Direction(_shorten(step, point.theta), jitter=jitter)
     diagonal = objective.diagonal(point.theta, w)
     solution = conjugate_gradients(
-        objective.product(point.theta, w),
+        objective.hvp(point.theta, w),
         -point.gradient,
         diagonal=diagonal,
         null_space=null_space,
@@ -207,7 +207,7 @@ def propose_near(
     forming it would take as many passes as there are columns.
     """
     solution = conjugate_gradients(
-        objective.product(point.theta, w),
+        objective.hvp(point.theta, w),
         -point.gradient,
         precondition=factor.solve,
         null_space=objective.null_space,

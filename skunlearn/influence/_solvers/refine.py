@@ -9,7 +9,7 @@ import numpy as np
 
 from skunlearn._runtime.warn import warn
 from skunlearn.influence._certificate.bounds import bound_distance, bound_jumping
-from skunlearn.influence._certificate.local_model import Tracked
+from skunlearn.influence._certificate.local_model import LocalModel
 from skunlearn.influence._linalg.cholesky import Factor, factorise_somehow
 from skunlearn.influence._linalg.conjugate_gradients import conjugate_gradients
 from skunlearn.influence._objectives.base import Objective
@@ -25,9 +25,9 @@ from skunlearn.influence._solvers.newton import (
 __all__ = [
     "MAX_STEPS",
     "Update",
-    "apply_inverse",
     "bound_measured",
     "estimate_rounding",
+    "ihvp",
     "patch",
     "settle",
     "solve_with",
@@ -48,7 +48,7 @@ class Update:
     ----------
     theta : ndarray of shape (n_params,)
         The parameters.
-    tracked : Tracked or None
+    local : LocalModel or None
         What is known around them; None where Hessians are not formed.
     bound : float
         A bound of their distance to the optimum.
@@ -61,7 +61,7 @@ class Update:
     """
 
     theta: np.ndarray
-    tracked: Tracked | None
+    local: LocalModel | None
     bound: float
     path: Literal["patch", "polish"]
     gradient_norm: float | None = None
@@ -69,31 +69,34 @@ class Update:
 
 
 def solve_with(
-    tracked: Tracked, gradient: np.ndarray, damping: float, factor: Factor | None = None
+    local: LocalModel,
+    gradient: np.ndarray,
+    damping: float,
+    factor: Factor | None = None,
 ) -> np.ndarray:
     """Return Newton's step from a Hessian that is known."""
     if damping:
-        null_space = tracked.objective.null_space
-        factor, _ = factorise_somehow(tracked.hessian, null_space, damping)
-    return -(factor or tracked.factor).solve(gradient)
+        null_space = local.objective.null_space
+        factor, _ = factorise_somehow(local.hessian, null_space, damping)
+    return -(factor or local.factor).solve(gradient)
 
 
-def apply_inverse(
+def ihvp(
     objective: Objective,
     theta: np.ndarray,
     w: np.ndarray,
-    tracked: Tracked | None,
+    local: LocalModel | None,
     v: np.ndarray,
     settings: Settings,
 ) -> np.ndarray:
     """Return the inverse Hessian times v, or the columns of v."""
-    if tracked is not None:
-        return -solve_with(tracked, v, settings.damping)
+    if local is not None:
+        return -solve_with(local, v, settings.damping)
     if v.ndim == 2:
-        each = [apply_inverse(objective, theta, w, None, u, settings) for u in v.T]
+        each = [ihvp(objective, theta, w, None, u, settings) for u in v.T]
         return np.column_stack(each)
     solution = conjugate_gradients(
-        objective.product(theta, w),
+        objective.hvp(theta, w),
         v,
         diagonal=objective.diagonal(theta, w),
         null_space=objective.null_space,
@@ -111,7 +114,7 @@ def apply_inverse(
 
 
 def patch(
-    tracked: Tracked,
+    local: LocalModel,
     step: np.ndarray,
     weigh: Callable[[], np.ndarray],
     settings: Settings,
@@ -120,7 +123,7 @@ def patch(
 
     Parameters
     ----------
-    tracked : Tracked
+    local : LocalModel
         What is known of the rows that stay, at the old parameters.
     step : ndarray of shape (n_params,)
         The step.
@@ -134,34 +137,34 @@ def patch(
     Update
         The new parameters.
     """
-    moved = tracked.moved(step)
+    moved = local.moved(step)
     bound = moved.bound()
     n_more = MAX_STEPS if settings.n_steps == "auto" else settings.n_steps - 1
     is_enough = bound <= _goal(moved.theta, settings) or not n_more
     if math.isfinite(bound) and is_enough:
         return Update(moved.theta, moved, bound + moved.rounding, "patch")
-    if not n_more and moved.is_likely:
+    if not n_more and moved.is_plausible:
         return Update(moved.theta, moved, math.inf, "patch")
-    w, moved = weigh(), tracked.moved(step, look=True)
-    point = evaluate(tracked.objective, moved.theta, w)
-    if _has_diverged(point, tracked, w):
+    w, moved = weigh(), local.moved(step, look=True)
+    point = evaluate(local.objective, moved.theta, w)
+    if _has_diverged(point, local, w):
         return Update(moved.theta, moved, math.inf, "patch", point.norm, failed=True)
-    return settle(tracked.objective, point, moved, w, settings, tracked.R, n_more)
+    return settle(local.objective, point, moved, w, settings, local.R, n_more)
 
 
-def _has_diverged(point: Point, tracked: Tracked, w: np.ndarray) -> bool:
+def _has_diverged(point: Point, local: LocalModel, w: np.ndarray) -> bool:
     """Return True if a step has led away; what was known before may be too small."""
-    rounding = 1e-12 * float(np.linalg.norm(tracked.hessian))
-    if point.norm <= 2 * float(np.linalg.norm(tracked.gradient)) + rounding:
+    rounding = 1e-12 * float(np.linalg.norm(local.hessian))
+    if point.norm <= 2 * float(np.linalg.norm(local.gradient)) + rounding:
         return False
-    before = tracked.objective.gradient(tracked.theta, w)
+    before = local.objective.gradient(local.theta, w)
     return not point.norm <= 2 * float(np.linalg.norm(before)) + rounding
 
 
 def settle(
     objective: Objective,
     point: Point,
-    tracked: Tracked | None,
+    local: LocalModel | None,
     w: np.ndarray,
     settings: Settings,
     R: float,
@@ -170,46 +173,43 @@ def settle(
     """Make steps with true gradients until the bound is short enough."""
     n_steps, status = 0, "too few"
     while True:
-        if tracked is not None:
-            tracked = _measured(tracked, point, w)
-            if tracked.low > _STALE and not math.isfinite(tracked.bound()):
-                tracked = tracked.measured_anew(point.theta, w)
-        bound = bound_measured(objective, point, tracked, w, R)
+        if local is not None:
+            local = _measured(local, point, w)
+            if local.low > _STALE and not math.isfinite(local.bound()):
+                local = local.remeasured(point.theta, w)
+        bound = bound_measured(objective, point, local, w, R)
         if bound <= _goal(point.theta, settings):
             status = "good"
         if status != "too few" or n_steps == n_more:
             break
-        step, tracked = _propose(objective, point, tracked, w, settings)
+        step, local = _propose(objective, point, local, w, settings)
         following = search_line(objective, point, step, w)
         if following is None:
             status = "stalled"
             continue
-        if tracked is not None:
-            tracked = tracked.moved(following.theta - point.theta, look=True)
+        if local is not None:
+            local = local.moved(following.theta - point.theta, look=True)
         point, n_steps = following, n_steps + 1
     path: Literal["patch", "polish"] = "polish" if n_steps else "patch"
-    if tracked is None:
-        slack = estimate_rounding(objective, point, w)
-    else:
-        slack = tracked.rounding
+    slack = local.rounding if local else estimate_rounding(objective, point, w)
     failed = status == "too few" and settings.n_steps == "auto"
-    return Update(point.theta, tracked, bound + slack, path, point.norm, failed)
+    return Update(point.theta, local, bound + slack, path, point.norm, failed)
 
 
 def bound_measured(
     objective: Objective,
     point: Point,
-    tracked: Tracked | None,
+    local: LocalModel | None,
     w: np.ndarray,
     R: float,
 ) -> float:
     """Return the best bound of the distance to the optimum, from a true gradient."""
     if not len(point.theta):
         return 0.0
-    least = float(objective.penalty(objective.totals(w)).min())
+    least = float(objective.regularizer(objective.weight_sums(w)).min())
     bounds = [point.norm / least if least > 0 else math.inf]
-    if tracked is not None:
-        bounds.append(tracked.bound())
+    if local is not None:
+        bounds.append(local.bound())
     if not math.isfinite(min(bounds)):
         if math.isfinite(R):
             floor = objective.curvature_floor(point.theta, w)
@@ -235,34 +235,34 @@ def estimate_rounding(objective: Objective, point: Point, w: np.ndarray) -> floa
     return _EPS * size * trace / floor if floor > 0 else math.inf
 
 
-def _measured(tracked: Tracked, point: Point, w: np.ndarray) -> Tracked:
-    """Take over a true gradient; of several strata, that of each needs a pass."""
-    objective, theta = tracked.objective, point.theta
-    if len(tracked.gradients) > 1:
-        sums = objective.stratum_gradients(theta, w)
+def _measured(local: LocalModel, point: Point, w: np.ndarray) -> LocalModel:
+    """Take over a true gradient; of several groups, that of each needs a pass."""
+    objective, theta = local.objective, point.theta
+    if len(local.gradients) > 1:
+        sums = objective.gradients_by_group(theta, w)
     else:
-        rest = objective.penalty_gradient(theta, tracked.totals)
-        sums = (point.gradient - rest) / objective.scales(tracked.totals)
-    return tracked.with_gradients(theta, sums)
+        rest = objective.regularizer_gradient(theta, local.weight_sums)
+        sums = (point.gradient - rest) / objective.scales(local.weight_sums)
+    return local.with_gradients(theta, sums)
 
 
 def _propose(
     objective: Objective,
     point: Point,
-    tracked: Tracked | None,
+    local: LocalModel | None,
     w: np.ndarray,
     settings: Settings,
-) -> tuple[np.ndarray, Tracked | None]:
+) -> tuple[np.ndarray, LocalModel | None]:
     """Return a step, and what is known where the Hessian had to be formed for it."""
     damping, max_iter = settings.damping, settings.max_iter
-    if tracked is None:
+    if local is None:
         direction = propose(objective, point, w, "cg", damping, max_iter)
         return direction.step, None
-    if not tracked.is_worn:
+    if not local.needs_refresh:
         direction = propose_near(
-            objective, point, w, tracked.factor, damping, _NEAR_PRODUCTS
+            objective, point, w, local.factor, damping, _NEAR_PRODUCTS
         )
         if direction.residual < 0.01:
-            return direction.step, tracked
-    tracked = tracked.measured_anew(point.theta, w)
-    return solve_with(tracked, point.gradient, damping), tracked
+            return direction.step, local
+    local = local.remeasured(point.theta, w)
+    return solve_with(local, point.gradient, damping), local

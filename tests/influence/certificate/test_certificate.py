@@ -18,34 +18,34 @@ from sklearn.svm import LinearSVC
 from skunlearn import InfluenceUnlearningClassifier
 from skunlearn.exceptions import UnlearningQualityWarning
 from skunlearn.influence._certificate.bounds import bound_distance, bound_mean_change
-from skunlearn.influence._certificate.local_model import Tracked
+from skunlearn.influence._certificate.local_model import LocalModel
 from skunlearn.influence._methods.puma import reweighted
 
 SMOOTH = ["logistic", "logistic_origin", "logistic_liblinear", "sgd_log"]
 
 
-# What is tracked without rows, against the rows
+# What is local without rows, against the rows
 
 
-def assert_true(tracked, w):
+def assert_true(local, w):
     """Compare what is said of sums, curvature and the optimum with the rows."""
-    objective, theta = tracked.objective, tracked.theta
-    if tracked.jitter > 0:
+    objective, theta = local.objective, local.theta
+    if local.jitter > 0:
         return
     N = np.eye(len(theta)) - objective.null_space.T @ objective.null_space
     basis = np.linalg.svd(N)[0][:, : len(theta) - len(objective.null_space)]
-    known = basis.T @ tracked.hessian @ basis
+    known = basis.T @ local.hessian @ basis
     true = basis.T @ objective.hessian(theta, w) @ basis
     shares = eigh(true, known, eigvals_only=True)
-    assert shares[0] >= 1 - tracked.low - 1e-7
-    assert shares[-1] <= 1 + tracked.up + 1e-7
-    error = basis.T @ (objective.gradient(theta, w) - tracked.gradient)
+    assert shares[0] >= 1 - local.low - 1e-7
+    assert shares[-1] <= 1 + local.up + 1e-7
+    error = basis.T @ (objective.gradient(theta, w) - local.gradient)
     error = np.sqrt(max(error @ np.linalg.solve(known, error), 0))
-    size = np.linalg.norm(np.linalg.solve(known, basis.T @ tracked.gradient))
-    assert error <= len(tracked.gradients) * tracked.gradient_error + 1e-7 * (1 + size)
-    inverse = np.linalg.pinv(N @ tracked.hessian @ N, rcond=1e-13, hermitian=True)
-    leverage = objective.compute_leverage(inverse) / 2 ** (1 / 8)  # it is rounded up
-    assert leverage <= tracked.leverage * (1 + 1e-6)
+    size = np.linalg.norm(np.linalg.solve(known, basis.T @ local.gradient))
+    assert error <= len(local.gradients) * local.gradient_error + 1e-7 * (1 + size)
+    inverse = np.linalg.pinv(N @ local.hessian @ N, rcond=1e-13, hermitian=True)
+    max_norm = objective.max_hessian_norm(inverse) / 2 ** (1 / 8)  # it is rounded up
+    assert max_norm <= local.max_norm * (1 + 1e-6)
 
 
 @settings(max_examples=60)
@@ -55,23 +55,23 @@ def test_what_is_tracked_is_true(problem, moves, data):
     objective, theta, w, v = problem
     rng = np.random.default_rng(data.draw(st.integers(0, 999)))
     R = objective.compute_self_concordance()
-    tracked = Tracked.measure(objective, 0.1 * theta, w, R)
+    local = LocalModel.measure(objective, 0.1 * theta, w, R)
     for move in moves:
         there = np.flatnonzero(w)
         if move == "w" and len(there) > 4:
             rows = rng.choice(there, 2, replace=False)
             rest = np.where(np.isin(np.arange(len(w)), rows), 0, w)
             if (np.bincount(objective.codes, rest) > 0).all():
-                tracked, w = tracked.without(w, rows), rest
+                local, w = local.without(w, rows), rest
         elif move == "m":
             v = rng.normal(size=len(theta))
             v -= objective.null_space.T @ (objective.null_space @ v)
-            tracked = tracked.moved(rng.choice([0.01, 0.1]) * v / R)
+            local = local.moved(rng.choice([0.01, 0.1]) * v / R)
         elif move == "r":
             changes = rng.uniform(-0.5, 0.5, len(w))
             w = w * (1 + changes)
-            tracked = reweighted(tracked, changes, w, None)
-        assert_true(tracked, w)
+            local = reweighted(local, changes, w, None)
+        assert_true(local, w)
 
 
 def test_bounds_of_one_parameter():
@@ -235,7 +235,7 @@ def test_auto_reaches_tol(kind, class_weight):
     for request in (0, [1, 2, 3], np.arange(10, 60)):
         classifier.forget(request)
         goal = 1e-8 * max(1, np.linalg.norm(read(classifier).astype(float)))
-        rounding = classifier._state.optimum.tracked.rounding
+        rounding = classifier._state.optimum.local.rounding
         assert measure(classifier, X, codes) <= classifier.distance_bound_
         assert classifier.distance_bound_ <= goal + rounding
     base.set_params(class_weight=None)
@@ -375,7 +375,7 @@ def test_wide_softmax(container):
     codes = rng.integers(4, size=200)
     X = rng.normal(size=(200, 600)) * (rng.random((200, 600)) < 0.1)
     classifier = make_classifier(None).fit(container(X), codes)
-    assert classifier._state.optimum.tracked is None
+    assert classifier._state.optimum.local is None
     classifier.forget(range(10))
     fresh = make_classifier(None, tol=1e-11).fit(container(X[10:]), codes[10:])
     apart = np.linalg.norm(read(classifier) - read(fresh))
@@ -407,13 +407,13 @@ def test_more_is_subtracted_than_there_is():
     X, codes = make_rows(40, 2, 2, seed=9)
     classifier = make_classifier(None).fit(X, codes)
     objective = classifier._state.optimum.objective
-    tracked = classifier._state.optimum.tracked.moved(np.full(3, 0.01))
-    worn = tracked.without(np.full(40, 1e4), np.arange(10))
-    assert worn.is_worn
+    local = classifier._state.optimum.local.moved(np.full(3, 0.01))
+    worn = local.without(np.full(40, 1e4), np.arange(10))
+    assert worn.needs_refresh
     assert worn.bound() == np.inf
     w = np.ones(40)
-    anew = worn.measured_anew(tracked.theta, w)
-    np.testing.assert_allclose(anew.hessian, objective.hessian(tracked.theta, w))
+    anew = worn.remeasured(local.theta, w)
+    np.testing.assert_allclose(anew.hessian, objective.hessian(local.theta, w))
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])

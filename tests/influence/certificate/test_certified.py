@@ -23,9 +23,9 @@ def make_classifier(base=None, epsilon=0.1, noise_scale=10.0, **params):
     )
 
 
-def get_tilt(classifier):
+def get_linear_term(classifier):
     """Return the linear part of the objective."""
-    return classifier._state.optimum.objective.tilt
+    return classifier._state.optimum.objective.linear_term
 
 
 def test_budget():
@@ -37,13 +37,16 @@ def test_budget():
 def test_noise_has_its_scale():
     """Independent normal elements; another draw for each fit, and for each key."""
     budget = Budget(0.1, 1e-4, 3.0, 7)
-    tilt = budget.draw_tilt(20000)
-    assert tilt.std() == pytest.approx(3, rel=0.02)
-    assert tilt.mean() == pytest.approx(0, abs=0.1)
-    others = budget.renewed().draw_tilt(20000), Budget(0.1, 1, 3, 8).draw_tilt(20000)
+    linear_term = budget.draw_linear_term(20000)
+    assert linear_term.std() == pytest.approx(3, rel=0.02)
+    assert linear_term.mean() == pytest.approx(0, abs=0.1)
+    others = (
+        budget.renewed().draw_linear_term(20000),
+        Budget(0.1, 1, 3, 8).draw_linear_term(20000),
+    )
     for other in others:
-        assert abs(np.corrcoef(tilt, other)[0, 1]) < 0.05
-    np.testing.assert_array_equal(tilt, budget.draw_tilt(20000))
+        assert abs(np.corrcoef(linear_term, other)[0, 1]) < 0.05
+    np.testing.assert_array_equal(linear_term, budget.draw_linear_term(20000))
 
 
 BASES = [
@@ -67,9 +70,9 @@ def test_the_objective_is_tilted(base, n_classes):
     X, codes = make_rows(200, 3, n_classes, seed=0)
     classifier = make_classifier(base, noise_scale=1.0).fit(X, codes)
     plain = Written(classifier.estimator_, X, codes).gradient(read(classifier))
-    tilt = get_tilt(classifier)
-    assert np.linalg.norm(tilt) > 0.5
-    np.testing.assert_allclose(plain.ravel().astype(float), -tilt, atol=1e-6)
+    linear_term = get_linear_term(classifier)
+    assert np.linalg.norm(linear_term) > 0.5
+    np.testing.assert_allclose(plain.ravel().astype(float), -linear_term, atol=1e-6)
     assert classifier.gradient_residual_ < 1e-6
     record = classifier.forget(range(5)).forget_records_[-1]
     assert record.path != "refit"
@@ -83,8 +86,8 @@ def test_softmax_without_a_penalty():
     X = X / 3  # overlapping
     base = LogisticRegression(C=np.inf)
     classifier = make_classifier(base, noise_scale=0.1).fit(X, codes).forget(0)
-    tilt = get_tilt(classifier).reshape(3, -1)
-    np.testing.assert_allclose(tilt.sum(axis=0), 0, atol=1e-12)
+    linear_term = get_linear_term(classifier).reshape(3, -1)
+    np.testing.assert_allclose(linear_term.sum(axis=0), 0, atol=1e-12)
     assert classifier.gradient_residual_ < 1e-6
 
 
@@ -95,8 +98,8 @@ def test_residuals_are_measured(n_steps):
     classifier = make_classifier(n_steps=n_steps).fit(X, codes)
     for request in (0, [1, 2], range(10, 16)):
         residual = classifier.forget(request).forget_records_[-1].gradient_residual
-        w, tilt = classifier.weights_, get_tilt(classifier)
-        written = Written(classifier.estimator_, X, codes, w, tilt=tilt)
+        w, linear_term = classifier.weights_, get_linear_term(classifier)
+        written = Written(classifier.estimator_, X, codes, w, linear_term=linear_term)
         true = np.linalg.norm(written.gradient(read(classifier)).astype(float))
         assert residual == pytest.approx(true, rel=1e-6, abs=1e-11)
         assert residual <= classifier._state.budget.allowed
@@ -106,13 +109,13 @@ def test_a_spent_budget_is_renewed():
     """Loudly: the classifier is fitted anew, with noise that was not seen before."""
     X, codes = make_rows(200, 3, 2, seed=3)
     classifier = make_classifier(epsilon=1e-6, n_steps=1).fit(X, codes)
-    before = get_tilt(classifier)
+    before = get_linear_term(classifier)
     with pytest.warns(UnlearningQualityWarning, match="the budget of certify is spent"):
         classifier.forget(range(20))
     record = classifier.forget_records_[-1]
     assert record.path == "refit"
     assert record.gradient_residual <= classifier._state.budget.allowed
-    assert abs(get_tilt(classifier) - before).min() > 1e-3
+    assert abs(get_linear_term(classifier) - before).min() > 1e-3
     assert measure(classifier, X, codes) <= classifier.distance_bound_ < 1e-6
 
 
@@ -134,7 +137,7 @@ def test_noise_is_reproducible():
     """By random_state; None draws it anew."""
     X, codes = make_rows(100, 3, 2, seed=5)
     tilts = [
-        get_tilt(make_classifier(random_state=state).fit(X, codes))
+        get_linear_term(make_classifier(random_state=state).fit(X, codes))
         for state in (0, 0, 1, None, None)
     ]
     np.testing.assert_array_equal(tilts[0], tilts[1])

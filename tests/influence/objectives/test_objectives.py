@@ -40,7 +40,7 @@ def test_derivatives(problem):
     gradient, hessian = objective.gradient(theta, w), objective.hessian(theta, w)
     assert_near(gradient, differentiate(lambda t: objective.value(t, w), theta))
     assert_near(hessian, differentiate(lambda t: objective.gradient(t, w), theta))
-    assert_near(objective.product(theta, w)(v), hessian @ v, 1e-12)
+    assert_near(objective.hvp(theta, w)(v), hessian @ v, 1e-12)
     assert_near(objective.diagonal(theta, w), np.diag(hessian), 1e-12)
     slopes = differentiate(lambda u: objective.gradient(theta, u) @ v, w)
     assert_near(objective.scores(theta, w, v), slopes)
@@ -52,19 +52,19 @@ def test_sums_are_those_of_rows(problem):
     """What is fast for all rows is what a row's own derivatives add up to."""
     objective, theta, w, v = problem
     rows = np.arange(objective.n_rows)[::2]
-    for name in ("stratum_gradients", "stratum_hessians"):
+    for name in ("gradients_by_group", "hessians_by_group"):
         plain, fast = getattr(Objective, name), getattr(objective, name)
         for some in (None, rows, rows[:0]):
             assert_near(fast(theta, w, some), plain(objective, theta, w, some), 1e-12)
     for name in ("gradient", "hessian", "diagonal"):
         plain, fast = getattr(Objective, name), getattr(objective, name)
         assert_near(fast(theta, w), plain(objective, theta, w), 1e-12)
-    plain = Objective.product(objective, theta, w)(v)
-    assert_near(objective.product(theta, w)(v), plain, 1e-12)
-    if not objective.class_scales.is_balanced:
+    plain = Objective.hvp(objective, theta, w)(v)
+    assert_near(objective.hvp(theta, w)(v), plain, 1e-12)
+    if objective.balance is None:
         plain = Objective.value(objective, theta, w)
         assert objective.value(theta, w) == pytest.approx(plain, rel=1e-12)
-    if not (objective.class_scales.is_balanced or objective.form.penalty_per_row):
+    if objective.balance is None and not objective.spec.penalty_per_row:
         plain = Objective.scores(objective, theta, w, v)
         assert_near(objective.scores(theta, w, v), plain, 1e-12)
 
@@ -76,21 +76,21 @@ def test_removal_is_a_downdate(problem, n_removed):
     rows = np.arange(n_removed)
     rest = w.copy()
     rest[rows] = 0
-    totals = objective.totals(w) - objective.totals(w, rows)
-    assert_near(totals, objective.totals(rest), 1e-12)
+    weight_sums = objective.weight_sums(w) - objective.weight_sums(w, rows)
+    assert_near(weight_sums, objective.weight_sums(rest), 1e-12)
 
-    sums = objective.stratum_hessians(theta, w)
+    sums = objective.hessians_by_group(theta, w)
     factors = np.sqrt(w[rows, None, None]) * objective.row_factors(theta, rows)
     added = np.zeros_like(sums)
-    for stratum, factor in zip(objective.strata[rows], factors, strict=True):
-        added[stratum] += factor.T @ factor
-    assert_near(objective.stratum_hessians(theta, w, rows), added, 1e-12)
-    hessian = objective.join_hessians(sums - added, totals)
+    for group, factor in zip(objective.groups_of_rows[rows], factors, strict=True):
+        added[group] += factor.T @ factor
+    assert_near(objective.hessians_by_group(theta, w, rows), added, 1e-12)
+    hessian = objective.join_hessians(sums - added, weight_sums)
     assert_near(hessian, objective.hessian(theta, rest), 1e-11)
 
-    gradients = objective.stratum_gradients(theta, w)
-    gradients -= objective.stratum_gradients(theta, w, rows)
-    gradient = objective.join_gradients(gradients, totals, theta)
+    gradients = objective.gradients_by_group(theta, w)
+    gradients -= objective.gradients_by_group(theta, w, rows)
+    gradient = objective.join_gradients(gradients, weight_sums, theta)
     assert_near(gradient, objective.gradient(theta, rest), 1e-11)
 
 
@@ -217,7 +217,7 @@ def test_classes_without_rows_do_not_count():
     estimator = LogisticRegression(class_weight="balanced").fit(X, codes)
     objective = make_objective(estimator, X, codes)
     w = (codes != 1).astype(float)
-    scales = objective.scales(objective.totals(w))
+    scales = objective.scales(objective.weight_sums(w))
     counts = np.bincount(codes)
     expected = (counts[0] + counts[2]) / (2 * counts)
     np.testing.assert_allclose(scales[:, 0], expected * [1, 0, 1])

@@ -76,7 +76,7 @@ def test_conjugate_gradients_agree_with_the_factor(problem):
     hessian, gradient = objective.hessian(theta, w), objective.gradient(theta, w)
     factor = factorise(hessian, objective.null_space, damping=0.1)
     solution = conjugate_gradients(
-        objective.product(theta, w),
+        objective.hvp(theta, w),
         gradient,
         diagonal=objective.diagonal(theta, w),
         null_space=objective.null_space,
