@@ -143,8 +143,8 @@ def test_bad_parameters(params):
 @pytest.mark.parametrize(
     ("given", "match"),
     [
-        ({"X_val": X}, "both"),
-        ({"y_val": Y}, "both"),
+        ({"X_val": X}, "must be given together"),
+        ({"y_val": Y}, "must be given together"),
         ({"X_val": X, "y_val": Y[:-1]}, "inconsistent numbers"),
         ({"X_val": X[:, :2], "y_val": Y}, "features"),
         ({"X_val": np.column_stack([X, X]), "y_val": Y}, "features"),
@@ -402,9 +402,9 @@ def test_fit_warns_if_and_only_if_there_is_no_bound(name, solver, make):
 @pytest.mark.parametrize(
     ("n_gone", "params", "advice"),
     [
-        (40, {"method": "newton", "n_steps": 1}, "Use n_steps='auto'"),
-        (60, {"method": "influence"}, "Use method='newton'"),
-        (60, {"method": "influence", "n_steps": 1}, "Use method='newton'"),
+        (40, {"method": "newton", "n_steps": 1}, "Set n_steps='auto'"),
+        (60, {"method": "influence"}, "Set method='newton'"),
+        (60, {"method": "influence", "n_steps": 1}, "Set method='newton'"),
         (60, {"method": "newton", "solver": "cg"}, "solver='cholesky'"),
         (60, {"method": "newton", "solver": "cg", "n_steps": 1}, "solver='cholesky'"),
     ],
