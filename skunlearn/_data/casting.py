@@ -11,7 +11,11 @@ __all__ = [
     "is_numeric_cast",
     "refuse_dtype",
     "trim_text",
+    "without_text",
 ]
+
+
+_BLOCK = 4096  # rows that are looked at together
 
 
 def cast_values(values: Any, dtype: Any, name: str) -> Any:
@@ -56,12 +60,36 @@ def cast_labels(y: np.ndarray, held: np.ndarray) -> np.ndarray:
     return cast_values(y, held.dtype, "the array of labels y")
 
 
-def trim_text(labels: np.ndarray) -> np.ndarray:
-    """Return text as wide as the longest; other widths tell of labels that are gone."""
-    if labels.dtype.kind != "U" or not labels.size:
-        return labels
-    width = max(1, np.char.str_len(labels).max())
-    return labels.astype(f"U{width}", copy=False)
+def trim_text(values: np.ndarray) -> np.ndarray:
+    """Return text as wide as the longest; other widths tell of rows that are gone."""
+    if values.dtype.kind not in "US" or not values.size:
+        return values
+    width = max(1, np.char.str_len(values).max())
+    return values.astype(f"{values.dtype.kind}{width}", copy=False)
+
+
+def without_text(values: np.ndarray, indices: np.ndarray) -> np.ndarray | None:
+    """Return a narrower copy of text without some rows, None if it is not narrower."""
+    if values.dtype.kind not in "US" or not values.size or not len(indices):
+        return None
+    width = values.dtype.itemsize // np.dtype(f"{values.dtype.kind}1").itemsize
+    if width == 1 or np.char.str_len(values[indices]).max() < width:
+        return None
+    if _has_text_of(width, values, indices):
+        return None
+    shorter = values.copy()
+    shorter[indices] = np.zeros((), values.dtype)
+    return trim_text(shorter)
+
+
+def _has_text_of(width: int, values: np.ndarray, indices: np.ndarray) -> bool:
+    """Return True if other rows have text of a width; mostly the first ones tell."""
+    for start in range(0, len(values), _BLOCK):
+        lengths = np.char.str_len(values[start : start + _BLOCK])
+        hits = np.flatnonzero((lengths == width).reshape(len(lengths), -1).any(axis=1))
+        if len(np.setdiff1d(start + hits, indices)):
+            return True
+    return False
 
 
 def _holds_text(y: np.ndarray) -> bool:

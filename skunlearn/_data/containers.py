@@ -13,7 +13,7 @@ from scipy import sparse
 
 import skunlearn._data.pandas_frames as _pandas
 import skunlearn._data.polars_frames as _polars
-from skunlearn._data.casting import cast_values
+from skunlearn._data.casting import cast_values, trim_text
 from skunlearn._data.pandas_frames import merge_values, with_order
 
 __all__ = [
@@ -66,12 +66,14 @@ def with_values(X: Any, values: Any) -> Any:
 
 def with_sorted_values(X: Any) -> Any:
     """Return a data frame with its own values in an order that tells nothing."""
-    return _module_of(X).with_sorted_values(X) if is_frame(X) else X
+    return _module_of(X).with_sorted_values(X) if is_frame(X) else with_own_values(X)
 
 
 def with_own_values(X: Any) -> Any:
-    """Return a data frame without the values of rows that it does not have."""
-    return _module_of(X).with_own_values(X) if is_frame(X) else X
+    """Return rows without what others have: values of a frame, a width of text."""
+    if is_frame(X):
+        return _module_of(X).with_own_values(X)
+    return X if sparse.issparse(X) else trim_text(X)
 
 
 def take_rows(X: Any, indices: np.ndarray) -> Any:
@@ -92,7 +94,8 @@ def slice_rows(X: Any, start: int, stop: int, values: Any = None) -> Any:
     Those of a frame have the given values or, without any, those of all up to `stop`.
     """
     if not is_frame(X):
-        return X if start == 0 and stop == X.shape[0] else X[start:stop]
+        is_whole = start == 0 and stop == X.shape[0]
+        return X if is_whole else with_own_values(X[start:stop])
     if start > 0 or stop < X.shape[0]:
         if values is None:
             values = list_values(view_rows(X, 0, stop))

@@ -93,9 +93,8 @@ class Declarations:
 
     def arrange(self, X: Any, slots: np.ndarray) -> Any:
         """Return rows with the values that they have, in the order they declared."""
-        if not is_frame(X):
-            return X
-        return with_values(with_own_values(X), self.list_values(X, slots))
+        own = with_own_values(X)
+        return with_values(own, self.list_values(X, slots)) if is_frame(X) else own
 
 
 NOTHING = Declarations()

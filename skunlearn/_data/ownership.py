@@ -8,11 +8,12 @@ was cut from, other rows included.
 
 import types
 from collections.abc import Iterable
+from mmap import mmap
 from typing import Any
 
 import numpy as np
 
-__all__ = ["own_arrays"]
+__all__ = ["is_file_backed", "own_arrays"]
 
 
 def own_arrays(part: Any) -> None:
@@ -53,3 +54,11 @@ def _as_own(array: np.ndarray) -> np.ndarray:
     base = array.base
     is_part = isinstance(base, np.ndarray) and base.nbytes > array.nbytes
     return array.copy("K") if is_part else array
+
+
+def is_file_backed(array: np.ndarray) -> bool:
+    """Return True if an array is, or is a part of, a file that is mapped to memory."""
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    return isinstance(base, mmap)

@@ -18,6 +18,7 @@ from weakref import WeakSet
 import numpy as np
 from scipy import sparse
 
+from skunlearn._data.casting import trim_text, without_text
 from skunlearn._data.containers import (
     is_frame,
     join_rows,
@@ -26,6 +27,7 @@ from skunlearn._data.containers import (
     with_sorted_values,
 )
 from skunlearn._data.declarations import NOTHING, Declarations
+from skunlearn._data.ownership import is_file_backed
 
 __all__ = ["Batch", "Erasure", "Lease", "Readers", "Rows"]
 
@@ -64,7 +66,7 @@ class Batch:
         """Return these rows followed by those of `other`, which has their dtypes."""
         return Batch(
             join_rows(self.X, other.X),
-            np.concatenate([self.y, other.y]),
+            trim_text(np.concatenate([self.y, other.y])),
             _join_values(self, other, "sample_weight"),
             _join_values(self, other, "forget_proba"),
         )
@@ -126,12 +128,14 @@ class Erasure:
     def own(self, array: np.ndarray, readers: Readers) -> np.ndarray:
         """Return the array, or a copy where it must not be overwritten in place.
 
-        That is where others read it, or where it cannot be written to. All who forget
+        That is where others read it, where it cannot be written to, or where that
+        would change a file. All who forget
         together get the same copy.
         """
-        if array.flags.writeable and readers.are_among(self._leases):
+        is_ours = array.flags.writeable and not is_file_backed(array)
+        if is_ours and readers.are_among(self._leases):
             return array
-        return self._copy_once(array, lambda: array.copy())
+        return self._copy_once(array, lambda: np.array(array))
 
     def find_readers(self, readers: Readers) -> Readers:
         """Return the readers of what `own` returns, for arrays that can be written."""
@@ -215,7 +219,8 @@ class Rows:
 
     def _holding(self, X: Any) -> "Rows":
         """Return these rows as they are in another frame."""
-        held, declared = replace(self.held, X=X), self.declared.within(X)
+        held = replace(self.held, X=X, y=trim_text(self.held.y))
+        declared = self.declared.within(X)
         return replace(self, held=held, declared=declared)
 
     def append(self, other: "Rows") -> "Rows":
@@ -276,7 +281,13 @@ class Rows:
     def _erase(
         self, array: np.ndarray, indices: np.ndarray, erasure: Erasure
     ) -> np.ndarray:
-        """Plan to overwrite an array, or a copy of it, and return which."""
+        """Plan to overwrite an array, or a copy of it, and return which.
+
+        Text of which the longest goes is copied as it will be: its width changes.
+        """
+        shorter = without_text(array, indices)
+        if shorter is not None:
+            return shorter
         array = erasure.own(array, self.readers)
         erasure.overwrite(array, indices)
         return array

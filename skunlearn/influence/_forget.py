@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
+from skunlearn._data.casting import trim_text
 from skunlearn._runtime.warn import warn
 from skunlearn.exceptions import NothingRetainedError
 from skunlearn.influence._methods.newton import by_influence, by_newton
@@ -83,7 +84,7 @@ def _drop_classes(state: State, rows: np.ndarray) -> Change:
     y = recode[held.y]  # a new array; rows that are forgotten get a code of no meaning
     y[state.rows.slot_of[~state.rows.retained]] = 0
     y[rows] = 0
-    classes = state.classes[there]
+    classes = trim_text(state.classes[there])
     state = replace(
         state,
         prototype=_without_weights_of_others(state.prototype, classes),

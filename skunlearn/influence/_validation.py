@@ -18,6 +18,7 @@ from sklearn.utils.validation import (
 )
 
 from skunlearn._compat import _check_sample_weight
+from skunlearn._data.casting import trim_text
 from skunlearn._data.containers import is_frame, take_rows
 from skunlearn._data.hashing import draw
 from skunlearn._estimators.capabilities import accepts_sparse, allows_nan
@@ -117,9 +118,9 @@ def _encode(y: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.nd
     """Return the classes of rows with a weight, and the code of every row."""
     classes, codes = np.unique(y, return_inverse=True)
     if weight is None:
-        return classes, codes
+        return trim_text(classes), codes
     there = np.bincount(codes, weight) > 0
-    return classes[there], np.where(there, there.cumsum() - 1, 0)[codes]
+    return trim_text(classes[there]), np.where(there, there.cumsum() - 1, 0)[codes]
 
 
 def choose_held_out(hashes: np.ndarray, given: Given, fraction: float) -> np.ndarray:
