@@ -33,6 +33,7 @@ PHRASES = {
     r"weigh(ed|s)? (anew|again)": "reweighted",
     r"receipts?": "record",
     r"(is|are|was|were) due|due (exactly )?if": "required",
+    r"learnt": "fitted; trained on",
     r"who(ever)? speaks?": "constituents that",
     r"led (away|nowhere)": "diverged",
 }

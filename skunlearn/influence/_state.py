@@ -33,7 +33,7 @@ class State:
     Parameters
     ----------
     prototype : classifier
-        What is cloned to fit anew.
+        Unfitted estimator, which is cloned to refit.
     transformers : Pipeline or None
         What stands before the classifier, fitted and frozen.
     optimum : Optimum
@@ -62,7 +62,7 @@ class State:
     budget : Budget or None
         What certified removal may spend.
     is_reweighted : bool
-        Whether rows that stay have other weights than 1.
+        Whether retained rows have other weights than 1.
     """
 
     prototype: Any

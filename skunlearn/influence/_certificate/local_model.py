@@ -30,7 +30,7 @@ class LocalModel(FieldsOnly):
     """Sums over the rows that are left, near the parameters, and how wrong they can be.
 
     Rows are subtracted from the sums as they are forgotten, and the parameters move on:
-    neither needs a pass over the rows that stay. What that makes wrong is bounded. All
+    neither needs a pass over the retained rows. What that makes wrong is bounded. All
     norms of gradients are those of the inverse of the Hessian known.
 
     Parameters

@@ -20,7 +20,7 @@ class Budget:
     Parameters
     ----------
     epsilon, delta : float
-        The removal is then (epsilon, delta)-indistinguishable from fitting anew.
+        The removal is then (epsilon, delta)-indistinguishable from a new fit.
     noise_scale : float
         Standard deviation of each element of the linear part of the objective.
     key : int

@@ -18,7 +18,7 @@ __all__ = ["by_influence", "by_newton"]
 
 
 def by_newton(state: State, rows: np.ndarray) -> Change:
-    """One step with the Hessian of the rows that stay; then as many as it takes."""
+    """Make a step with the Hessian of the retained rows; then as many as it takes."""
     optimum, settings = state.optimum, state.settings
     if optimum.local is None:
         return make_steps(state, optimum.theta, without_rows(state.w, rows), 0)

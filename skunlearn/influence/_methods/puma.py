@@ -1,4 +1,4 @@
-"""PUMA: removals that leave a criterion unchanged, by weighing retained rows anew.
+"""PUMA: removals that leave a criterion unchanged, by reweighting retained rows.
 
 G. Wu, M. Hashemi, C. Srinivasa, "PUMA: Performance Unchanged Model Augmentation for
 Training Data Removal", AAAI 2022, :arxiv:`2203.00846`. What the paper leaves open is as
@@ -34,7 +34,7 @@ _TRUSTED = 0.5  # error of a prediction, as a share of what the removal changes
 
 
 def by_puma(state: State, rows: np.ndarray, validation: Validation | None) -> Change:
-    """A step that weighs the rows that stay anew; then as many as it takes.
+    """Make a step that reweights the retained rows; then as many as it takes.
 
     With eta="auto", smaller and smaller shares of the new weights are tried until the
     criterion changes about as predicted, and no more than by the removal alone. If none
@@ -229,7 +229,7 @@ def reweighted(
 
     The Hessian stays as it is known: no row's part of it changes by more than the
     extremes of the changes. `pull` is the sum of the changes of gradients; without it,
-    these are formed anew.
+    these are recomputed.
     """
     least, most = min(float(changes.min()), 0.0), max(float(changes.max()), 0.0)
     local = local.with_weight_sums(local.objective.weight_sums(w))

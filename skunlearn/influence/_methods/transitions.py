@@ -99,7 +99,7 @@ def subtract(state: State, rows: np.ndarray) -> LocalModel:
 def make_patch(
     state: State, local: LocalModel, step: np.ndarray, weigh: Callable[[], np.ndarray]
 ) -> Change:
-    """Make a step from what is known, and others if it cannot be vouched for."""
+    """Make a step from what is known, and others if no bound holds for it."""
     settings = state.settings
     if state.budget is not None and settings.n_steps == "auto":
         settings = replace(settings, n_steps=1)  # the residual decides on more

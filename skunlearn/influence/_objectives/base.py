@@ -1,7 +1,6 @@
-"""The objective of a classifier, as a function of parameters and of row weights.
+"""The objective of a classifier, as a function of parameters and row weights.
 
-What an author gives are the hooks; here is what follows from them, block by block. A
-subclass may define faster ones.
+Authors define the hooks; this module computes sums over rows from them, block by block.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,85 +15,89 @@ _BLOCK_ROWS = 1024  # rows for which gradients are formed at once
 
 
 class Objective(ObjectiveHooks):
-    """A twice differentiable convex objective of some rows and their weights.
+    """Twice differentiable convex objective that an estimator minimises.
 
-    A subclass defines the abstract methods; it may define faster ones for the rest. All
-    sums are over rows, never means, so that ``n_samples`` in an estimator's own formula
-    has to be multiplied out.
+    Subclasses define the abstract methods, and may override others by faster ones. The
+    objective is a sum over rows, not a mean: multiply an estimator's own formula by
+    ``n_samples`` if necessary.
 
     Parameters
     ----------
     estimator : estimator object
-        The fitted classifier. Only its parameters and the shapes of what it has learnt
-        are used.
+        The fitted classifier. Only its parameters and the shapes of its fitted
+        attributes are used.
     X : {ndarray, CSR} of shape (n_rows, n_features), dtype float64
-        The rows. They are referred to, never copied, and nothing else that tells of a
-        row is kept, so that rows overwritten outside are overwritten here too.
+        The rows. They are referenced, not copied, and no other values of rows are
+        stored: rows that `forget` overwrites are overwritten here, too.
     codes : ndarray of shape (n_rows,), dtype int
-        Where the label of each row is in ``estimator.classes_``.
+        Index in ``estimator.classes_`` of the label of each row.
     sample_weight : ndarray of shape (n_rows,), default=None
-        Weights given to ``fit``. They are part of the loss of a row, and other than the
-        weights of the methods, which say how often a row is there.
+        Sample weights passed to ``fit``. They are part of the loss of a row, in
+        contrast to the weights `w` of the methods, which are 0 for forgotten rows.
 
     Attributes
     ----------
     n_params : int
-        Length of ``theta``. A subclass sets it.
+        Number of parameters. Subclasses must set it.
     is_quadratic : bool
-        Whether one Newton step from anywhere ends in the optimum. A subclass sets it
-        where that is so.
+        Whether the objective is quadratic, so that a single Newton step reaches the
+        optimum. Subclasses set it to True if this is the case.
     linear_term : ndarray of shape (n_params,), or None
-        Linear part of the objective (objective perturbation). Certified removal sets
-        it; `regularizer_value` and `regularizer_gradient` add it.
+        Coefficients of the random linear term of objective perturbation, which
+        certified removal sets. `regularizer_value` and `regularizer_gradient` include
+        it.
 
     Notes
     -----
-    With one weight ``w_i >= 0`` per row, the parameters in one vector ``theta``, and
-    rows that fall into groups ``g(i)``, the objective is in sum form::
+    With the weight ``w_i >= 0`` of row i, the group ``g(i)`` of the row, and the vector
+    ``theta`` of all parameters, the objective is::
 
         J(theta; w) = sum_i w_i a[g(i)] l_i(theta) + 1/2 sum_d p[d] theta[d]^2
 
-    where the scales ``a`` of the groups and the coefficients ``p`` of the penalty may
-    depend on the weights, but only through `weight_sums`. So a row is removed by a
-    weight of 0, or by subtracting what it added to these and to the sums of its group.
+    The scales ``a`` of the groups and the coefficients ``p`` of the penalty may depend
+    on the weights only through `weight_sums`. A row is therefore removed by setting its
+    weight to 0, or by subtracting its terms from `weight_sums` and from the sums of its
+    group (its sufficient statistics).
 
     The methods share these arguments:
 
     estimator : estimator object
-        A classifier, fitted or not for `check`, and fitted otherwise.
+        The classifier. It is fitted, except possibly in `check`.
     theta : ndarray of shape (n_params,)
         The parameters.
     w : ndarray of shape (n_rows,)
-        Weights of all rows, none of them negative.
+        Non-negative weights of all rows.
     rows : ndarray of shape (n,), dtype int
-        Positions of some rows; where None is the default, it means all.
+        Indices of rows in `X`. If None is allowed, it means all rows.
     weight_sums : ndarray of shape (n_sums,)
-        What the method `weight_sums` returns.
+        The value of `weight_sums`.
     X : {ndarray, CSR} of shape (n, n_features), dtype float64
-        Rows that need not be any of the objective's.
+        Rows to predict, which need not be rows of the objective.
     v : ndarray of shape (n_params,)
-        A direction; where it may be of shape (n_params, m), several in columns.
+        A direction; several in columns if the shape (n_params, m) is allowed.
     inverse : ndarray of shape (n_params, n_params)
-        The inverse of the Hessian of J, for some parameters and weights.
+        Inverse of the Hessian of J.
 
-    A subclass must set `n_params`, and define `read`, `write`, `losses`,
-    `row_gradients`, `row_factors` and `regularizer`. It may define
+    Subclasses must set `n_params`, and define `read`, `write`, `losses`,
+    `row_gradients`, `row_factors` and `regularizer`. Optional methods that describe the
+    objective further:
 
-    - `check`, to refuse parameters that mean another objective;
-    - `weight_sums`, for a penalty or scales that depend on the weights, and
-      `groups_of_rows` and `scales` for the latter. Such a penalty needs `scores` of its
-      own; scales other than 1 need `value` too;
-    - `null_space`, where parameters can move without any change;
-    - `decision_function` and `decision_vjp`, which ``method="puma"`` needs;
-    - `compute_self_concordance`, without which bounds that hold come from the penalty
-      alone, and `compute_change`, `max_hessian_norm` and `curvature_floor`, which make
-      them tighter;
-    - the sums over rows, `scores`, `scores_and_pulls` and `leave_one_out`, where
-      something faster is known than their defaults.
+    - `check`, to refuse parameters with which the estimator minimises another
+      objective;
+    - `weight_sums`, for a penalty or scales that depend on the weights, with
+      `groups_of_rows` and `scales` for the latter. Such a penalty requires `scores`;
+      scales other than 1 require `value`, too;
+    - `null_space`, for directions that do not change the objective;
+    - `decision_function` and `decision_vjp`, which ``method="puma"`` requires;
+    - `compute_self_concordance`, without which the bounds rest on the penalty alone,
+      and `compute_change`, `max_hessian_norm` and `curvature_floor`, which tighten
+      them;
+    - the sums over rows, `scores`, `scores_and_pulls` and `leave_one_out`, to replace
+      their defaults by faster implementations.
 
     Examples
     --------
-    Logistic regression through the origin, on two classes:
+    Binary logistic regression without an intercept:
 
     >>> import numpy as np
     >>> from scipy.special import expit
@@ -126,12 +129,12 @@ class Objective(ObjectiveHooks):
     # What has no rows
 
     def regularizer_value(self, theta: np.ndarray, weight_sums: np.ndarray) -> float:
-        """Return the part of J that belongs to no row.
+        """Return the part of J that does not depend on rows.
 
         Returns
         -------
         float
-            The penalty, and the linear part where there is a `linear_term`.
+            The penalty, plus ``linear_term @ theta`` if `linear_term` is set.
         """
         value = float(self.regularizer(weight_sums) @ theta**2) / 2
         if self.linear_term is None:
@@ -141,7 +144,7 @@ class Objective(ObjectiveHooks):
     def regularizer_gradient(
         self, theta: np.ndarray, weight_sums: np.ndarray
     ) -> np.ndarray:
-        """Return the gradient of the part of J that belongs to no row.
+        """Return the gradient of the part of J that does not depend on rows.
 
         Returns
         -------
@@ -156,12 +159,12 @@ class Objective(ObjectiveHooks):
     def value(self, theta: np.ndarray, w: np.ndarray) -> float:
         """Return J(theta; w).
 
-        By default scales are 1; a subclass with others has to define it.
+        The default assumes scales of 1; subclasses with other scales must define it.
 
         Returns
         -------
         float
-            The value, `regularizer_value` included.
+            Value of the objective, including `regularizer_value`.
         """
         losses = sum(w[b] @ self.losses(theta, b) for b in self._blocks(None))
         return float(losses + self.regularizer_value(theta, self.weight_sums(w)))
@@ -172,7 +175,7 @@ class Objective(ObjectiveHooks):
         Returns
         -------
         ndarray of shape (n_params,)
-            The gradient, `regularizer_gradient` included.
+            The gradient, including `regularizer_gradient`.
         """
         sums = self.gradients_by_group(theta, w)
         return self.join_gradients(sums, self.weight_sums(w), theta)
@@ -180,14 +183,16 @@ class Objective(ObjectiveHooks):
     def value_and_gradient(
         self, theta: np.ndarray, w: np.ndarray
     ) -> tuple[float, np.ndarray]:
-        """Return J(theta; w) and its gradient. One pass over the rows may give both.
+        """Return J(theta; w) and its gradient.
+
+        Override it if one pass over the rows can compute both.
 
         Returns
         -------
         value : float
-            What `value` returns.
+            The result of `value`.
         gradient : ndarray of shape (n_params,)
-            What `gradient` returns.
+            The result of `gradient`.
         """
         return self.value(theta, w), self.gradient(theta, w)
 
@@ -197,18 +202,18 @@ class Objective(ObjectiveHooks):
         Returns
         -------
         ndarray of shape (n_params, n_params)
-            The Hessian, `regularizer` included.
+            The Hessian, including that of the penalty.
         """
         sums = self.hessians_by_group(theta, w)
         return self.join_hessians(sums, self.weight_sums(w))
 
     def diagonal(self, theta: np.ndarray, w: np.ndarray) -> np.ndarray:
-        """Return the diagonal of the Hessian, which is not formed.
+        """Return the diagonal of the Hessian without forming it.
 
         Returns
         -------
         ndarray of shape (n_params,)
-            The diagonal of what `hessian` returns.
+            The diagonal of `hessian`.
         """
         sums = self.weight_sums(w)
         scales, diagonal = self.scales(sums), self.regularizer(sums).copy()
@@ -220,14 +225,14 @@ class Objective(ObjectiveHooks):
     def hvp(
         self, theta: np.ndarray, w: np.ndarray
     ) -> Callable[[np.ndarray], np.ndarray]:
-        """Return the function v -> H v of Hessian-vector products.
+        """Return a function that computes Hessian-vector products.
 
         Returns
         -------
         callable
-            Takes a vector v and returns a new one, both of shape (n_params,), in a pass
-            over the rows. H is what `hessian` returns, which is not formed. What does
-            not depend on v is computed once.
+            Function that maps v of shape (n_params,) to H v, as a new array of the same
+            shape, in one pass over the rows. H is the result of `hessian`, which is not
+            formed. Quantities that do not depend on v are computed once.
         """
         sums = self.weight_sums(w)
         scales, penalty = self.scales(sums), self.regularizer(sums)
@@ -252,7 +257,7 @@ class Objective(ObjectiveHooks):
         Returns
         -------
         ndarray of shape (n_groups, n_params)
-            The sums, without the scales; 0 for a group without rows.
+            The sums, without scales; 0 for a group without rows.
         """
         sums = np.zeros_like(self.scales(self.weight_sums(w)))
         for block in self._blocks(rows):
@@ -268,7 +273,7 @@ class Objective(ObjectiveHooks):
         Returns
         -------
         ndarray of shape (n_groups, n_params, n_params)
-            The sums, without the scales; 0 for a group without rows.
+            The sums, without scales; 0 for a group without rows.
         """
         sums = np.zeros((len(self.scales(self.weight_sums(w))), *[self.n_params] * 2))
         for block in self._blocks(rows):
@@ -286,12 +291,14 @@ class Objective(ObjectiveHooks):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the sums of gradients and of Hessians over each group.
 
+        Override it if one pass over the rows can compute both.
+
         Returns
         -------
         gradients : ndarray of shape (n_groups, n_params)
-            What `gradients_by_group` returns.
+            The result of `gradients_by_group`.
         hessians : ndarray of shape (n_groups, n_params, n_params)
-            What `hessians_by_group` returns. One pass over the rows may give both.
+            The result of `hessians_by_group`.
         """
         gradients = self.gradients_by_group(theta, w, rows)
         return gradients, self.hessians_by_group(theta, w, rows)
@@ -304,7 +311,7 @@ class Objective(ObjectiveHooks):
         Parameters
         ----------
         sums : ndarray of shape (n_groups, n_params)
-            What `gradients_by_group` returns.
+            The result of `gradients_by_group`.
 
         Returns
         -------
@@ -320,7 +327,7 @@ class Objective(ObjectiveHooks):
         Parameters
         ----------
         sums : ndarray of shape (n_groups, n_params, n_params)
-            What `hessians_by_group` returns.
+            The result of `hessians_by_group`.
 
         Returns
         -------
@@ -334,10 +341,11 @@ class Objective(ObjectiveHooks):
     # What each row does
 
     def scores(self, theta: np.ndarray, w: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """Return ``d(gradient @ v) / dw_i`` for all rows, from one pass over them.
+        """Return ``d(gradient @ v) / dw_i`` of all rows, in one pass over them.
 
-        By default it is ``grad l_i @ v``: a subclass with scales, or whose penalty
-        depends on the weights, has to define it. `v` may have several columns.
+        The default is ``grad l_i @ v``. Subclasses with scales other than 1, or a
+        penalty that depends on the weights, must define it. `v` may have several
+        columns.
 
         Returns
         -------
@@ -350,36 +358,36 @@ class Objective(ObjectiveHooks):
     def scores_and_pulls(
         self, theta: np.ndarray, w: np.ndarray, v: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return row scores, and the gradient change when rows are reweighted by them.
+        """Return the row scores for each column of `v`, and their gradient changes.
 
-        Optional, for one group whose scales are 1 and a penalty that does not depend on
-        the weights: then ``method="puma"`` needs a pass less. `v` has several columns,
-        by each of which rows are reweighted in proportion to their scores.
+        The gradient change is that of reweighting rows in proportion to their scores.
+        Optional, for a single group with scales of 1 and a penalty that does not depend
+        on the weights: it saves ``method="puma"`` a pass over the rows.
 
         Returns
         -------
         scores : ndarray of shape (n_rows, m)
-            What `scores` returns.
+            The result of `scores`.
         pulls : ndarray of shape (m, n_params), or None
-            The sums of ``w_i^2 s_i grad l_i`` for the scores s of each column; None,
-            the default, where they need a further pass.
+            Sums of ``w_i^2 s_i grad l_i`` with the scores s of each column. The default
+            is None: they are computed in a further pass.
         """
         return self.scores(theta, w, v), None
 
     def leave_one_out(
         self, theta: np.ndarray, w: np.ndarray, inverse: np.ndarray, rows: np.ndarray
     ) -> np.ndarray:
-        """Return the losses of some rows after Newton steps that remove them.
+        """Return the approximate leave-one-out losses of some rows.
 
         Returns
         -------
         ndarray of shape (n,)
-            What `losses` returns for each row after the step that removes it alone.
+            Loss of each row after the Newton step that removes this row only.
 
         Notes
         -----
-        With the factors F of a row's Hessian the step is ``inv(H - F.T F) g``, which
-        takes the inverse of a small matrix (Woodbury).
+        With the gradient g and the factor F of the Hessian of a row, the step is
+        ``inv(H - F.T F) g``, by the Woodbury identity.
         """
         scales = self.scales(self.weight_sums(w))[self.groups_of_rows[rows]]
         G = w[rows, None] * scales * self.row_gradients(theta, rows)

@@ -1,7 +1,7 @@
-"""What the author of an objective gives: the part without sums over rows.
+"""Hooks of an objective, which its author defines: no sums over rows.
 
-See :class:`skunlearn.influence.Objective`, which adds what follows from them, and
-explains the arguments that the methods share.
+:class:`skunlearn.influence.Objective` adds these sums, and documents the arguments that
+the methods share.
 """
 
 from abc import ABC, abstractmethod
@@ -15,7 +15,7 @@ __all__ = ["ObjectiveHooks"]
 
 
 class ObjectiveHooks(ABC):
-    """Losses, factors of Hessians, a regularizer and scales; a subclass gives them."""
+    """Losses, their derivatives, penalty and scales, which subclasses define."""
 
     n_params: int
     is_quadratic = False
@@ -33,21 +33,21 @@ class ObjectiveHooks(ABC):
 
     @property
     def n_rows(self) -> int:
-        """Number of rows, those of weight 0 included."""
+        """Number of rows, including those with zero weight."""
         return len(self.codes)
 
     # What an estimator knows
 
     @classmethod
     def check(cls, estimator: Any) -> None:
-        """Refuse an estimator whose parameters mean another objective.
+        """Check that an estimator minimises this objective.
 
-        Optional; the default refuses nothing.
+        Optional; the default accepts all parameters.
 
         Raises
         ------
         UnsupportedEstimatorError
-            If this is not what the estimator minimises.
+            If it minimises another objective with its parameters.
         """
         return None
 
@@ -58,17 +58,17 @@ class ObjectiveHooks(ABC):
         Returns
         -------
         ndarray of shape (n_params,), dtype float64
-            The parameters, in a new vector.
+            The parameters, as a new array.
         """
 
     @abstractmethod
     def write(self, estimator: Any, theta: np.ndarray) -> None:
-        """Give an estimator these parameters. Required.
+        """Set the parameters of a fitted estimator. Required.
 
         Notes
         -----
-        The estimator may be a shallow copy of another: its arrays are to be replaced by
-        new ones, of the same shapes and dtypes, and not written to.
+        The estimator may be a shallow copy of another one. Replace its arrays by new
+        ones with the same shapes and dtypes, and do not write to them.
         """
 
     # What a row adds, without its weight and the scales of its group
@@ -80,18 +80,18 @@ class ObjectiveHooks(ABC):
         Returns
         -------
         ndarray of shape (n,)
-            The losses, with `sample_weight`, but without the weight of a row and the
-            scales of its group.
+            The losses, including `sample_weight`, but without the weights `w` and the
+            scales of groups.
         """
 
     @abstractmethod
     def row_gradients(self, theta: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Return the gradient of the loss of each of some rows. Required.
+        """Return the per-sample gradients of some rows. Required.
 
         Returns
         -------
         ndarray of shape (n, n_params)
-            The gradients of `losses`, in a new array.
+            Gradients of `losses`, as a new array.
         """
 
     @abstractmethod
@@ -101,14 +101,14 @@ class ObjectiveHooks(ABC):
         Returns
         -------
         ndarray of shape (n, rank, n_params)
-            The Hessian of the loss of row i is ``F[i].T @ F[i]``.
+            Factors such that the Hessian of the loss of row i is ``F[i].T @ F[i]``.
         """
 
     # What depends on the weights of all rows
 
     @abstractmethod
     def regularizer(self, weight_sums: np.ndarray) -> np.ndarray:
-        """Return the coefficients of the l2 penalty, its Hessian's diagonal. Required.
+        """Return the coefficients of the l2 penalty. Required.
 
         Returns
         -------
@@ -117,8 +117,7 @@ class ObjectiveHooks(ABC):
 
         Notes
         -----
-        If it depends on `weight_sums`, a row's weight changes it, and `scores` has to
-        be defined too.
+        If they depend on `weight_sums`, `scores` must be defined, too.
         """
 
     def weight_sums(self, w: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
@@ -129,43 +128,43 @@ class ObjectiveHooks(ABC):
         Returns
         -------
         ndarray of shape (n_sums,)
-            Sums over the rows: forgetting rows subtracts theirs from those of all.
+            Sums over the rows. `forget` subtracts those of the forget set.
         """
         return np.array([(w if rows is None else w[rows]).sum()])
 
     @property
     def groups_of_rows(self) -> np.ndarray:
-        """Group of each row, an ndarray of ints of shape (n_rows,).
+        """Group of each row, an ndarray of int of shape (n_rows,).
 
-        Optional; the default puts all rows into one group, 0. Rows of a group share
-        their `scales`. These are not the groups of ``fit``, which name data subjects.
+        Optional; the default is a single group, 0. Rows of a group share their
+        `scales`. These groups are unrelated to the `groups` passed to ``fit``.
         """
         return np.broadcast_to(np.intp(0), self.n_rows)
 
     def scales(self, weight_sums: np.ndarray) -> np.ndarray:
         """Return the factors of the losses of each group.
 
-        Optional; the default is one group whose scales are ones.
+        Optional; the default is a single group with scales of 1.
 
         Returns
         -------
         ndarray of shape (n_groups, n_params)
-            The scales of each group, for each parameter.
+            Scales of each group, per parameter.
 
         Notes
         -----
-        A row's gradient is scaled element by element. An element of its Hessian needs
-        the scales of both its parameters to be the same, or has to be 0. A subclass
-        with scales also defines `value` and `scores`.
+        The per-sample gradient is multiplied element-wise. An element of the Hessian
+        must be 0 unless the scales of its two parameters are equal. Subclasses that
+        define scales must also define `value` and `scores`.
         """
         return np.ones((1, self.n_params))
 
     @property
     def null_space(self) -> np.ndarray:
-        """Directions that never change J, an ndarray of shape (m, n_params).
+        """Directions that do not change J, an ndarray of shape (m, n_params).
 
-        Optional; the default is none. They are orthonormal, and kept out of all steps,
-        since the Hessian is singular along them.
+        Optional; the default is none. They must be orthonormal. Steps are orthogonal to
+        them, since the Hessian is singular along them.
         """
         return np.zeros((0, self.n_params))
 
@@ -174,21 +173,22 @@ class ObjectiveHooks(ABC):
     def decision_function(self, theta: np.ndarray, X: Any) -> np.ndarray:
         """Return the decision values of some rows.
 
-        Optional; with `decision_vjp` it is what criteria of ``method="puma"`` need.
+        Optional; the criterion of ``method="puma"`` requires it with `decision_vjp`.
 
         Returns
         -------
         ndarray of shape (n,) or (n, n_classes)
-            What ``decision_function`` of the estimator returns.
+            Decision values, as ``decision_function`` of the estimator returns them.
 
         Raises
         ------
         UnsupportedEstimatorError
-            If a subclass does not define it.
+            If the subclass does not define it.
         """
         raise UnsupportedEstimatorError(
             f"{type(self).__name__} does not define decision_function and "
-            'decision_vjp, which criteria need. Define them, or use method="newton".'
+            'decision_vjp, which method="puma" requires. Define them, or use '
+            'method="newton".'
         )
 
     def decision_vjp(
@@ -201,7 +201,7 @@ class ObjectiveHooks(ABC):
         Parameters
         ----------
         cotangents : ndarray of shape (n,) or (n, n_classes)
-            A number for each decision value.
+            Gradient with respect to the decision values.
 
         Returns
         -------
@@ -212,73 +212,77 @@ class ObjectiveHooks(ABC):
         Raises
         ------
         NotImplementedError
-            If a subclass does not define it.
+            If the subclass does not define it.
         """
         raise NotImplementedError
 
     # How far the curvature can be trusted
 
     def compute_self_concordance(self) -> float:
-        """Return R with ``exp(-R |v|) H <= H' <= exp(R |v|) H`` for a move by v.
+        """Return the constant of generalised self-concordance of the losses.
 
-        Optional; the default is 0 where `is_quadratic`, and infinity otherwise, for
-        losses of which nothing is known.
+        It is an R with ``exp(-R |v|) H <= H' <= exp(R |v|) H``, where H and H' are the
+        Hessians of the losses at theta and at theta + v, for all weights [1]_.
+        Optional; the default is 0 if `is_quadratic`, and infinity otherwise.
 
         Returns
         -------
         float
-            The constant. It is kept when rows are forgotten: it should say little of
-            any of them (round it up).
+            The constant. It is stored after rows are forgotten, so it must not reveal
+            single rows: round it up.
 
-        Notes
-        -----
-        H and H' are the losses' Hessians before and after, whatever the weights (Bach
-        2010: generalised self-concordance).
+        References
+        ----------
+        .. [1] F. Bach, "Self-concordant analysis for logistic regression", Electronic
+           Journal of Statistics, 2010. :arxiv:`0910.4627`
         """
         return 0.0 if self.is_quadratic else np.inf
 
     def compute_change(self, v: np.ndarray) -> float:
-        """Return the r that ``R |v|`` bounds, for one move.
+        """Return a bound of the relative change of the Hessian along `v`.
 
-        Optional; the default is ``R |v|``. It may take a pass over the rows.
+        Optional; the default is ``R |v|`` with the constant R of
+        `compute_self_concordance`. It may pass over the rows.
 
         Returns
         -------
         float
-            An r with ``exp(-r) H <= H' <= exp(r) H`` along the whole move by v.
+            An r with ``exp(-r) H <= H' <= exp(r) H``, where H' is the Hessian of the
+            losses at any point between theta and theta + v.
         """
         return self.compute_self_concordance() * float(np.linalg.norm(v))
 
     def max_hessian_norm(self, inverse: np.ndarray) -> float:
-        """Return the constant of self-concordance for the norm of a Hessian.
+        """Return the constant of self-concordance in the norm of a Hessian.
 
-        Optional; the default is 0 where `is_quadratic`, and infinity otherwise.
+        Optional; the default is 0 if `is_quadratic`, and infinity otherwise.
 
         Returns
         -------
         float
-            What stands for R where a move is as long as ``sqrt(v @ H @ v)``, with H the
-            inverse of `inverse`. Where columns differ in scale, this is the tighter of
-            the two. For a linear model it is the largest norm of a row in `inverse`.
+            The constant that replaces R if the length of v is ``sqrt(v @ H @ v)``, with
+            H the inverse of `inverse`. It is tighter if features differ in scale. For a
+            linear model, it is the maximum norm of a row in `inverse`.
         """
         return 0.0 if self.is_quadratic else np.inf
 
     def curvature_floor(
         self, theta: np.ndarray, w: np.ndarray, radius: float = 0.0
     ) -> float:
-        """Return a lower bound of J's curvature in all directions that change it.
+        """Return a lower bound of the strong convexity of J.
 
-        Optional; the default is the least coefficient of `regularizer`. It may take a
-        pass.
+        Optional; the default is the minimum of `regularizer`. It may pass over the
+        rows.
 
         Parameters
         ----------
         radius : float, default=0.0
-            The distance from `theta` within which the bound has to hold.
+            Distance from `theta` within which the bound must hold.
 
         Returns
         -------
         float
-            The bound; 0 where there is none.
+            Lower bound of the curvature in all directions but those of `null_space`; 0
+            if none is known.
         """
         return float(self.regularizer(self.weight_sums(w)).min(initial=np.inf))

@@ -1,4 +1,4 @@
-"""From parameters that fitted all rows to those that fit the rows that stay."""
+"""Steps from the optimum of all rows to that of the retained rows."""
 
 import math
 from collections.abc import Callable
@@ -57,7 +57,7 @@ class Update:
     gradient_norm : float, default=None
         The norm of the true gradient; None where it was not computed.
     failed : bool, default=False
-        Whether the steps led nowhere, so that all has to be fitted anew.
+        Whether the steps diverged, so that the classifier must be refitted.
     """
 
     theta: np.ndarray
@@ -119,16 +119,16 @@ def patch(
     weigh: Callable[[], np.ndarray],
     settings: Settings,
 ) -> Update:
-    """Make a first step, and others with true gradients if it cannot be vouched for.
+    """Make a first step, and others with true gradients if no bound holds for it.
 
     Parameters
     ----------
     local : LocalModel
-        What is known of the rows that stay, at the old parameters.
+        What is known of the retained rows, at the old parameters.
     step : ndarray of shape (n_params,)
         The step.
     weigh : callable
-        Returns the weights of the rows that stay. It is called only if need be.
+        Returns the weights of the retained rows. It is called only if needed.
     settings : Settings
         How near the optimum to get.
 
