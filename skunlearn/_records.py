@@ -38,6 +38,8 @@ class ForgetRecord:
     selection_seconds : float, default=0.0
         Time spent on selecting representative rows, in seconds, summed over shards. In
         parallel it may exceed `seconds`.
+    n_failed_shards : int, default=0
+        Number of shards that ``retrain`` could not train and has left pending.
     path : {"patch", "polish", "refit"}, default=None
         How the parameters were updated: by one step computed from stored statistics
         ("patch"), by further steps with gradients computed on the retained rows
@@ -78,6 +80,7 @@ class ForgetRecord:
     seconds: float
     kind: str
     selection_seconds: float = 0.0
+    n_failed_shards: int = 0
     path: str | None = None
     gradient_residual: float | None = None
     distance_bound: float | None = None

@@ -461,14 +461,25 @@ class ShardedUnlearningClassifier(VotingMixin):
     def retrain(self) -> Self:
         """Retrain the shards that ``forget(..., retrain=False)`` has deferred.
 
+        If nothing is pending, nothing is recorded.
+
         Returns
         -------
         ShardedUnlearningClassifier
             The classifier itself.
+
+        Warns
+        -----
+        UnlearningQualityWarning
+            If shards cannot be trained on the rows that they have left. The others
+            are; these stay pending, and `retrain` can be called again.
         """
         self._check_is_fitted()
         with self._lock.take("retrain"), Transaction("retrain", self) as change:
-            completed = self._train(plan_retraining(self._state), "retrain")
+            plan = plan_retraining(self._state)
+            if not plan.touched:
+                return self
+            completed = self._train(plan, "retrain", keep_going=True)
             seconds = time.perf_counter() - change.start
             record = completed.make_record(Request.nothing(), seconds)
             state = completed.state.with_record(record)
@@ -500,9 +511,16 @@ class ShardedUnlearningClassifier(VotingMixin):
 
     def _apply(self, removal: Plan) -> Completed:
         """Train the shards that a removal touches."""
-        return self._train(removal, "forget")
+        try:
+            return self._train(removal, "forget")
+        except Exception as error:
+            error.add_note(
+                "forget(..., retrain=False) forgets these rows without training. "
+                "retrain() then trains the shards that it can."
+            )
+            raise
 
-    def _train(self, plan: Plan, method: str) -> Completed:
+    def _train(self, plan: Plan, method: str, *, keep_going: bool = False) -> Completed:
         """Train what a plan leaves to train, and report on the way."""
         start = time.perf_counter()
         has_listeners = any(hasattr(self, name) for name in LISTENED)
@@ -515,7 +533,7 @@ class ShardedUnlearningClassifier(VotingMixin):
             if progress is not None:
                 progress.finish_task("shard")
 
-        result = complete(plan, self.n_jobs, report)
+        result = complete(plan, self.n_jobs, report, keep_going)
         if progress is not None:
             progress.finish()
         return result

@@ -132,16 +132,23 @@ class Completed:
         The state that it came to.
     selection_seconds : float
         Time that was spent on selecting rows.
+    n_failed : int, default=0
+        Shards that could not be trained, which the plan leaves out.
     """
 
     plan: Plan
     state: State
     selection_seconds: float
+    n_failed: int = 0
 
     def make_record(self, request: Request, seconds: float) -> ForgetRecord:
         """Return the record of the request that was the reason for it."""
         record = self.plan.make_record(request, seconds)
-        return replace(record, selection_seconds=self.selection_seconds)
+        return replace(
+            record,
+            selection_seconds=self.selection_seconds,
+            n_failed_shards=self.n_failed,
+        )
 
 
 def plan_fit(
@@ -278,24 +285,47 @@ def plan_retraining(state: State) -> Plan:
 
 
 def complete(
-    plan: Plan, n_jobs: int | None, report: Callable[[int], None]
+    plan: Plan,
+    n_jobs: int | None,
+    report: Callable[[int], None],
+    keep_going: bool = False,
 ) -> Completed:
-    """Train what a plan leaves to train."""
+    """Train what a plan leaves to train.
+
+    If it is to `keep_going`, shards that cannot be trained stay what they are.
+    """
     trained = train_shards(
         plan.state.recipe,
         plan.make_tasks(),
         n_tasks=len(plan.due),
         n_jobs=n_jobs,
         report=report,
+        keep_going=keep_going,
     )
+    errors = {i: result.error for i, result in trained.items() if result.error}
+    done = Plan(plan.state, tuple(i for i in plan.touched if i not in errors))
     shards = list(plan.state.shards)
-    for i in plan.touched:
+    for i in done.touched:
         result = trained.get(i, Trained(i, {}, None, 0.0))
         states = {k: MemoryCheckpoint(state) for k, state in result.states.items()}
         shards[i] = shards[i].with_states(states, result.selected)
     _warn_of_failures([r.failure for r in trained.values() if r.failure is not None])
+    _warn_of_errors(errors)
     seconds = sum((result.selection_seconds for result in trained.values()), 0.0)
-    return Completed(plan, replace(plan.state, shards=tuple(shards)), seconds)
+    state = replace(plan.state, shards=tuple(shards))
+    return Completed(done if errors else plan, state, seconds, len(errors))
+
+
+def _warn_of_errors(errors: dict[int, str]) -> None:
+    if errors:
+        first, *_ = sorted(errors)
+        names = ", ".join(str(i + 1) for i in sorted(errors)[:10])
+        warn(
+            f"{len(errors)} shards could not be retrained and stay pending: {names}"
+            f"{', ...' if len(errors) > 10 else ''}. Until retrain() succeeds, they "
+            "predict without the forgotten rows, or abstain. Shard "
+            f"{first + 1} has failed with {errors[first]}"
+        )
 
 
 def _warn_of_failures(failures: list[str]) -> None:

@@ -112,6 +112,8 @@ class Trained:
         How long it took to choose.
     failure : str or None
         Why a model stands in for the last checkpoint that there should be.
+    error : str or None
+        Why there are no checkpoints, if training has failed.
     """
 
     shard: int
@@ -119,6 +121,7 @@ class Trained:
     selected: SelectedRows | None
     selection_seconds: float
     failure: str | None = None
+    error: str | None = None
 
 
 def train_shards(
@@ -128,8 +131,11 @@ def train_shards(
     n_tasks: int,
     n_jobs: int | None,
     report: Callable[[int], None],
+    keep_going: bool = False,
 ) -> dict[int, Trained]:
     """Run tasks in parallel; `report` is called with the shard of each that is done.
+
+    The first error is raised or, if they are to `keep_going`, all are returned.
 
     Returns
     -------
@@ -138,23 +144,28 @@ def train_shards(
     """
     trained = {}
     with single_threaded():
-        for result in _run(recipe, tasks, n_tasks, n_jobs):
+        for result in _run(recipe, tasks, n_tasks, n_jobs, keep_going):
             trained[result.shard] = result
             report(result.shard)
     return trained
 
 
 def _run(
-    recipe: Recipe, tasks: Iterable[Task], n_tasks: int, n_jobs: int | None
+    recipe: Recipe,
+    tasks: Iterable[Task],
+    n_tasks: int,
+    n_jobs: int | None,
+    keep_going: bool,
 ) -> Iterator[Trained]:
     """Yield results as they come, where the backend can tell before all are there."""
+    train = _try_to_train if keep_going else train_shard
     if n_tasks == 1 or effective_n_jobs(n_jobs) == 1 or recipe.is_bound_to_process:
-        return (train_shard(recipe, task) for task in tasks)
+        return (train(recipe, task) for task in tasks)
     can_stream = getattr(get_active_backend()[0], "supports_return_generator", False)
     return_as = "generator_unordered" if can_stream else "list"
     workers = Parallel(n_jobs=n_jobs, return_as=return_as)
-    train = delayed(_train_in_worker)
-    return _receive(workers(train(recipe, task, os.getpid()) for task in tasks))
+    call = delayed(_train_in_worker)
+    return _receive(workers(call(train, recipe, task, os.getpid()) for task in tasks))
 
 
 def _receive(
@@ -167,12 +178,21 @@ def _receive(
 
 
 def _train_in_worker(
-    recipe: Recipe, task: Task, parent: int
+    train: Callable[[Recipe, Task], Trained], recipe: Recipe, task: Task, parent: int
 ) -> tuple[Trained, list[CaughtWarning]]:
     """Train where neither the limit of threads nor filters of the caller may hold."""
     with single_threaded(), catch_in_worker(parent) as caught:
-        trained = train_shard(recipe, task)
+        trained = train(recipe, task)
     return trained, caught
+
+
+def _try_to_train(recipe: Recipe, task: Task) -> Trained:
+    """Train a shard, or say why it cannot be trained."""
+    try:
+        return train_shard(recipe, task)
+    except Exception as error:
+        words = f"{type(error).__name__}: {error}", *error.__notes__
+        return Trained(task.shard, {}, None, 0.0, error=" ".join(words))
 
 
 def train_shard(recipe: Recipe, task: Task) -> Trained:
