@@ -132,7 +132,8 @@ def test_nothing_waits_where_no_pick_is_left(name):
     for shard in classifier._state.shards:
         classifier.forget(position_of[shard.selected.orders[-1]], retrain=False)
     assert classifier.n_pending_ == 0
-    assert classifier.retrain().forget_records_[-1] == record
+    n_records = len(classifier.forget_records_)
+    assert len(classifier.retrain().forget_records_) == n_records
     for shard in fresh._state.shards:
         fresh.forget(position_of[shard.selected.orders[-1]])
     assert_same_classifier(classifier, fresh, X)
