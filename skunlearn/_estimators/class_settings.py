@@ -26,7 +26,7 @@ from skunlearn._estimators.nested import Path, find_part, iterate_direct
 
 __all__ = ["ClassSetting", "cut_to_classes", "find_class_settings", "find_unknown"]
 
-_BY_CLASS = ("class_weight", "class_weights", "sampling_strategy")  # dict, or in order
+_BY_CLASS = ("class_weight", "sampling_strategy")  # may be dictionaries
 _PRIORS = ("class_prior", "priors")  # in the order of the classes, of sum 1
 
 # These train what they hold on labels of their own: on 0 and 1, or on codes.
@@ -65,7 +65,7 @@ class ClassSetting:
     @property
     def is_relative(self) -> bool:
         """Whether it means other classes when the list of classes changes."""
-        return self.is_prior or self.by_code or self.name == "class_weights"
+        return self.is_prior or self.by_code
 
     def cut(self, value: Any, classes: list[Any], present: list[int]) -> Any:
         """Return a value for some of the classes."""
@@ -93,8 +93,8 @@ def _iterate_settings(
         codes = isinstance(part, _CODING_ITSELF)
         for name in (*_BY_CLASS, *_PRIORS):
             value = params.get(name)
-            is_prior = name in _PRIORS
-            if isinstance(value, dict) or _is_in_order(name, value):
+            is_prior = name in _PRIORS and value is not None
+            if is_prior or isinstance(value, dict):
                 keys = by_code or codes, to_code or codes
                 yield ClassSetting(path, name, is_prior, *keys)
     if isinstance(part, _SPLITTING):
@@ -105,12 +105,6 @@ def _iterate_settings(
         if hasattr(inner, "get_params") or isinstance(inner, (list, tuple)):
             where = (*path, key)
             yield from _iterate_settings(inner, where, by_code=by_code, to_code=to_code)
-
-
-def _is_in_order(name: str, value: Any) -> bool:
-    """Whether a value is a sequence with one number for each class."""
-    has_order = name in _PRIORS or name == "class_weights"
-    return has_order and isinstance(value, (list, tuple, np.ndarray))
 
 
 def cut_to_classes(

@@ -64,11 +64,11 @@ def seed_by_the_number_of_rows(monkeypatch):
     """Seeds depend on how many rows there are."""
     complete = _changes.complete
 
-    def mutant(plan, n_jobs, report):
+    def mutant(plan, *args):
         recipe = plan.state.recipe
         seed = recipe.root_seed + int(plan.state.class_counts.sum())
         state = replace(plan.state, recipe=replace(recipe, root_seed=seed))
-        completed = complete(replace(plan, state=state), n_jobs, report)
+        completed = complete(replace(plan, state=state), *args)
         state = replace(completed.state, recipe=recipe)
         return replace(completed, state=state)
 
