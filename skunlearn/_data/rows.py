@@ -205,6 +205,8 @@ class Rows:
     def take(self, slots: np.ndarray) -> Batch:
         """Return a copy of the rows at the given slots, and nothing of the others."""
         part = self.held.take(slots)
+        if not is_frame(part.X):
+            return part
         return replace(part, X=self.declared.arrange(part.X, slots))
 
     def list_values(self, slots: np.ndarray) -> Any:
@@ -264,8 +266,10 @@ class Rows:
             for name in ("y", "sample_weight", "forget_proba")
             if getattr(held, name) is not None
         }
+        declared = self.declared
         if is_frame(held.X):
             X = self._replace_rows(positions)
+            declared = declared.within(X)
         elif sparse.issparse(held.X):
             X = self._erase_stored(held.X, slots, erasure)
         else:
@@ -274,7 +278,7 @@ class Rows:
             self,
             held=replace(held, X=X, **values),
             retained=retained,
-            declared=self.declared.within(X),
+            declared=declared,
             readers=erasure.find_readers(self.readers),
         )
 

@@ -23,8 +23,11 @@ from skunlearn._estimators.capabilities import accepts_sparse, allows_nan
 from skunlearn._records import ForgetRecord, Request
 from skunlearn._runtime.progress import LISTENED, Progress
 from skunlearn.checkpoints._transaction import Transaction
-from skunlearn.sharding._partition.distribution_aware import DistributionAware
-from skunlearn.sharding._partition.registry import PARTITIONS, PartitionSpec
+from skunlearn.sharding._partition.registry import (
+    PARTITIONS,
+    PartitionSpec,
+    find_partitions,
+)
 from skunlearn.sharding._plans import (
     Completed,
     Plan,
@@ -304,8 +307,7 @@ class ShardedUnlearningClassifier(VotingMixin):
             n_shards=self.n_shards,
             n_replicas=self.n_replicas,
         )
-        if self.partition == "distribution_aware":
-            check_probabilities(forget_proba)
+        check_probabilities(PARTITIONS[self.partition], forget_proba)
         fitted = self._as_it_is()  # validation notes features on it
         batch = check_batch(fitted, estimator, X, y, sample_weight, reset=True)
         root_seed = self._draw_root_seed()
@@ -332,7 +334,7 @@ class ShardedUnlearningClassifier(VotingMixin):
             n_slices=self.n_slices,
             cumulative=self.slice_training == "cumulative",
             n_epochs=self.n_epochs,
-            by_class=self.partition == "class",
+            by_class=PARTITIONS[self.partition].is_by_class,
             selection=check_for_rows(self.selection, batch),
         )
 
@@ -406,8 +408,7 @@ class ShardedUnlearningClassifier(VotingMixin):
     ) -> None:
         state, estimator = self._state, self._get_estimator()
         batch = check_batch(self, estimator, X, y, sample_weight, reset=False)
-        if isinstance(state.layout.partition, DistributionAware):
-            check_probabilities(forget_proba)
+        check_probabilities(type(state.layout.partition), forget_proba)
         batch = match_batch(state, batch, has_groups=groups is not None)
         if sample_weight is not None:
             check_weights(state.recipe, estimator)
@@ -586,7 +587,7 @@ class ShardedUnlearningClassifier(VotingMixin):
         tags.input_tags.positive_only = base.input_tags.positive_only
         tags.input_tags.allow_nan = allows_nan(estimator)
         if base.classifier_tags is not None:
-            by_class = self.partition == "class"
+            by_class = self.partition in find_partitions("is_by_class")
             can_many = base.classifier_tags.multi_class
             tags.classifier_tags.multi_class = by_class or can_many
             tags.classifier_tags.poor_score = base.classifier_tags.poor_score

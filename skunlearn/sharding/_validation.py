@@ -25,8 +25,9 @@ from skunlearn._data.rows import Batch
 from skunlearn._estimators.capabilities import InputTags, find_input_tags
 from skunlearn._estimators.one_class import is_one_class, is_stand_in
 from skunlearn.exceptions import UnsupportedEstimatorError
+from skunlearn.sharding._partition.base import Partition
 from skunlearn.sharding._partition.incoming import IncomingRows
-from skunlearn.sharding._partition.registry import PARTITIONS
+from skunlearn.sharding._partition.registry import PARTITIONS, find_partitions
 from skunlearn.sharding._selection.representative import (
     RepresentativeSelection,
     check_selection,
@@ -211,16 +212,16 @@ def check_parameters(
 
 def _name_partitions(ability: str) -> str:
     """Return the values of the parameter that have an ability."""
-    names = [name for name, kind in PARTITIONS.items() if getattr(kind, ability)]
-    return " or ".join(f"partition={name!r}" for name in names)
+    return " or ".join(f"partition={name!r}" for name in find_partitions(ability))
 
 
-def check_probabilities(forget_proba: Any) -> None:
-    """Refuse to spread rows by probabilities that are not there."""
-    if forget_proba is None:
+def check_probabilities(kind: type[Partition], forget_proba: Any) -> None:
+    """Refuse rows without probabilities where the partition needs some."""
+    if kind.needs_forget_proba and forget_proba is None:
+        (name,) = (name for name, other in PARTITIONS.items() if other is kind)
         raise ValueError(
-            f"{_name_partitions('needs_forget_proba')} assigns rows by their "
-            "probability to be forgotten: pass forget_proba, one value for each row."
+            f"partition={name!r} assigns rows by their probability to be forgotten: "
+            "pass forget_proba, one value for each row."
         )
 
 

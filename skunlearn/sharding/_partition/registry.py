@@ -11,7 +11,7 @@ from skunlearn.sharding._partition.layout import Layout
 from skunlearn.sharding._partition.thresholds import Thresholds
 from skunlearn.sharding._partition.uniform import Uniform
 
-__all__ = ["PARTITIONS", "PartitionSpec"]
+__all__ = ["PARTITIONS", "PartitionSpec", "find_partitions"]
 
 # By the value of the parameter. An entry says itself what it needs and allows.
 PARTITIONS: dict[str, type[Partition]] = {
@@ -19,6 +19,11 @@ PARTITIONS: dict[str, type[Partition]] = {
     "class": ByClass,
     "distribution_aware": DistributionAware,
 }
+
+
+def find_partitions(ability: str) -> list[str]:
+    """Return the names of partitions of which a class attribute is true."""
+    return [name for name, kind in PARTITIONS.items() if getattr(kind, ability)]
 
 
 @dataclass(frozen=True)
