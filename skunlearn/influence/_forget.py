@@ -30,7 +30,7 @@ def remove(state: State, slots: np.ndarray) -> Change:
     NothingRetainedError
         If no row would be left to train on.
     """
-    rows, weight = slots[slots < state.n_training], state.rows.held.sample_weight
+    rows, weight = slots[slots < len(state.w)], state.rows.held.sample_weight
     rows = rows if weight is None else rows[weight[rows] > 0]  # others were no rows
     if not len(rows):
         return Change(state, "patch")
@@ -67,7 +67,7 @@ def _refit(state: State, rows: np.ndarray) -> State:
     w = without_rows(state.w, rows)
     if state.is_reweighted and (poor := state.find_poor_classes(w)).any():
         slots = state.rows.slot_of[state.rows.retained]
-        slots = np.setdiff1d(slots[slots < state.n_training], rows)
+        slots = np.setdiff1d(slots[slots < len(state.w)], rows)
         w[slots[poor[state.training.y[slots]]]] = 1
     budget = None if state.budget is None else state.budget.renewed()
     optimum = find_optimum(

@@ -102,7 +102,7 @@ class LocalModel(FieldsOnly):
         slack = self.slack * max(factor, 1.0)
         return new._with(max_norm=self.max_norm * factor, slack=slack)
 
-    @property
+    @cached_property
     def gradient(self) -> np.ndarray:
         """Return the gradient of the objective at `theta`, as far as it is known."""
         return self.objective.join_gradients(

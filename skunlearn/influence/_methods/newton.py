@@ -1,6 +1,7 @@
 """Newton steps, with the Hessian of retained rows or of all: two ways to forget."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -24,7 +25,7 @@ def by_newton(state: State, rows: np.ndarray) -> Change:
         return make_steps(state, optimum.theta, without_rows(state.w, rows), 0)
     local = subtract(state, rows)
     step = solve_with(local, local.gradient, settings.damping)
-    return make_patch(state, local, step, lambda: without_rows(state.w, rows))
+    return make_patch(state, local, step, partial(without_rows, state.w, rows))
 
 
 def by_influence(state: State, rows: np.ndarray) -> Change:

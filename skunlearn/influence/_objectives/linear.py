@@ -140,6 +140,18 @@ class LinearObjective(Objective):
         per_row = self.spec.penalty_per_row
         return self._unit_penalty * (weight_sums[0] if per_row else 1.0)
 
+    def regularizer_value(self, theta: np.ndarray, weight_sums: np.ndarray) -> float:
+        """Return the penalty, and the linear part where there is one."""
+        value = float(self.regularizer(weight_sums) @ theta**2) / 2
+        return value if self.linear_term is None else value + self.linear_term @ theta
+
+    def regularizer_gradient(
+        self, theta: np.ndarray, weight_sums: np.ndarray
+    ) -> np.ndarray:
+        """Return the gradient of `regularizer_value`."""
+        gradient = self.regularizer(weight_sums) * theta
+        return gradient if self.linear_term is None else gradient + self.linear_term
+
     def _make_unit_penalty(self) -> np.ndarray:
         penalty = np.full((self.n_outputs, self.n_columns), self.spec.coef_penalty)
         if self.intercept:
@@ -298,9 +310,9 @@ class LinearObjective(Objective):
         sums, loss = self.weight_sums(w), self.spec.loss
         weigh, penalty = self._weigh(w, sums), self.regularizer(sums)
         C = np.empty((len(self.codes), self.n_outputs))
+        W = self._unravel(theta)
         for block, X in iterate_blocks(self.X, None):
-            Z = multiply(X, self._unravel(theta))
-            C[block] = loss.curvatures(Z, self.codes[block])
+            C[block] = loss.curvatures(multiply(X, W), self.codes[block])
 
         def multiply_hessian(v: np.ndarray) -> np.ndarray:
             V = self._unravel(v)

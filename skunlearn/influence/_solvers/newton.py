@@ -206,11 +206,12 @@ def propose_near(
     A handful of products with the Hessian itself makes up for the difference, where
     forming it would take as many passes as there are columns.
     """
+    null_space = objective.null_space
     solution = conjugate_gradients(
         objective.hvp(point.theta, w),
         -point.gradient,
         precondition=factor.solve,
-        null_space=objective.null_space,
+        null_space=null_space,
         damping=damping,
         tol=_CG_TOL,
         max_iter=max_iter,
