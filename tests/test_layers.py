@@ -1,6 +1,7 @@
 """Imports run downwards, privates come through one door, and extras stay outside."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +85,14 @@ def test_no_wing_is_crowded():
     """A folder of more modules than these has lost its order."""
     rooms = [path.parent for path in FILES if path.name != "__init__.py"]
     assert max(map(rooms.count, rooms)) <= 15
+
+
+def test_page_shows_the_house():
+    """The page for contributors names each wing, and the rooms of the two largest."""
+    page = (PACKAGE.parent / "docs" / "contributing.rst").read_text()
+    tree = page[page.index("skunlearn/\n") : page.index("To follow a forget")]
+    names = set(re.findall(r"\w+", tree))
+    assert {*ORDER[""], *ORDER["sharding"], *ORDER["influence"]} - names == set()
 
 
 @pytest.mark.parametrize("path", FILES, ids=get_name)
