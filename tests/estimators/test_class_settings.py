@@ -151,7 +151,7 @@ def test_new_classes_need_priors():
     known = Y != "ash"
     base = GaussianNB(priors=[0.5, 0.5])
     classifier = make_case(base).fit(X[known], Y[known])
-    with pytest.raises(ValueError, match="priors says nothing"):
+    with pytest.raises(ValueError, match="new classes, for which priors has no value"):
         classifier.partial_fit(X[~known], Y[~known])
     assert classifier.classes_.tolist() == ["birch", "cedar"]
     base = LogisticRegression(class_weight={"birch": 2.0})
@@ -184,7 +184,7 @@ def test_settings_that_do_not_fit():
 
 def test_by_class_they_mean_nothing():
     """An estimator of one class against others has no use for them."""
-    with pytest.raises(UnsupportedEstimatorError, match="class_weight speaks of all"):
+    with pytest.raises(UnsupportedEstimatorError, match="class_weight refers to all"):
         make_case(logistic(), partition="class").fit(X, Y)
 
 

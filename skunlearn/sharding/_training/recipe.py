@@ -140,7 +140,7 @@ class Recipe:
         Raises
         ------
         ValueError
-            If there are new ones, of which a setting says nothing.
+            If there are new ones, for which a setting has no value.
         """
         settings = tuple(s for s in self.class_settings if s.is_relative)
         if not settings:
@@ -148,8 +148,8 @@ class Recipe:
         if not np.isin(after, before).all():
             names = ", ".join(sorted({setting.name for setting in settings}))
             raise ValueError(
-                f"there are new classes, of which {names} says nothing. Fit again on "
-                "all rows, with a value for each class."
+                f"y has new classes, for which {names} has no value. Call fit on all "
+                "rows, with a value for each class."
             )
         prototype = self.copy(self.prototype)
         raw = tuple(replace(s, is_prior=False, to_code=s.by_code) for s in settings)
@@ -265,9 +265,9 @@ def _find_class_settings(prototype: Any, by_class: bool) -> tuple[ClassSetting, 
     if settings and by_class:
         names = ", ".join(sorted({setting.name for setting in settings}))
         raise UnsupportedEstimatorError(
-            f"{names} speaks of all classes, but with partition='class' an estimator "
-            "learns one class, 1, against rows of others, 0. Leave it out, or give "
-            "sample_weight."
+            f"{names} refers to all classes, but with partition='class' an estimator "
+            "separates one class, labelled 1, from others, labelled 0. Leave it out, "
+            "or pass sample_weight."
         )
     return settings
 

@@ -225,7 +225,7 @@ def _naming_shard(task: Task, step: Step) -> Iterator[None]:
         error.add_note(
             f"This came of training shard {task.shard + 1} on {counts.sum()} rows; by "
             f"class {{{by_class}{more}}}. If these are too few, use fewer shards "
-            "(n_shards) or slices, or parameters of the estimator that ask for less."
+            "(n_shards) or slices, or parameters of the estimator that need less."
         )
         raise
 
