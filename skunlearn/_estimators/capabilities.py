@@ -29,6 +29,7 @@ from skunlearn._estimators.nested import Path, find_part, iterate_inner, iterate
 
 __all__ = [
     "InputTags",
+    "accepts_items",
     "accepts_sparse",
     "allows_nan",
     "find_input_tags",
@@ -69,6 +70,8 @@ class InputTags:
         Whether it may take sparse matrices.
     allow_nan : bool
         Whether it may take missing or infinite values.
+    items : bool
+        Whether it may take texts or dictionaries, rows of one dimension.
     is_semi_supervised : bool
         Whether -1 stands for no label.
     """
@@ -76,6 +79,7 @@ class InputTags:
     name: str
     sparse: bool
     allow_nan: bool
+    items: bool
     is_semi_supervised: bool
 
 
@@ -85,8 +89,20 @@ def find_input_tags(estimator: Any) -> InputTags:
         name=type(estimator).__name__,
         sparse=accepts_sparse(estimator),
         allow_nan=allows_nan(estimator),
+        items=accepts_items(estimator),
         is_semi_supervised=is_semi_supervised(estimator),
     )
+
+
+def accepts_items(estimator: Any) -> bool:
+    """Return True if an estimator may take rows that are texts or dictionaries."""
+    if isinstance(estimator, Pipeline):
+        return all(map(accepts_items, _find_first_steps(estimator)[:1]))
+    tags, library = get_tags(estimator), type(estimator).__module__.partition(".")[0]
+    takes = tags.input_tags.string or tags.input_tags.dict or tags.no_validation
+    if takes or library != "sklearn":
+        return True
+    return any(accepts_items(inner) for inner in iterate_inner(estimator))
 
 
 def accepts_sparse(estimator: Any) -> bool:

@@ -21,7 +21,8 @@ from skunlearn._compat import _check_sample_weight
 from skunlearn._data.casting import trim_text
 from skunlearn._data.containers import is_frame, take_rows
 from skunlearn._data.hashing import draw
-from skunlearn._estimators.capabilities import accepts_sparse, allows_nan
+from skunlearn._data.items import check_items, has_variable_text
+from skunlearn._estimators.capabilities import accepts_items, accepts_sparse, allows_nan
 
 __all__ = [
     "Given",
@@ -64,10 +65,14 @@ def get_final(estimator: Any) -> Any:
 
 def check_samples(classifier: Any, estimator: Any, X: Any, *, reset: bool) -> Any:
     """Return `X` as float64, or as it is where transformers come first."""
-    if is_frame(X) and isinstance(estimator, Pipeline):
+    is_bare = not isinstance(estimator, Pipeline)
+    is_taken = not is_bare and accepts_items(estimator)
+    items = check_items(classifier, X, is_taken=is_taken, reset=reset)
+    if items is not None:
+        return items
+    if not is_bare and (is_frame(X) or has_variable_text(X)):
         validate_data(classifier, X, reset=reset, skip_check_array=True)
         return X
-    is_bare = not isinstance(estimator, Pipeline)
     X = validate_data(
         classifier,
         X,

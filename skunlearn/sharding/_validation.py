@@ -21,6 +21,7 @@ from skunlearn._compat import (
 from skunlearn._data.casting import cast_labels
 from skunlearn._data.containers import cast_rows, is_frame, without_labels
 from skunlearn._data.identities import hash_identities
+from skunlearn._data.items import check_items, has_variable_text
 from skunlearn._data.rows import Batch
 from skunlearn._estimators.capabilities import InputTags, find_input_tags
 from skunlearn._estimators.one_class import is_one_class, is_stand_in
@@ -54,13 +55,16 @@ def check_samples(
 
     It is what ``validate_data`` does, which asks for all tags at each call.
     """
+    items = check_items(classifier, X, is_taken=tags.items, reset=reset)
+    if items is not None:
+        return items
     _check_feature_names(classifier, X, reset=reset)
-    if keep_frame and is_frame(X):
+    if (keep_frame and is_frame(X)) or has_variable_text(X):
         for count, what in zip(X.shape, ("sample", "feature"), strict=True):
             if count == 0:
                 raise ValueError(
-                    f"Found a data frame with 0 {what}(s) (shape={X.shape}) while a "
-                    "minimum of 1 is required."
+                    f"Found rows with 0 {what}(s) (shape={X.shape}) while a minimum "
+                    "of 1 is required."
                 )
     else:
         X = check_array(

@@ -106,13 +106,18 @@ def test_arrow_tables_become_arrays():
     )
 
 
-@pytest.mark.parametrize(
-    "rows", [TEXTS, np.array(TEXTS), pd.Series(TEXTS), pl.Series(TEXTS)]
-)
-def test_one_dimension_is_refused(rows):
-    """As scikit-learn does."""
-    with pytest.raises(ValueError, match="Expected"):
-        fit_two_shards(rows, Y)
+@pytest.mark.parametrize("make", [list, tuple, np.array, pd.Series, pl.Series])
+def test_one_dimension_is_refused(make):
+    """As scikit-learn does, but without showing the rows; numbers by any base."""
+    for base, values in (
+        (DecisionTreeClassifier(), TEXTS),
+        (DecisionTreeClassifier(), [4711.5] * 60),
+        (None, [4711.5] * 60),
+    ):
+        with pytest.raises(ValueError, match="Expected 2D array") as caught:
+            fit_two_shards(make(values), Y, base)
+        assert "4711" not in str(caught.value)
+        assert "text 0" not in str(caught.value)
 
 
 def test_frames_at_fit_and_arrays_at_predict():
