@@ -101,7 +101,7 @@ class BaseUnlearningClassifier(
             named.append(self._find_groups(groups))
         positions = np.unique(np.concatenate(named))
         retained = positions[self._rows.retained[positions]]
-        return Request(retained, len(positions))
+        return Request(retained, len(positions), len(positions) - len(retained))
 
     def _find_groups(self, groups: Any) -> np.ndarray:
         """Return the positions of some groups."""

@@ -99,17 +99,15 @@ class Request:
         Distinct positions of the request that are still retained.
     n_requested : int
         Number of distinct positions of the request.
+    n_already_forgotten : int
+        How many of them were forgotten before.
     """
 
     positions: np.ndarray
     n_requested: int
-
-    @property
-    def n_already_forgotten(self) -> int:
-        """Return how many of the positions were forgotten before."""
-        return self.n_requested - len(self.positions)
+    n_already_forgotten: int
 
     @classmethod
     def nothing(cls) -> "Request":
         """Return the empty request."""
-        return cls(np.empty(0, dtype=np.int64), 0)
+        return cls(np.empty(0, dtype=np.int64), 0, 0)

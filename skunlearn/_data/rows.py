@@ -132,7 +132,8 @@ class Erasure:
         would change a file. All who forget
         together get the same copy.
         """
-        is_ours = array.flags.writeable and not is_file_backed(array)
+        flags = array.flags
+        is_ours = flags.writeable and (flags.owndata or not is_file_backed(array))
         if is_ours and readers.are_among(self._leases):
             return array
         return self._copy_once(array, lambda: np.array(array))
@@ -289,9 +290,10 @@ class Rows:
 
         Text of which the longest goes is copied as it will be: its width changes.
         """
-        shorter = without_text(array, indices)
-        if shorter is not None:
-            return shorter
+        if array.dtype.kind in "US":
+            shorter = without_text(array, indices)
+            if shorter is not None:
+                return shorter
         array = erasure.own(array, self.readers)
         erasure.overwrite(array, indices)
         return array

@@ -151,7 +151,8 @@ class Shard(FieldsOnly):
             last = states[-1] if states else None
             states.append(trained.get(index, last))
         complete = replace(self, states=tuple(states), pending=nothing())
-        complete.__dict__["steps"] = self.steps  # which are those of the same rows
+        # The rows are the same, and so is what follows from them.
+        complete.__dict__.update(steps=self.steps, n_samples_full=self.n_samples_full)
         return complete
 
     def settled(self) -> "Shard":
