@@ -69,16 +69,16 @@ def prepare(
     """
     n_rows = len(given.codes)
     hashes = hash_identities(groups, n_rows, key)
-    held = np.zeros(n_rows, dtype=bool)
+    held_out = np.zeros(n_rows, dtype=bool)
     if held_share > 0:
-        held = choose_held_out(hashes, given, held_share)
-        if not held.any():
+        held_out = choose_held_out(hashes, given, held_share)
+        if not held_out.any():
             warn(
                 "too few rows to hold any out for the criterion, so it is computed on "
                 "the training rows, where it is less informative. Pass X_val and y_val "
                 "to fit, or fit with more rows or groups."
             )
-    order, n_training = np.argsort(held, kind="stable"), int((~held).sum())
+    order, n_training = np.argsort(held_out, kind="stable"), int((~held_out).sum())
     _warn_of_fitted_steps(estimator)
     pipeline, X = transform(estimator, given, order, n_training)
     weight = given.sample_weight
@@ -96,7 +96,7 @@ def prepare(
         transformers=pipeline,
         optimum=optimum,
         rows=rows,
-        held=order[n_training:],
+        held_out=order[n_training:],
         w=w,
         counts=np.bincount(training.y[counted], minlength=len(given.classes)),
         classes=given.classes,

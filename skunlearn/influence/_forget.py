@@ -19,7 +19,7 @@ from skunlearn.influence._state import State
 
 __all__ = ["remove"]
 
-_SPENT = 0.1  # share of what is certified, up to which a residual is left as it is
+_MAX_SPENT_SHARE = 0.1  # of what is certified, up to which a residual stays
 
 
 def remove(state: State, slots: np.ndarray) -> Change:
@@ -142,7 +142,7 @@ def _certify(change: Change, rows: np.ndarray) -> Change:
     if state.budget is None or change.path == "refit":
         return change
     allowed = state.budget.allowed
-    goal = _SPENT * allowed
+    goal = _MAX_SPENT_SHARE * allowed
     if change.gradient_norm is None or change.gradient_norm > goal:
         change = _measure(change, without_rows(state.w, rows), goal)
     norm = change.gradient_norm

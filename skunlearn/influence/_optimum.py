@@ -23,9 +23,9 @@ from skunlearn.influence._solvers.refine import bound_measured, estimate_roundin
 
 __all__ = ["Optimum", "choose_solver", "explain_no_bound", "find_optimum"]
 
-_DENSE_PARAMS = 2000  # a Hessian of 32 MB
-_ABSURD = 1e50  # size of parameters that no optimum is near
-_SHORT = 1e-6  # share of the parameters' norm that a last step may have left
+_MAX_DENSE_PARAMS = 2000  # a Hessian of 32 MB
+_MAX_START = 1e50  # size of parameters that no optimum is near
+_LAST_STEP_RTOL = 1e-6  # share of the parameters' norm that a last step may have left
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def choose_solver(solver: str, n_params: int) -> str:
     """Return which solver "auto" is: the one without Hessians where they are large."""
     if solver != "auto":
         return solver
-    return "cholesky" if n_params <= _DENSE_PARAMS else "cg"
+    return "cholesky" if n_params <= _MAX_DENSE_PARAMS else "cg"
 
 
 def find_optimum(
@@ -99,7 +99,7 @@ def find_optimum(
         objective.linear_term = noise - N.T @ (N @ noise)
     start = objective.read(estimator)
     start -= objective.null_space.T @ (objective.null_space @ start)
-    if not np.abs(start).max(initial=0) < _ABSURD:  # SGD can diverge
+    if not np.abs(start).max(initial=0) < _MAX_START:  # SGD can diverge
         start = np.zeros_like(start)
     solver = choose_solver(settings.solver, objective.n_params)
     polished = _polish(objective, start, w, solver, settings)
@@ -166,7 +166,9 @@ def _polish(
 def _is_there(polished: Polished) -> bool:
     """Return True if Newton steps have ended at an optimum."""
     size = max(1.0, float(np.linalg.norm(polished.theta)))
-    return polished.status == "converged" or polished.step_norm <= _SHORT * size
+    return (
+        polished.status == "converged" or polished.step_norm <= _LAST_STEP_RTOL * size
+    )
 
 
 def _warn(polished: Polished, optimum: Optimum, w: np.ndarray) -> None:

@@ -19,7 +19,7 @@ __all__ = [
     "compute_self_influence",
 ]
 
-_VALUES = 2**20  # of gradients that are formed at once
+_BLOCK_VALUES = 2**20  # of gradients that are formed at once
 
 
 class RowScoresMixin(BaseUnlearningClassifier):
@@ -159,7 +159,7 @@ def compute_leave_one_out(state: State, n_jobs: int | None) -> np.ndarray:
 
 def _score_blocks(state: State, n_jobs: int | None, score: Any) -> np.ndarray:
     n_rows = state.n_training
-    size = max(1, _VALUES // max(len(state.optimum.theta), 1))
+    size = max(1, _BLOCK_VALUES // max(len(state.optimum.theta), 1))
     blocks = [
         np.arange(start, min(start + size, n_rows)) for start in range(0, n_rows, size)
     ]

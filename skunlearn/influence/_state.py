@@ -21,7 +21,7 @@ from skunlearn.influence._solvers.refine import bound_measured
 
 __all__ = ["State", "view_batch"]
 
-_SHARP = 0.02  # share of the Hessian by which scores of rows may be off
+_MAX_SCORE_RTOL = 0.02  # share of the Hessian by which scores of rows may be off
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class State:
         The classifier, its objective and parameters.
     rows : Rows
         The rows, as the transformers made them, with codes for labels.
-    held : ndarray
+    held_out : ndarray
         Positions of the rows that are held out, in order of their slots.
     w : ndarray of shape (n_training,)
         Weight of the row in each training slot; 0 is for rows that are forgotten, and
@@ -69,7 +69,7 @@ class State:
     transformers: Pipeline | None
     optimum: Optimum
     rows: Rows
-    held: np.ndarray
+    held_out: np.ndarray
     w: np.ndarray
     counts: np.ndarray
     classes: np.ndarray
@@ -139,7 +139,7 @@ class State:
     def sharpened(self) -> "State":
         """Return this with the Hessian at the parameters, if that known is another."""
         optimum, local = self.optimum, self.optimum.local
-        if local is None or local.low + local.up <= _SHARP:
+        if local is None or local.low + local.up <= _MAX_SCORE_RTOL:
             return self
         local = local.remeasured(optimum.theta, self.w)
         return replace(self, optimum=replace(optimum, local=local))
@@ -159,9 +159,9 @@ class State:
         """
         if self.given is not None:
             return self.given.within(self.classes)
-        if len(self.held):
+        if len(self.held_out):
             batch = view_batch(self.rows.held, self.n_training, self.rows.n_positions)
-            kept = self.rows.retained[self.held] & (batch.y >= 0)
+            kept = self.rows.retained[self.held_out] & (batch.y >= 0)
         else:
             batch, kept = self.training, self.w > 0
         gone = np.asarray(gone, dtype=np.int64) - self.rows.n_positions + len(kept)

@@ -14,8 +14,8 @@ from skunlearn.influence._objectives.base import Objective
 
 __all__ = ["bound_distance", "bound_jumping", "bound_mean_change"]
 
-_RADII = 8
-_SURE = 1 - 1e-8  # at 1 and beyond there may be no optimum, and rounding hides which
+_MAX_RADII = 8
+_MAX_SHARE = 1 - 1e-8  # from 1 on there may be no optimum, and rounding hides which
 
 
 def bound_distance(decrement: float, curvature: float, rate: float) -> float:
@@ -47,7 +47,7 @@ def bound_distance(decrement: float, curvature: float, rate: float) -> float:
     if rate == 0:
         return decrement / math.sqrt(curvature)
     share = rate * decrement
-    if share >= _SURE:
+    if share >= _MAX_SHARE:
         return math.inf
     return -math.log1p(-share) / rate / math.sqrt(curvature)
 
@@ -61,7 +61,7 @@ def bound_jumping(
     the optimum is inside: on the sphere all slopes lead back.
     """
     radius = 0.0
-    for _ in range(_RADII):
+    for _ in range(_MAX_RADII):
         curvature = objective.curvature_floor(theta, w, radius)
         if curvature <= 0:
             break

@@ -16,13 +16,13 @@ from skunlearn.influence._objectives.base import Objective
 __all__ = ["LocalModel"]
 
 _EPS = float(np.finfo(float).eps)
-_CANCELLED = 16.0  # times smaller than it was, a sum has lost a digit
-_FEW = 20  # times fewer rows than parameters
-_WIDE = 256  # parameters, from which on inverses are not formed for a bound alone
-_SLACK = 3.0  # beyond, the max_norm is worth a pass over the rows
-_SHORT = 0.01  # change of curvature that is not worth a look at the rows
-_UNLIKELY = 50.0  # factor by which curvature may have changed, at worst
-_LOOSE = 1e3  # errors beyond say nothing
+_MAX_CANCELLATION = 16.0  # times smaller than it was, a sum has lost a digit
+_MIN_PARAMS_PER_ROW = 20  # times fewer rows than parameters
+_MAX_INVERSE_PARAMS = 256  # for more, inverses are not formed for a bound alone
+_MAX_SLACK = 3.0  # beyond, `max_norm` is worth a pass over the rows
+_MIN_CHANGE_TO_LOOK = 0.01  # change of curvature that is not worth a look at the rows
+_MAX_CURVATURE_GROWTH = 50.0  # factor by which curvature may have changed, at worst
+_MAX_HESSIAN_ERROR = 1e3  # errors beyond say nothing
 
 
 @dataclass(frozen=True)
@@ -85,13 +85,13 @@ class LocalModel(FieldsOnly):
         return new._with(max_norm=max_norm, slack=1.0)
 
     def remeasured(self, theta: np.ndarray, w: np.ndarray) -> "LocalModel":
-        """Form the sums again; the max_norm follows from what it was, if it was tight.
+        """Form the sums again; `max_norm` follows from what it was, if it was tight.
 
         A row's norm in the inverse of the new Hessian is its norm in that of the old
         one, times a factor that both tell.
         """
         objective, R = self.objective, self.R
-        if self.jitter > 0 or not self.slack < _SLACK:
+        if self.jitter > 0 or not self.slack < _MAX_SLACK:
             return LocalModel.measure(objective, theta, w, R)
         sums = objective.sums_by_group(theta, w)
         new = LocalModel(objective, theta, objective.weight_sums(w), *sums, R)
@@ -138,7 +138,7 @@ class LocalModel(FieldsOnly):
     def _inverse_root(self) -> np.ndarray:
         """Return G with inverse(H) = G.T G."""
         factor = self.factor
-        root, _ = dtrtri(factor.triangle, lower=True)
+        root, _ = dtrtri(factor.triangle, lower=True)  # scipy has no wrapper of it
         return np.tril(root) / factor.roots
 
     @cached_property
@@ -150,13 +150,15 @@ class LocalModel(FieldsOnly):
     @property
     def needs_refresh(self) -> bool:
         """Whether the sums have lost so much accuracy that they must be recomputed."""
-        is_known = math.isfinite(self.cancelled) and self.low + self.up < _LOOSE
-        return not is_known or self.cancelled > _CANCELLED or self.jitter > 0
+        is_known = (
+            math.isfinite(self.cancelled) and self.low + self.up < _MAX_HESSIAN_ERROR
+        )
+        return not is_known or self.cancelled > _MAX_CANCELLATION or self.jitter > 0
 
     @property
     def is_plausible(self) -> bool:
         """Whether the step may be good enough, although no bound shows it."""
-        return self.up < _UNLIKELY and self.jitter == 0
+        return self.up < _MAX_CURVATURE_GROWTH and self.jitter == 0
 
     def without(self, w: np.ndarray, rows: np.ndarray) -> "LocalModel":
         """Subtract some rows, whose weights are still in `w`; the parameters stay."""
@@ -199,7 +201,7 @@ class LocalModel(FieldsOnly):
         """Bound what was subtracted, as a share of what is left in any direction."""
         objective, theta, weight_sums = self.objective, self.theta, self.weight_sums
         lost = objective.regularizer(before) - objective.regularizer(weight_sums)
-        if len(rows) * _FEW >= len(theta):
+        if len(rows) * _MIN_PARAMS_PER_ROW >= len(theta):
             removed = objective.join_hessians(hessians, weight_sums)
             removed.flat[:: len(theta) + 1] += lost - objective.regularizer(weight_sums)
             root = self._inverse_root
@@ -246,7 +248,7 @@ class LocalModel(FieldsOnly):
         r = 0.0
         if step.any():
             r = min(self.R * float(np.linalg.norm(step)), self.max_norm * size)
-        if look and _SHORT < r < math.inf:
+        if look and _MIN_CHANGE_TO_LOOK < r < math.inf:
             r = min(r, self.objective.compute_change(step))
         wrong = bound_mean_change(self.low, self.up, r) * size if size else 0.0
         growth = math.exp(min(r, 50.0)) if r < 50 else math.inf
@@ -274,7 +276,7 @@ class LocalModel(FieldsOnly):
     @property
     def curvature(self) -> float:
         """Return a lower bound of the known Hessian's eigenvalues."""
-        if len(self.theta) > _WIDE:
+        if len(self.theta) > _MAX_INVERSE_PARAMS:
             least = float(self.objective.regularizer(self.weight_sums).min())
             if least > 0:
                 return least

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dpotrs
+from scipy.linalg import cho_factor, cho_solve
 
 __all__ = ["Factor", "factorise", "factorise_somehow"]
 
-_NOTHING = 1e-200  # curvature by which nothing can be divided
+_MIN_CURVATURE = 1e-200  # curvature by which nothing can be divided
 _JITTERS = (0.0, 1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-2, 1.0)
 
 
@@ -34,7 +34,9 @@ class Factor:
         """Return x with H x = b outside the null space; b may have several columns."""
         roots = self.roots if b.ndim == 1 else self.roots[:, None]
         b = b - self.null_space.T @ (self.null_space @ b)
-        x = dpotrs(self.triangle, b / roots, lower=True)[0] if len(b) else b
+        x = b / roots
+        if len(b):
+            x = cho_solve((self.triangle, True), x, check_finite=False)
         x = x / roots
         return x - self.null_space.T @ (self.null_space @ x)
 
@@ -75,17 +77,19 @@ def factorise(
     fill = np.where(fill > 0, fill, np.diag(hessian).max(initial=0))
     filled = hessian + (null_space.T * fill) @ null_space
     diagonal = np.diag(filled) + damping
-    roots = np.sqrt(np.where(diagonal > _NOTHING, diagonal, 1.0))
+    roots = np.sqrt(np.where(diagonal > _MIN_CURVATURE, diagonal, 1.0))
     filled[np.diag_indices(n)] = diagonal
     filled /= roots
     filled /= roots[:, None]
     filled[np.diag_indices(n)] += jitter
     if not n:
         return Factor(filled, roots, null_space)
-    triangle, failed = dpotrf(filled.T, lower=True, overwrite_a=True, clean=False)
-    if failed or not np.isfinite(triangle[-1, -1]):
-        raise np.linalg.LinAlgError(_explain())
-    if np.diag(triangle).min(initial=1) ** 2 < n * np.finfo(float).eps:
+    try:
+        triangle, _ = cho_factor(filled.T, True, overwrite_a=True, check_finite=False)
+    except np.linalg.LinAlgError:
+        raise np.linalg.LinAlgError(_explain()) from None
+    least = float(np.diag(triangle).min())
+    if not np.isfinite(triangle[-1, -1]) or least**2 < n * np.finfo(float).eps:
         raise np.linalg.LinAlgError(_explain())
     return Factor(triangle, roots, null_space)
 

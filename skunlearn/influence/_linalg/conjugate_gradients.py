@@ -1,4 +1,8 @@
-"""Preconditioned conjugate gradients, which say how far they have got."""
+"""Preconditioned conjugate gradients, which say how far they have got.
+
+Those of scipy divide by ``p @ H @ p`` where it is 0 or rounding, as it is for separable
+classes, and leave out neither null directions nor the count of products.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -30,7 +30,7 @@ from skunlearn.influence._state import State
 __all__ = ["by_puma", "find_multipliers", "plan_weights", "reweighted"]
 
 _SHARES = (1.0, 0.5, 0.25, 0.125)  # of the new weights, until one can be trusted
-_TRUSTED = 0.5  # error of a prediction, as a share of what the removal changes
+_MAX_PREDICTION_ERROR = 0.5  # as a share of what the removal changes
 
 
 def by_puma(state: State, rows: np.ndarray, validation: Validation | None) -> Change:
@@ -96,7 +96,7 @@ class _Request:
         predicted = float(self._slopes @ plan.step)
         change = self._value(self.state.optimum.theta + plan.step) - self._before
         scale = abs(self.weights.wanted) + abs(predicted)
-        if not abs(change - predicted) <= _TRUSTED * scale:
+        if not abs(change - predicted) <= _MAX_PREDICTION_ERROR * scale:
             return None
         return self._carry_out(plan, share)
 

@@ -8,10 +8,10 @@ import numpy as np
 __all__ = ["Reweighting", "reweight"]
 
 _EPS = float(np.finfo(float).eps)
-_FULL = 1 - 1e-12  # share of what can be reached from which all of it is taken
-_PARALLEL = 1e-12  # share of a vector that rounding may have made
-_PASSES = 100  # a handful is usual
-_PURE = 1e12  # penalty from which on rounding hides all but the norm that is penalised
+_MAX_REACH = 1 - 1e-12  # share of what can be reached from which all of it is taken
+_PARALLEL_RTOL = 1e-12  # share of a vector that rounding may have made
+_MAX_PASSES = 100  # a handful is usual
+_MAX_L1_PENALTY = 1e12  # beyond, rounding hides all but the norm that is penalised
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def reweight(
     AAAI 2022, :arxiv:`2203.00846`. The cap is ours.
     """
     c, b = np.asarray(contributions, dtype=float), max(float(wanted), 0.0)
-    box = _Box(float(max_weight), min(float(l1_penalty), _PURE))
+    box = _Box(float(max_weight), min(float(l1_penalty), _MAX_L1_PENALTY))
     share = 0.0
     with np.errstate(over="ignore", under="ignore"):
         changes = _equalise(c, b, box)
@@ -168,7 +168,7 @@ def _equalise(e: np.ndarray, target: float, box: _Box) -> np.ndarray:
     if not box.l1 and s * e.max() <= box.upper and s * e.min() >= -1:
         return s * e
     x = box.extreme(e)
-    if target >= _FULL * (e @ x):
+    if target >= _MAX_REACH * (e @ x):
         return x
     return _match(e, 0.0, target, box, s + box.l1)[0]
 
@@ -183,7 +183,7 @@ def _match(
     """
     low, high, last = _End(-np.inf), _End(np.inf), np.inf
     kinks, jump = None, 0
-    for _ in range(_PASSES):
+    for _ in range(_MAX_PASSES):
         x = box.place(s * e + offset)
         reached, rounding = _dot(e, x)
         gap = target - reached
@@ -232,7 +232,7 @@ def _cap(
     for _ in range(2):  # once leaves rounding in p, which nu would magnify
         more = float(c @ p) / cc
         share, p = share + more, p - more * c
-    if p @ p <= _PARALLEL**2 * (q @ q):
+    if p @ p <= _PARALLEL_RTOL**2 * (q @ q):
         return _equalise(c, min(b, room / share), box)
     nu = (share * b - room) / float(p @ p)
     if not box.l1 and nu >= 0:
@@ -240,7 +240,7 @@ def _cap(
         if x.max() <= box.upper and x.min() >= -1:
             return x
     x = _saturate(c, q, room, box)
-    if b >= _FULL * (c @ x):
+    if b >= _MAX_REACH * (c @ x):
         return x
     size_p = _scale(p)
     return _balance(c, b, p / size_p, (room - share * b) / size_p, box)
@@ -263,7 +263,7 @@ def _saturate(c: np.ndarray, q: np.ndarray, room: float, box: _Box) -> np.ndarra
     k = int(np.searchsorted(np.cumsum(drops[candidates][order]), excess))
     price = prices[order[min(k, len(order) - 1)]]
     worth = c - price * q
-    tied = np.abs(worth) <= _PARALLEL * (np.abs(c) + price * np.abs(q))
+    tied = np.abs(worth) <= _PARALLEL_RTOL * (np.abs(c) + price * np.abs(q))
     x = np.where(tied, 0.0, box.extreme(worth))
     x[tied] = _equalise(q[tied], room - float(q @ x), box)
     return x
@@ -278,7 +278,7 @@ def _balance(
     """
     low, high, last, jump = _End(0.0), _End(np.inf), np.inf, 0
     nu, mu = 0.0, b / float(c @ c) + box.l1
-    for _ in range(_PASSES):
+    for _ in range(_MAX_PASSES):
         x, mu = _match(c, -nu * p, b, box, mu)
         back, rounding = _dot(p, x)
         gap = back - room
@@ -293,7 +293,7 @@ def _balance(
         ratio = float(free_c @ free_p) / cc if cc else 0.0  # by which mu follows nu
         rest = free_p - ratio * free_c
         slope = float(rest @ rest)
-        flat = slope <= _PARALLEL**2 * float(free_p @ free_p)
+        flat = slope <= _PARALLEL_RTOL**2 * float(free_p @ free_p)
         step, stalled = np.inf if flat else gap / slope, abs(gap) > last / 2
         last = abs(gap)
         if stalled or not low.at < nu + step < high.at:

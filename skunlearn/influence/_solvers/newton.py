@@ -22,11 +22,11 @@ __all__ = [
 
 _Status = Literal["converged", "stalled", "max_steps"]
 
-_SHORT = 1e-4  # step, as a share of the parameters' norm
-_CG_TOL = 1e-3  # a step then makes the gradient a thousand times smaller
-_LONG = 1e2  # step, as a share of the parameters' norm
-_SLACK = 1e-13  # share of a value that rounding may have made
-_HALVINGS = 40
+_STEP_RTOL = 1e-4  # step, as a share of the parameters' norm
+_CG_RTOL = 1e-3  # a step then makes the gradient a thousand times smaller
+_MAX_STEP = 1e2  # step, as a share of the parameters' norm
+_VALUE_RTOL = 1e-13  # share of a value that rounding may have made
+_MAX_HALVINGS = 40
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def polish(
             return finish("converged")
         directions.append(propose(objective, point, w, solver, damping, max_iter))
         length = directions[-1].norm / max(1.0, float(np.linalg.norm(point.theta)))
-        is_near = objective.is_quadratic or length < _SHORT
+        is_near = objective.is_quadratic or length < _STEP_RTOL
         if point.norm <= tol and is_near:
             return finish("converged")
         if n_steps == max_steps:
@@ -184,7 +184,7 @@ def propose(
         diagonal=diagonal,
         null_space=null_space,
         damping=damping,
-        tol=_CG_TOL,
+        tol=_CG_RTOL,
         max_iter=max_iter,
     )
     step = solution.x
@@ -213,7 +213,7 @@ def propose_near(
         precondition=factor.solve,
         null_space=null_space,
         damping=damping,
-        tol=_CG_TOL,
+        tol=_CG_RTOL,
         max_iter=max_iter,
     )
     step = _shorten(solution.x, point.theta)
@@ -222,7 +222,7 @@ def propose_near(
 
 def _shorten(step: np.ndarray, theta: np.ndarray) -> np.ndarray:
     """Shorten a step that has hardly any curvature to go by."""
-    longest = _LONG * max(1.0, float(np.linalg.norm(theta)))
+    longest = _MAX_STEP * max(1.0, float(np.linalg.norm(theta)))
     largest = float(np.abs(step).max(initial=0))
     if largest > longest:  # or its norm might overflow
         step = step * (longest / largest)
@@ -231,7 +231,7 @@ def _shorten(step: np.ndarray, theta: np.ndarray) -> np.ndarray:
 
 def _is_rounding(point: Point, step: np.ndarray) -> bool:
     """Return True if a step would gain less than the value is known to."""
-    return abs(point.gradient @ step) <= _SLACK * abs(point.value)
+    return abs(point.gradient @ step) <= _VALUE_RTOL * abs(point.value)
 
 
 def evaluate(objective: Objective, theta: np.ndarray, w: np.ndarray) -> Point:
@@ -248,10 +248,10 @@ def search_line(
     Near the optimum values differ by less than rounding: there the gradient decides.
     """
     slope = point.gradient @ step
-    for halvings in range(1 if _is_rounding(point, step) else _HALVINGS):
+    for halvings in range(1 if _is_rounding(point, step) else _MAX_HALVINGS):
         share = 0.5**halvings
         trial = evaluate(objective, point.theta + share * step, w)
-        gain, slack = point.value - trial.value, _SLACK * abs(point.value)
+        gain, slack = point.value - trial.value, _VALUE_RTOL * abs(point.value)
         if gain > slack and gain >= -1e-4 * share * slope:
             return trial
         if abs(gain) <= slack and trial.norm <= 0.9 * point.norm:

@@ -35,9 +35,9 @@ __all__ = [
 
 _EPS = float(np.finfo(float).eps)
 MAX_STEPS = 30
-_STALE = 0.2  # share of a Hessian that may be wrong
-_UNSOLVED = 0.01  # share of the right-hand side that may be left
-_NEAR_PRODUCTS = 12  # more than these, and it is time to form the Hessian
+_MAX_HESSIAN_RTOL = 0.2  # share of a Hessian that may be wrong
+_MAX_RESIDUAL = 0.01  # share of the right-hand side that may be left
+_MAX_NEAR_PRODUCTS = 12  # more than these, and it is time to form the Hessian
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def ihvp(
         tol=1e-6,
         max_iter=settings.max_iter,
     )
-    if solution.relative_residual > _UNSOLVED:
+    if solution.relative_residual > _MAX_RESIDUAL:
         warn(
             "conjugate gradients did not converge for the influence on the criterion: "
             f"the relative residual is {solution.relative_residual:.0%}. Increase "
@@ -175,7 +175,7 @@ def settle(
     while True:
         if local is not None:
             local = _measured(local, point, w)
-            if local.low > _STALE and not math.isfinite(local.bound()):
+            if local.low > _MAX_HESSIAN_RTOL and not math.isfinite(local.bound()):
                 local = local.remeasured(point.theta, w)
         bound = bound_measured(objective, point, local, w, R)
         if bound <= _goal(point.theta, settings):
@@ -260,7 +260,7 @@ def _propose(
         return direction.step, None
     if not local.needs_refresh:
         direction = propose_near(
-            objective, point, w, local.factor, damping, _NEAR_PRODUCTS
+            objective, point, w, local.factor, damping, _MAX_NEAR_PRODUCTS
         )
         if direction.residual < 0.01:
             return direction.step, local
