@@ -525,7 +525,7 @@ class ShardedUnlearningClassifier(VotingMixin):
         """Train what a plan leaves to train, and report on the way."""
         start = time.perf_counter()
         has_listeners = any(hasattr(self, name) for name in LISTENED)
-        progress = Progress(self, method, len(plan.due)) if has_listeners else None
+        progress = Progress(self, method, len(plan.steps)) if has_listeners else None
 
         def report(shard: int) -> None:
             if self.verbose:

@@ -56,14 +56,9 @@ class Plan:
 
     @cached_property
     def steps(self) -> dict[int, tuple[Step, ...]]:
-        """Return the training steps to make, by shard."""
+        """Return the steps to make, by shard; shards without any are left out."""
         shards = ((i, self.state.shards[i].missing_steps) for i in self.touched)
         return {i: steps for i, steps in shards if steps}
-
-    @property
-    def due(self) -> tuple[int, ...]:
-        """Return the touched shards in which there is something to train."""
-        return tuple(self.steps)
 
     @property
     def n_slices(self) -> int:
@@ -214,10 +209,10 @@ def plan_addition(state: State, incoming: IncomingRows) -> Plan:
     class_counts = np.bincount(traits.codes, minlength=len(classes))
     grown = with_classes(grown, classes, class_hashes, np.empty(0, dtype=np.int64))
     grown = replace(grown, class_counts=grown.class_counts + class_counts)
-    is_laid_out_anew = (
+    has_moved_rows = (  # all of them have been laid out again
         state.recipe.policy.role.has_negatives and len(classes) > state.n_classes
     )
-    if not is_laid_out_anew:
+    if not has_moved_rows:
         grown = _with_rows(grown, [slots + n_before for slots in places.members])
     return Plan(grown.weighed(), find_touched(state, grown))
 
@@ -280,8 +275,8 @@ def plan_removal(state: State, positions: np.ndarray) -> Plan:
 
 def plan_retraining(state: State) -> Plan:
     """Plan to train what was deferred."""
-    due = (i for i, shard in enumerate(state.shards) if not shard.is_trained)
-    return Plan(state, tuple(due))
+    shards = enumerate(state.shards)
+    return Plan(state, tuple(i for i, shard in shards if not shard.is_trained))
 
 
 def complete(
@@ -297,7 +292,7 @@ def complete(
     trained = train_shards(
         plan.state.recipe,
         plan.make_tasks(),
-        n_tasks=len(plan.due),
+        n_tasks=len(plan.steps),
         n_jobs=n_jobs,
         report=report,
         keep_going=keep_going,

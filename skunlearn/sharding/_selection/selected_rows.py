@@ -39,8 +39,8 @@ class ClassBlock:
     pools : Pools
         How many are picked.
     picks : ndarray
-        Slots of the picks in the order in which they were picked; fewer than are due
-        while selection is.
+        Slots of the picks in the order in which they were picked; fewer than
+        there should be until rows are selected.
     """
 
     class_hash: int
