@@ -24,6 +24,22 @@ settings.load_profile("reproducible")
 FACTORS = {"plain": 1, "thorough": 5, "exhaustive": 50}
 
 
+# The sample that is run with the oldest dependencies: what meets their versions.
+MINIMUM = (
+    "tests/data/",
+    "tests/estimators/test_few_rows.py",
+    "tests/estimators/test_weights.py",
+    "tests/influence/test_no_trace.py",
+    "tests/influence/test_routing.py",
+    "tests/runtime/test_parallel.py",
+    "tests/sharding/test_exactness.py",
+    "tests/sharding/test_no_trace.py",
+    "tests/sharding/test_request_streams.py",
+    "tests/sharding/test_routing.py",
+    "tests/sharding/selection/test_selection.py",
+)
+
+
 def pytest_addoption(parser):
     """Add an option for each level beyond the plain one."""
     group = parser.getgroup("skunlearn")
@@ -58,9 +74,19 @@ def has_examples(item):
     return is_property or "examples" in item.fixturenames
 
 
+def pytest_ignore_collect(collection_path, config):
+    """Leave modules alone that ask for libraries which the sample does without."""
+    place = collection_path.relative_to(config.rootpath).as_posix()
+    is_left_out = collection_path.suffix == ".py" and not place.startswith(MINIMUM)
+    return True if config.option.markexpr == "minimum" and is_left_out else None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
     """Keep the tests of the level, with as many examples."""
+    for item in items:
+        if item.nodeid.startswith(MINIMUM):
+            item.add_marker("minimum")
     level = get_level(config)
     chosen = [item for item in items if belongs(item, level)]
     rest = [item for item in items if not belongs(item, level)]

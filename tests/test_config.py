@@ -32,7 +32,7 @@ def test_metadata_stays_out_of_setup_cfg():
 
 
 def test_extras():
-    """Core dependencies are four, and torch's CPU build is pinned for tests."""
+    """Core dependencies are five, and torch's CPU build is pinned for tests."""
     names = {line.split(">=")[0] for line in PYPROJECT["project"]["dependencies"]}
-    assert names == {"scikit-learn", "numpy", "scipy", "joblib"}
+    assert names == {"scikit-learn", "numpy", "scipy", "joblib", "threadpoolctl"}
     assert "torch==2.13.0" in PYPROJECT["project"]["optional-dependencies"]["tests"]

@@ -20,8 +20,8 @@ FLOORS = {
         checkpoints _base _estimators
         sharding influence costs metrics""",
     "_runtime": "interrupts threads progress warn",
-    "_data": """hashing casting positions arrow_columns pandas_frames polars_frames
-        containers items declarations ownership identities rows""",
+    "_data": """versions hashing casting positions arrow_columns pandas_frames
+        polars_frames containers items declarations ownership identities rows""",
     "checkpoints": "_memory _transaction",
     "_estimators": """read_only skorch_nets nested coded_classifier class_settings
         one_class capabilities seeding

@@ -8,6 +8,7 @@ from io import BytesIO
 from typing import Any
 
 from skunlearn._data.casting import check_order, is_numeric_cast, refuse_dtype
+from skunlearn._data.versions import check_version
 
 __all__ = [
     "cast_frame",
@@ -26,7 +27,10 @@ __all__ = [
 def is_polars(X: Any) -> bool:
     """Return True if `X` is a polars frame."""
     polars = sys.modules.get("polars")
-    return polars is not None and isinstance(X, polars.DataFrame)
+    if polars is None or not isinstance(X, polars.DataFrame):
+        return False
+    check_version("polars")
+    return True
 
 
 def take_rows(frame: Any, indices: Any) -> Any:
