@@ -24,7 +24,7 @@ FLOORS = {
         polars_frames containers items declarations ownership identities rows""",
     "checkpoints": "_memory _transaction",
     "_estimators": """read_only skorch_nets nested coded_classifier class_settings
-        one_class capabilities seeding
+        fit_params one_class capabilities seeding
         sample_weight""",
     "sharding": """_aggregation _roles _selection _partition _training _state
         _class_changes _plans _expected_cost _validation _prediction _classifier""",

@@ -36,13 +36,15 @@ __all__ = ["Batch", "Erasure", "Lease", "Readers", "Rows"]
 class Batch:
     """Some rows on their way to training: features, labels, and what else is known.
 
-    Weights and probabilities to be forgotten are None where there are none.
+    Weights and probabilities to be forgotten are None where there are none. What else
+    the base's fit is given for each row is in `fit_params`, by keyword.
     """
 
     X: Any
     y: np.ndarray
     sample_weight: np.ndarray | None
     forget_proba: np.ndarray | None = None
+    fit_params: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -60,6 +62,7 @@ class Batch:
             self.y.take(indices),
             None if weight is None else weight.take(indices),
             None if proba is None else proba.take(indices),
+            {k: values.take(indices, axis=0) for k, values in self.fit_params.items()},
         )
 
     def join(self, other: "Batch") -> "Batch":
@@ -267,6 +270,7 @@ class Rows:
             for name in ("y", "sample_weight", "forget_proba")
             if getattr(held, name) is not None
         }
+        params = {k: self._erase(v, slots, erasure) for k, v in held.fit_params.items()}
         declared = self.declared
         if is_frame(held.X):
             X = self._replace_rows(positions)
@@ -277,7 +281,7 @@ class Rows:
             X = self._erase(held.X, slots, erasure)
         return replace(
             self,
-            held=replace(held, X=X, **values),
+            held=replace(held, X=X, fit_params=params, **values),
             retained=retained,
             declared=declared,
             readers=erasure.find_readers(self.readers),

@@ -47,6 +47,11 @@ class CodedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     def fit(self, X: Any, y: np.ndarray, **fit_params: Any) -> "CodedClassifier":
         """Train on the codes of the labels."""
         self.classes_, codes = np.unique(y, return_inverse=True)
+        for name in (name for name in fit_params if name.endswith("eval_set")):
+            pairs = fit_params[name] or ()
+            fit_params[name] = [
+                (V, np.searchsorted(self.classes_, v)) for V, v in pairs
+            ]
         self.estimator_ = clone(self.estimator).fit(X, codes, **fit_params)
         return self
 

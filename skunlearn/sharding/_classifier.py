@@ -1,6 +1,7 @@
 """The public classifier of exact unlearning."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, Self
@@ -9,6 +10,7 @@ import numpy as np
 from sklearn.base import is_outlier_detector
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils import check_random_state, get_tags
+from sklearn.utils.metadata_routing import MetadataRouter
 
 from skunlearn._compat import (
     HasMethods,
@@ -20,6 +22,12 @@ from skunlearn._compat import (
 from skunlearn._data.identities import GroupIndex
 from skunlearn._data.rows import Batch
 from skunlearn._estimators.capabilities import accepts_sparse, allows_nan
+from skunlearn._estimators.fit_params import (
+    check_fit_params,
+    make_router,
+    route,
+    split_by_row,
+)
 from skunlearn._records import ForgetRecord, Request
 from skunlearn._runtime.progress import LISTENED, Progress
 from skunlearn.checkpoints._transaction import Transaction
@@ -253,6 +261,7 @@ class ShardedUnlearningClassifier(VotingMixin):
         *,
         groups: Any = None,
         forget_proba: Any = None,
+        **fit_params: Any,
     ) -> Self:
         """Fit a constituent to each shard, replacing any earlier fit.
 
@@ -273,6 +282,11 @@ class ShardedUnlearningClassifier(VotingMixin):
             Probability in [0, 1] of each row to be forgotten. Within a shard, rows are
             ordered by it, since the last slice is the cheapest to retrain. The
             probability of a group is the maximum over its rows.
+        **fit_params : dict
+            Keywords for the fit of the estimator, as it requests them where metadata
+            routing is enabled. Arrays with one value per row are divided among the
+            shards and forgotten with their rows. All others are passed on as they
+            are: rows in them, such as an `eval_set`, cannot be forgotten.
 
         Returns
         -------
@@ -287,7 +301,8 @@ class ShardedUnlearningClassifier(VotingMixin):
             If an argument or parameter is invalid.
         """
         with self._lock.take("fit"), Transaction("fit", self) as change:
-            self._stage_fit(change, X, y, sample_weight, groups, forget_proba)
+            named = X, y, sample_weight, groups, forget_proba
+            self._stage_fit(change, *named, **fit_params)
             change.commit()
         return self
 
@@ -299,6 +314,7 @@ class ShardedUnlearningClassifier(VotingMixin):
         sample_weight: Any,
         groups: Any,
         forget_proba: Any,
+        **fit_params: Any,
     ) -> None:
         estimator = self._get_estimator()
         check_parameters(
@@ -312,6 +328,11 @@ class ShardedUnlearningClassifier(VotingMixin):
         batch = check_batch(fitted, estimator, X, y, sample_weight, reset=True)
         root_seed = self._draw_root_seed()
         recipe = self._make_recipe(estimator, root_seed, batch)
+        fit_params = route(self, fit_params)
+        check_fit_params(estimator, fit_params, recipe.policy.start)
+        by_row, others = split_by_row(fit_params, batch.size)
+        batch = replace(batch, fit_params=by_row)
+        recipe = replace(recipe, fit_params=others)
         if sample_weight is not None:
             check_weights(recipe, estimator)
         incoming = check_incoming(batch, 0, root_seed, groups, forget_proba)
@@ -390,7 +411,7 @@ class ShardedUnlearningClassifier(VotingMixin):
                     "y has labels that are not in `classes`. Add them to `classes`, or "
                     "leave `classes` out: it is not required."
                 )
-            stage = self._stage_fit
+            stage: Callable[..., None] = self._stage_fit
             if self.__sklearn_is_fitted__():
                 stage = self._stage_addition
             stage(change, X, y, sample_weight, groups, forget_proba)
@@ -538,6 +559,16 @@ class ShardedUnlearningClassifier(VotingMixin):
         if progress is not None:
             progress.finish()
         return result
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Return the routing of metadata: what is wanted here, and by the estimator.
+
+        Returns
+        -------
+        MetadataRouter
+            The routing information.
+        """
+        return make_router(self, self._get_estimator())
 
     def _get_estimator(self) -> Any:
         return LogisticRegression() if self.estimator is None else self.estimator

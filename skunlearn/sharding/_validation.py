@@ -152,6 +152,11 @@ def match_batch(state: State, batch: Batch, *, has_groups: bool) -> Batch:
             "Pass `groups` if, and only if, `fit` was given groups: it "
             f"{'was' if state.groups is not None else 'was not'}."
         )
+    if held.fit_params:
+        raise ValueError(
+            f"fit was given {', '.join(held.fit_params)} for each row, which "
+            "partial_fit does not take. Fit again on all rows."
+        )
     X, y = cast_rows(batch.X, held.X), cast_labels(batch.y, held.y)
     return Batch(X, y, batch.sample_weight)
 

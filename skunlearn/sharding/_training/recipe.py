@@ -1,7 +1,7 @@
 """How constituents are made and trained: what is known of the wrapped estimator."""
 
 import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import Any
 
@@ -83,6 +83,8 @@ class Recipe:
         Whether other processes could train but not send back what they have trained.
     class_settings : tuple of ClassSetting
         Parameters of parts that speak of classes, of which a shard may lack some.
+    fit_params : dict
+        Keywords that fit hands on to all constituents.
     """
 
     prototype: Any
@@ -97,6 +99,7 @@ class Recipe:
     has_nets: bool
     is_bound_to_process: bool = False
     class_settings: tuple[ClassSetting, ...] = ()
+    fit_params: dict[str, Any] = field(default_factory=dict)
 
     def start(self) -> Any:
         """Return an unfitted estimator."""

@@ -22,6 +22,7 @@ from skunlearn._data.containers import slice_rows
 from skunlearn._data.declarations import NOTHING, Declarations
 from skunlearn._data.ownership import own_arrays
 from skunlearn._data.rows import Batch
+from skunlearn._estimators.fit_params import cut_fit_params
 from skunlearn._estimators.skorch_nets import training_shard
 from skunlearn._runtime.threads import single_threaded
 from skunlearn._runtime.warn import CaughtWarning, catch_in_worker, warn_again
@@ -93,6 +94,10 @@ class Task:
             slice_rows(self.rows.X, start, stop, self.values.get(step.slice)),
             trim_text(y) if y.dtype.kind == "U" else y,
             None if weight is None else weight[start:stop],
+            fit_params={
+                k: trim_text(values[start:stop])
+                for k, values in self.rows.fit_params.items()
+            },
         )
 
 
@@ -263,5 +268,8 @@ def _train(recipe: Recipe, task: Task, step: Step, rows: Batch, state: Any) -> A
         estimator.set_params(warm_start=True)
     recipe.limit_to_rows(estimator, len(rows.y))
     recipe.seed(estimator, *task.seed_path, step.slice, 0)
+    arguments |= rows.fit_params
+    if recipe.fit_params:
+        arguments |= cut_fit_params(recipe.fit_params, np.unique(rows.y))
     estimator.fit(rows.X, *labels, **arguments)
     return estimator
