@@ -21,6 +21,7 @@ from skunlearn._data.rows import Erasure, Lease, Rows
 from skunlearn._pickling import VERSIONS, check_versions
 from skunlearn._records import ForgetRecord, Request
 from skunlearn._runtime.threads import CopyableLock, commit_gate
+from skunlearn._runtime.warn import warn
 from skunlearn.checkpoints._transaction import Transaction
 from skunlearn.exceptions import ForgetIndexError
 
@@ -68,6 +69,7 @@ class BaseUnlearningClassifier(
         """Do all of a forget but its commit, which other classifiers may share."""
         request = self._resolve(X_idx, groups)
         removal = self._apply(self._prepare(request, **options))
+        _warn_of_lost_classes(self._state, removal.state)
         change.stage(self, partial(_conclude, removal, request, change.start))
 
     def _preview(self, X_idx: Any, groups: Any) -> ForgetRecord:
@@ -208,6 +210,19 @@ class BaseUnlearningClassifier(
         """Print one line of progress as scikit-learn does, if `verbose` is set."""
         if self.verbose:
             print(_message_with_time(type(self).__name__, message, seconds))
+
+
+def _warn_of_lost_classes(before: Any, after: Any) -> None:
+    """Say if a class is gone: what belongs to it is answered with another one."""
+    n_left = len(after.classes)
+    n_lost = len(before.classes) - n_left
+    if n_lost > 0:
+        which = "a class" if n_lost == 1 else f"each of {n_lost} classes"
+        warn(
+            f"{which} has lost its last row and is no longer predicted; "
+            f"{n_left} {'is' if n_left == 1 else 'are'} left.",
+            UserWarning,
+        )
 
 
 def _conclude(

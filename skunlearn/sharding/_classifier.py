@@ -44,6 +44,7 @@ from skunlearn.sharding._plans import (
     plan_fit,
     plan_removal,
     plan_retraining,
+    warn_of_small_shards,
 )
 from skunlearn.sharding._prediction import VotingMixin
 from skunlearn.sharding._selection.representative import RepresentativeSelection
@@ -344,7 +345,9 @@ class ShardedUnlearningClassifier(VotingMixin):
             self.n_replicas,
             self.n_negatives if recipe.policy.role.has_negatives else 0,
         )
-        state = self._train(plan_fit(recipe, settings, incoming), "fit").state
+        plan = plan_fit(recipe, settings, incoming)
+        warn_of_small_shards(plan)
+        state = self._train(plan, "fit").state
         check_models(state)
         change.stage(self, lambda _: state, **fitted._get_features())
 

@@ -28,6 +28,10 @@ from skunlearn.sharding._training.recipe import Recipe
 from skunlearn.sharding._training.schedule import Step, count_samples
 from skunlearn.sharding._training.tasks import Task, Trained, train_shards
 
+# Shards that are idle by chance, of rows that are many enough, are fewer than these.
+_IDLE_SHARE = 0.25
+_FEW_ROWS = 100
+
 __all__ = [
     "Completed",
     "Plan",
@@ -36,6 +40,7 @@ __all__ = [
     "plan_fit",
     "plan_removal",
     "plan_retraining",
+    "warn_of_small_shards",
 ]
 
 
@@ -309,6 +314,28 @@ def complete(
     seconds = sum((result.selection_seconds for result in trained.values()), 0.0)
     state = replace(plan.state, shards=tuple(shards))
     return Completed(done if errors else plan, state, seconds, len(errors))
+
+
+def warn_of_small_shards(plan: Plan) -> None:
+    """Say if many shards have so few rows, or classes, that they learn nothing.
+
+    Below a hundred rows, or with a single class, it cannot be otherwise.
+    """
+    state, n_shards = plan.state, len(plan.state.shards)
+    n_rows = int(state.class_counts.sum())
+    if n_rows < _FEW_ROWS or state.n_classes < 2:
+        return
+    steps = (plan.steps.get(i, ()) for i in range(n_shards))
+    n_idle = sum(all(step.kind == "constant" for step in mine) for mine in steps)
+    if n_idle > _IDLE_SHARE * n_shards:
+        warn(
+            f"{n_idle} of {n_shards} shards are too small for their estimator: they "
+            "have no rows, or those of a single class, and predict a constant. There "
+            f"are {n_rows} rows, {int(state.class_counts.min())} of them in the "
+            "smallest class. Use fewer shards (n_shards), or "
+            "skunlearn.costs.recommend_shards.",
+            UserWarning,
+        )
 
 
 def _warn_of_errors(errors: dict[int, str]) -> None:
