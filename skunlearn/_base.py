@@ -15,15 +15,13 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skunlearn._compat import CallbackSupportMixin, _message_with_time
-from skunlearn._data.identities import GroupIndex
-from skunlearn._data.positions import check_positions
 from skunlearn._data.rows import Erasure, Lease, Rows
 from skunlearn._pickling import VERSIONS, check_versions
-from skunlearn._records import ForgetRecord, Request
+from skunlearn._records import ForgetRecord, Request, make_history
+from skunlearn._requests import resolve, use_groups, warn_of_ambiguity
 from skunlearn._runtime.threads import CopyableLock, commit_gate
 from skunlearn._runtime.warn import warn
 from skunlearn.checkpoints._transaction import Transaction
-from skunlearn.exceptions import ForgetIndexError
 
 __all__ = ["BaseUnlearningClassifier", "Removal"]
 
@@ -47,7 +45,8 @@ class BaseUnlearningClassifier(
     A forget resolves what is named, *prepares* the removal (which tells its cost),
     *applies* it (which takes the time), and commits and records it in one step. A
     subclass gives `_prepare` and, where there is more to do, `_apply`. Its fitted
-    ``_state`` has the fields ``rows`` and ``records``, and the method ``without_rows``.
+    ``_state`` has the fields ``rows``, ``groups`` and ``records``, and the method
+    ``without_rows``.
     """
 
     verbose: int | bool
@@ -55,29 +54,36 @@ class BaseUnlearningClassifier(
 
     # Requests
 
-    def _forget(self, X_idx: Any, groups: Any, **options: Any) -> Self:
+    def _forget(self, X_idx: Any, groups: Any, unknown: str, **options: Any) -> Self:
         """Forget rows, as a whole or not at all."""
         self._check_is_fitted()
         with self._lock.take("forget"), Transaction("forget", self) as change:
-            self._stage_forget(change, X_idx, groups, **options)
+            self._stage_forget(change, X_idx, groups, unknown, **options)
             change.commit()
         return self
 
     def _stage_forget(
-        self, change: Transaction, X_idx: Any, groups: Any, **options: Any
+        self,
+        change: Transaction,
+        X_idx: Any,
+        groups: Any,
+        unknown: str,
+        **options: Any,
     ) -> None:
         """Do all of a forget but its commit, which other classifiers may share."""
-        request = self._resolve(X_idx, groups)
+        state = self._state
+        request = resolve(X_idx, groups, unknown, state.rows, state.groups)
+        warn_of_ambiguity(request)
         removal = self._apply(self._prepare(request, **options))
         _warn_of_lost_classes(self._state, removal.state)
         change.stage(self, partial(_conclude, removal, request, change.start))
 
-    def _preview(self, X_idx: Any, groups: Any) -> ForgetRecord:
+    def _preview(self, X_idx: Any, groups: Any, unknown: str) -> ForgetRecord:
         """Return the record that a forget would make."""
         self._check_is_fitted()
         with self._lock.take("preview_forget"):
-            start = time.perf_counter()
-            request = self._resolve(X_idx, groups)
+            start, state = time.perf_counter(), self._state
+            request = resolve(X_idx, groups, unknown, state.rows, state.groups)
             removal = self._prepare(request)
             return removal.make_record(request, time.perf_counter() - start)
 
@@ -89,36 +95,77 @@ class BaseUnlearningClassifier(
         """Return the outcome of what was prepared."""
         return removal
 
-    def _resolve(self, X_idx: Any, groups: Any) -> Request:
-        """Return the positions that a request names, by index, by group or both."""
-        if X_idx is None and groups is None:
-            raise ForgetIndexError(
-                "the request is empty: pass X_idx (positions in the X passed to fit), "
-                "groups (ids as passed to fit), or both."
-            )
-        named = []
-        if X_idx is not None:
-            named.append(check_positions(X_idx, self._rows.n_positions))
-        if groups is not None:
-            named.append(self._find_groups(groups))
-        positions = np.unique(np.concatenate(named))
-        retained = positions[self._rows.retained[positions]]
-        return Request(retained, len(positions), len(positions) - len(retained))
+    # Groups
 
-    def _find_groups(self, groups: Any) -> np.ndarray:
-        """Return the positions of some groups."""
-        index, key = self._group_index
-        if index is None:
-            raise ForgetIndexError(
-                "groups were requested, but fit was called without groups. Forget by "
-                "position (X_idx), or fit with groups."
-            )
-        return index.find(groups, key)
+    def has_groups(self, groups: Any) -> np.ndarray:
+        """Return a mask of the groups that have retained rows.
 
-    @property
-    def _group_index(self) -> tuple[GroupIndex | None, int]:
-        """The groups of rows, if there are any, and the key of the hashes."""
-        raise NotImplementedError
+        Parameters
+        ----------
+        groups : group id or sequence of group ids
+            Groups, which may be unknown.
+
+        Returns
+        -------
+        ndarray of bool, shape (n_groups,)
+            True for each group of which a row is retained; False for groups that are
+            unknown or entirely forgotten.
+
+        Raises
+        ------
+        ForgetIndexError
+            If an id is missing or of a type that cannot be one, or `fit` was called
+            without groups.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skunlearn import ShardedUnlearningClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> customers = [f"customer-{i // 3}" for i in range(150)]
+        >>> classifier = ShardedUnlearningClassifier(random_state=0)
+        >>> classifier = classifier.fit(X, y, groups=customers)
+        >>> classifier.has_groups(["customer-7", "customer-77"])
+        array([ True, False])
+        """
+        self._check_is_fitted()
+        with self._reading() as state:
+            return use_groups(state.groups).has_rows(groups, state.rows.retained)
+
+    def find_positions(self, groups: Any) -> np.ndarray:
+        """Return the positions of the retained rows of some groups.
+
+        Parameters
+        ----------
+        groups : group id or sequence of group ids
+            Groups as passed to `fit`.
+
+        Returns
+        -------
+        ndarray of int, shape (n_rows,)
+            The positions, in ascending order. A group that is entirely forgotten has
+            none.
+
+        Raises
+        ------
+        ForgetIndexError
+            If a group is unknown, as for `forget`, or `fit` was called without groups.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skunlearn import ShardedUnlearningClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> customers = [f"customer-{i // 3}" for i in range(150)]
+        >>> classifier = ShardedUnlearningClassifier(random_state=0)
+        >>> classifier = classifier.fit(X, y, groups=customers)
+        >>> classifier.find_positions("customer-7")
+        array([21, 22, 23])
+        """
+        self._check_is_fitted()
+        with self._reading() as state:
+            positions = np.unique(use_groups(state.groups).find(groups).positions)
+            return positions[state.rows.retained[positions]]
 
     # What is known after fit
 
@@ -141,6 +188,29 @@ class BaseUnlearningClassifier(
         """One record per call of `forget` or `retrain`."""
         self._check_is_fitted()
         return list(self._state.records)
+
+    def forget_history(self) -> Any:
+        """Return all records as a table.
+
+        Returns
+        -------
+        DataFrame or list of dict
+            One row per record, in order, with the fields of `ForgetRecord`: a pandas
+            DataFrame if pandas is installed, else a list of dictionaries.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skunlearn import ShardedUnlearningClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> classifier = ShardedUnlearningClassifier(random_state=0).fit(X, y)
+        >>> history = classifier.forget([7, 42]).forget(3).forget_history()
+        >>> history[["n_requested", "n_forgotten", "kind"]]
+           n_requested  n_forgotten   kind
+        0            2            2  exact
+        1            1            1  exact
+        """
+        return make_history(self.forget_records_)
 
     @property
     def _rows(self) -> Rows:

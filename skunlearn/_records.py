@@ -1,10 +1,13 @@
 """Records of forget requests: what was requested, and the cost."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 
-__all__ = ["ForgetRecord", "Request"]
+__all__ = ["ForgetRecord", "Request", "make_history"]
 
 
 @dataclass(frozen=True)
@@ -12,7 +15,8 @@ class ForgetRecord:
     """Record of one call of ``forget`` or ``retrain``.
 
     A record holds counts, times, norms and indices of shards, but no row, label,
-    position or group id. Convert it for JSON with ``dataclasses.asdict``.
+    position or group id. Convert it for JSON with ``dataclasses.asdict``; ``str`` makes
+    a sentence of it.
 
     Parameters
     ----------
@@ -35,6 +39,13 @@ class ForgetRecord:
         Wall-clock time of the call, in seconds.
     kind : {"exact", "approximate"}
         Guarantee of the result.
+    n_unknown : int, default=0
+        Number of distinct positions and groups of the request that were never known,
+        and ignored because of ``unknown="ignore"``.
+    requested_at : str, default=None
+        Time at which work on the request began, in UTC and ISO 8601 format.
+    request_id : str, default=None
+        Name of the request. Not used yet.
     selection_seconds : float, default=0.0
         Time spent on selecting representative rows, in seconds, summed over shards. In
         parallel it may exceed `seconds`.
@@ -79,6 +90,9 @@ class ForgetRecord:
     n_samples_full_retrain: int
     seconds: float
     kind: str
+    n_unknown: int = 0
+    requested_at: str | None = field(default=None, compare=False)
+    request_id: str | None = None
     selection_seconds: float = 0.0
     n_failed_shards: int = 0
     path: str | None = None
@@ -87,6 +101,69 @@ class ForgetRecord:
     eta: float | None = None
     criterion_change_predicted: float | None = None
     criterion_change_actual: float | None = None
+
+    def __str__(self) -> str:
+        """Return one sentence for people."""
+        text = f"{self._describe_request()}{self._describe_work()}"
+        text += f" in {_show_seconds(self.seconds)}."
+        if self.n_failed_shards:
+            n_failed = _count(self.n_failed_shards, "shard")
+            text += f" {n_failed} could not be trained and stayed pending."
+        return text
+
+    def _describe_request(self) -> str:
+        """Return what was forgotten, and what was asked for in vain."""
+        if not (self.n_requested or self.n_unknown) and self.shards:
+            return "Retrained"
+        others = []
+        if self.n_already_forgotten:
+            verb = "was" if self.n_already_forgotten == 1 else "were"
+            others.append(f"{self.n_already_forgotten:,} {verb} already forgotten")
+        if self.n_unknown:
+            others.append(f"{self.n_unknown:,} unknown")
+        notes = f" ({', '.join(others)})" if others else ""
+        return f"Forgot {_count(self.n_forgotten, 'row')}{notes}"
+
+    def _describe_work(self) -> str:
+        """Return how it was done."""
+        if self.path is not None:
+            return f" {_PATHS[self.path]}" if self.n_forgotten else ""
+        if not self.shards:
+            return " without training" if self.n_forgotten else ""
+        verb = " by retraining" if self.n_requested or self.n_unknown else ""
+        return (
+            f"{verb} {_count(len(self.shards), 'shard')}: {self.n_samples_retrained:,} "
+            f"of {_count(self.n_samples_full_retrain, 'row')}"
+        )
+
+
+_PATHS = {
+    "patch": "by one step of the parameters",
+    "polish": "by several steps of the parameters",
+    "refit": "by a new fit to the retained rows",
+}
+
+
+def make_history(records: Sequence[ForgetRecord]) -> Any:
+    """Return records as a frame where pandas is installed, else as dictionaries."""
+    rows = [asdict(record) for record in records]
+    try:
+        import pandas as pd
+    except ImportError:
+        return rows
+    return pd.DataFrame(rows, columns=[each.name for each in fields(ForgetRecord)])
+
+
+def _count(n: int, noun: str) -> str:
+    return f"1 {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def _show_seconds(seconds: float) -> str:
+    return f"{seconds:,.2f} s" if seconds >= 0.1 else f"{max(seconds, 1e-4):.1g} s"
+
+
+def _tell_time() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 @dataclass(frozen=True)
@@ -99,15 +176,32 @@ class Request:
         Distinct positions of the request that are still retained.
     n_requested : int
         Number of distinct positions of the request.
-    n_already_forgotten : int
-        How many of them were forgotten before.
+    n_unknown : int, default=0
+        Number of distinct ids that were ignored, since there are no such rows.
+    is_ambiguous : bool, default=False
+        Whether positions would name other rows if they were read as ids of groups.
+    requested_at : str
+        When work on it began, in UTC.
     """
 
     positions: np.ndarray
     n_requested: int
-    n_already_forgotten: int
+    n_unknown: int = 0
+    is_ambiguous: bool = False
+    requested_at: str = field(default_factory=_tell_time)
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """Return the fields of a record that say what was requested."""
+        return {
+            "n_requested": self.n_requested,
+            "n_forgotten": len(self.positions),
+            "n_already_forgotten": self.n_requested - len(self.positions),
+            "n_unknown": self.n_unknown,
+            "requested_at": self.requested_at,
+        }
 
     @classmethod
     def nothing(cls) -> "Request":
         """Return the empty request."""
-        return cls(np.empty(0, dtype=np.int64), 0, 0)
+        return cls(np.empty(0, dtype=np.int64), 0)

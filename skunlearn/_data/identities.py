@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 
 from skunlearn._data.hashing import MASK, hash_positions, mix_int, second_key
-from skunlearn._data.positions import as_vector, show
+from skunlearn._data.positions import Named, as_vector, list_ids
 from skunlearn.exceptions import ForgetIndexError
 
 __all__ = [
     "GroupIndex",
     "as_ids",
+    "find_kinds",
     "hash_groups",
     "hash_identities",
 ]
@@ -227,6 +228,28 @@ def _hash_name(name: int | bytes, key: int) -> int:
     return int.from_bytes(digest.digest(), "little")
 
 
+def find_kinds(groups: Any) -> frozenset[str]:
+    """Return what kinds of ids there are, in words."""
+    ids = np.atleast_1d(as_ids(groups))
+    types = {int} if ids.dtype != object else set(map(type, ids))
+    return frozenset(
+        name
+        for name, kinds in _KINDS.items()
+        if any(issubclass(each, kinds) for each in types)
+    )
+
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "integers": (int, np.integer, np.bool_),
+    "floats": (float, np.floating),
+    "strings": (str,),
+    "bytes": (bytes,),
+    "dates or times": (date, np.datetime64),
+    "UUIDs": (uuid.UUID,),
+}
+_NUMBERS = frozenset({"integers", "floats"})  # which may be equal
+
+
 @dataclass(frozen=True, eq=False)
 class GroupIndex:
     """Which positions belong to each group, whose ids are kept as keyed hashes only.
@@ -238,28 +261,83 @@ class GroupIndex:
     ----------
     hashes : ndarray of uint64, shape (n_positions,)
         Hash of the group of each position.
+    key : int
+        The key of the hashes.
+    kinds : frozenset of str
+        What kinds of ids were ever given, as "strings". It says nothing of any row.
     """
 
     hashes: np.ndarray
+    key: int
+    kinds: frozenset[str] = frozenset()
     order: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "order", np.argsort(self.hashes, kind="stable"))
 
-    def find(self, groups: Any, key: int) -> np.ndarray:
-        """Return the positions of the given groups, forgotten ones included."""
+    def extend(self, hashes: np.ndarray, kinds: frozenset[str]) -> "GroupIndex":
+        """Return the index with the groups of further rows."""
+        hashes = np.concatenate([self.hashes, hashes])
+        return GroupIndex(hashes, self.key, self.kinds | kinds)
+
+    def find(self, groups: Any, unknown: str = "raise") -> Named:
+        """Return the positions of the given groups, forgotten ones included.
+
+        Raises
+        ------
+        ForgetIndexError
+            If an id cannot be one, or is unknown and `unknown` is "raise".
+        """
+        ids, hashes = self._hash(groups)
+        first, last = self._find_bounds(hashes)
+        others = np.flatnonzero(first == last)
+        others = others[np.sort(np.unique(hashes[others], return_index=True)[1])]
+        if len(others) and unknown == "raise":
+            n_groups = len(np.unique(hashes))
+            raise ForgetIndexError(self._explain_unknown(ids[others], n_groups))
+        return Named(self._join(first, last), len(others))
+
+    def has_rows(self, groups: Any, is_among: np.ndarray) -> np.ndarray:
+        """Return a mask of the given groups that have a row among some positions."""
+        first, last = self._find_bounds(self._hash(groups)[1])
+        spans = zip(first, last, strict=True)
+        return np.array([is_among[self.order[a:b]].any() for a, b in spans], dtype=bool)
+
+    def names_others(self, positions: np.ndarray) -> bool:
+        """Return True if positions, read as group ids, name rows beside them."""
+        positions = np.unique(positions)
+        first, last = self._find_bounds(hash_positions(positions, self.key))
+        if (last - first).sum() > len(positions):
+            return True
+        return not np.isin(self._join(first, last), positions).all()
+
+    def _hash(self, groups: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return the ids of a request, and their hashes."""
         try:
             ids = np.atleast_1d(as_ids(groups))
-            wanted = hash_groups(ids, key)
+            return ids, hash_groups(ids, self.key)
         except (TypeError, ValueError, OverflowError) as error:
             raise ForgetIndexError(str(error)) from error
-        first = np.searchsorted(self.hashes, wanted, side="left", sorter=self.order)
-        last = np.searchsorted(self.hashes, wanted, side="right", sorter=self.order)
-        unknown = np.flatnonzero(first == last)
-        if len(unknown):
-            raise ForgetIndexError(
-                f"{len(unknown)} of {len(ids)} groups were not among those given to "
-                f"fit, the first of them {show(ids[unknown[0]])}."
-            )
+
+    def _find_bounds(self, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return from where to where the rows of each group stand in the order."""
+        first = np.searchsorted(self.hashes, hashes, side="left", sorter=self.order)
+        last = np.searchsorted(self.hashes, hashes, side="right", sorter=self.order)
+        return first, last
+
+    def _join(self, first: np.ndarray, last: np.ndarray) -> np.ndarray:
         parts = [self.order[a:b] for a, b in zip(first, last, strict=True)]
-        return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+        return np.concatenate([np.empty(0, dtype=np.int64), *parts])
+
+    def _explain_unknown(self, ids: np.ndarray, n_groups: int) -> str:
+        message = (
+            f"{len(ids)} of {n_groups} groups were not among those given to fit, the "
+            f"first of them {list_ids(ids)}. Use unknown='ignore' to leave unknown "
+            "groups out, or has_groups to find those that have rows."
+        )
+        known = self.kinds | (_NUMBERS if self.kinds & _NUMBERS else frozenset())
+        others = " and ".join(sorted(find_kinds(ids) - known))
+        if not others:
+            return message
+        given = " and ".join(sorted(self.kinds))
+        return f"{message} Some are {others}, but fit was given {given}: convert them."

@@ -2,35 +2,50 @@
 
 import numbers
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from skunlearn._data.habits import advise, refuse_habits
 from skunlearn.exceptions import ForgetIndexError
 
-__all__ = ["as_vector", "check_positions", "show"]
+__all__ = ["UNKNOWN", "Named", "as_vector", "check_positions", "list_ids", "show"]
+
+UNKNOWN = ("raise", "ignore")  # what to do about unknown positions and groups
 
 _EXPECTED = (
     "X_idx must be an integer, a sequence or array of integers, a slice, or a boolean "
     "mask over all positions"
 )
+_MAX_SHOWN = 10
+_MIN_REPEATS = 10  # of each position, on average, from which integers are labels
 
 
-def check_positions(X_idx: Any, n_positions: int) -> np.ndarray:
-    """Return the positions that `X_idx` names, in any order, maybe some twice.
+class Named(NamedTuple):
+    """The positions that a request names, in any order, maybe some twice."""
+
+    positions: np.ndarray
+    n_unknown: int = 0
+    by_number: bool = False  # as single integers, which group ids may be too
+
+
+def check_positions(X_idx: Any, n_positions: int, unknown: str = "raise") -> Named:
+    """Return the positions that `X_idx` names.
 
     Parameters
     ----------
     X_idx : int, sequence of int, array of int, slice or boolean mask
-        Positions in the data first given to ``fit``. Negative integers are refused: a
+        Positions in the data first given to ``fit``. Negative integers are unknown: a
         position is a name, and it must not depend on how many rows there are. Slices
         mean what they mean for a list. The labels of a series do not count.
     n_positions : int
         How many positions there are, forgotten ones included.
+    unknown : {"raise", "ignore"}, default="raise"
+        Whether integers that are no positions are an error, or counted.
 
     Returns
     -------
-    ndarray of int64
+    Named
         The positions.
 
     Raises
@@ -40,13 +55,14 @@ def check_positions(X_idx: Any, n_positions: int) -> np.ndarray:
     """
     if isinstance(X_idx, slice):
         return _check_slice(X_idx, n_positions)
+    refuse_habits(X_idx)
     try:
         vector = as_vector(X_idx, "X_idx")
     except (TypeError, ValueError) as error:
         raise ForgetIndexError(str(error)) from error
     if _is_mask(vector):
         return _check_mask(vector.astype(bool), n_positions)
-    return _check_integers(vector, n_positions)
+    return _check_integers(np.atleast_1d(vector), n_positions, unknown)
 
 
 def as_vector(values: Any, name: str) -> np.ndarray:
@@ -88,11 +104,18 @@ def as_vector(values: Any, name: str) -> np.ndarray:
     return _as_objects([values]).reshape(())
 
 
+def list_ids(values: Sequence[Any] | np.ndarray) -> str:
+    """Return some ids for a message, the first ten if there are more."""
+    shown = ", ".join(map(show, values[:_MAX_SHOWN]))
+    return f"{shown}, ..." if len(values) > _MAX_SHOWN else shown
+
+
 def show(value: Any) -> str:
-    """Return the text of a value for a message; Python has none for huge integers."""
+    """Return the text of an id for a message; Python has none for huge integers."""
     if isinstance(value, int) and value.bit_length() > 64:
         return f"an integer of {value.bit_length()} bits"
-    return str(value)
+    text = str(value)
+    return text if len(text) <= 50 else f"{text[:50]}..."
 
 
 def _as_objects(values: list[Any]) -> np.ndarray:
@@ -120,11 +143,13 @@ def _check_array(values: Any, name: str) -> np.ndarray:
     return array
 
 
-def _check_slice(X_idx: slice, n_positions: int) -> np.ndarray:
+def _check_slice(X_idx: slice, n_positions: int) -> Named:
     try:
-        return np.arange(*X_idx.indices(n_positions), dtype=np.int64)
+        return Named(np.arange(*X_idx.indices(n_positions), dtype=np.int64))
     except (TypeError, ValueError) as error:
-        raise ForgetIndexError(f"X_idx is not a valid slice: {error}.") from error
+        raise ForgetIndexError(
+            f"X_idx is a slice that a list would not take: {error}."
+        ) from error
 
 
 def _is_mask(vector: np.ndarray) -> bool:
@@ -133,32 +158,48 @@ def _is_mask(vector: np.ndarray) -> bool:
     return vector.dtype == bool and vector.shape != ()
 
 
-def _check_mask(mask: np.ndarray, n_positions: int) -> np.ndarray:
+def _check_mask(mask: np.ndarray, n_positions: int) -> Named:
     if len(mask) != n_positions:
         raise ForgetIndexError(
             f"X_idx is a boolean mask of length {len(mask)}, but there are "
             f"{n_positions} positions (those already forgotten count on)."
         )
-    return np.flatnonzero(mask)
+    return Named(np.flatnonzero(mask))
 
 
-def _check_integers(vector: np.ndarray, n_positions: int) -> np.ndarray:
-    positions = np.atleast_1d(vector)
-    if len(positions) == 0:
-        return np.empty(0, dtype=np.int64)
-    if not _holds_integers(positions):
+def _check_integers(vector: np.ndarray, n_positions: int, unknown: str) -> Named:
+    if len(vector) == 0:
+        return Named(np.empty(0, dtype=np.int64))
+    if not _holds_integers(vector):
         raise ForgetIndexError(
-            f"{_EXPECTED}; got {_describe(positions)}. Convert it first, with "
-            "numpy.asarray(X_idx, dtype=int) for example."
+            f"{_EXPECTED}; got {_describe(vector)}. {advise(vector)}"
         )
-    unknown = positions[(positions < 0) | (positions >= n_positions)]
-    if len(unknown):
+    is_known = (vector >= 0) & (vector < n_positions)
+    others = list(dict.fromkeys(vector[~is_known].tolist()))
+    if others and unknown == "raise":
         raise ForgetIndexError(
-            f"X_idx names {len(unknown)} positions that do not exist, the first of "
-            f"them {show(unknown[0])}. Positions count from 0 to {n_positions - 1}, as "
-            "in the data given to fit, and are never renumbered."
+            f"X_idx names {len(others)} positions that do not exist, the first of them "
+            f"{list_ids(others)}. Positions count from 0 to {n_positions - 1}, as in "
+            "the data given to fit, and are never renumbered. Ids of groups are passed "
+            "as groups=..., and unknown='ignore' leaves unknown ones out."
         )
-    return positions.astype(np.int64)
+    positions = vector[is_known].astype(np.int64)
+    _check_repeats(positions, n_positions)
+    return Named(positions, len(others), by_number=True)
+
+
+def _check_repeats(positions: np.ndarray, n_positions: int) -> None:
+    """Refuse integers with one of few values for each row: no request is like that."""
+    if len(positions) != n_positions:
+        return
+    n_distinct = len(np.unique(positions))
+    if n_distinct * _MIN_REPEATS <= n_positions:
+        raise ForgetIndexError(
+            f"X_idx has one integer for each of the {n_positions} rows, but only "
+            f"{n_distinct} different ones, like class labels or a mask of 0 and 1. "
+            "Pass the positions of the rows to forget: numpy.flatnonzero(y == label), "
+            "for example."
+        )
 
 
 def _holds_integers(vector: np.ndarray) -> bool:

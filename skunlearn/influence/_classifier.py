@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state, get_tags
 
 from skunlearn._compat import HasMethods, Interval, StrOptions, _fit_context
-from skunlearn._data.identities import GroupIndex
+from skunlearn._data.habits import refuse_labels
 from skunlearn._estimators.capabilities import accepts_sparse, allows_nan
 from skunlearn._records import ForgetRecord, Request
 from skunlearn._runtime.threads import single_threaded
@@ -338,7 +338,10 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
         self._say("(fit) found the optimum", time.perf_counter() - change.start)
         change.stage(self, lambda _: state, **fitted._get_features())
 
-    def forget(self, X_idx: Any = None, *, groups: Any = None) -> Self:
+    @refuse_labels
+    def forget(
+        self, X_idx: Any = None, *, groups: Any = None, unknown: str = "raise"
+    ) -> Self:
         """Forget rows by updating the parameters as if they had not been in `X`.
 
         Parameters
@@ -348,6 +351,10 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
             Rows that are already forgotten are counted and ignored.
         groups : group id or sequence of group ids, default=None
             Groups of which all rows are forgotten.
+        unknown : {"raise", "ignore"}, default="raise"
+            Whether positions and groups that were never in the data are an error, or
+            are counted in the record (`n_unknown`) while the rest is forgotten.
+            Malformed requests are an error in any case.
 
         Returns
         -------
@@ -357,8 +364,8 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
         Raises
         ------
         ForgetIndexError
-            If a position or group does not exist, or neither `X_idx` nor `groups` is
-            given.
+            If a position or group does not exist, the request is malformed, or neither
+            `X_idx` nor `groups` is given.
         NothingRetainedError
             If no row would be left to train on.
 
@@ -367,10 +374,16 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
         UnlearningQualityWarning
             If the distance to the retrained parameters cannot be bounded, the
             classifier is refitted, or no row is left for `criterion`.
+        UserWarning
+            If `fit` was given groups, and the integers in `X_idx` are also ids of
+            groups that have other rows.
         """
-        return self._forget(X_idx, groups)
+        return self._forget(X_idx, groups, unknown)
 
-    def preview_forget(self, X_idx: Any = None, *, groups: Any = None) -> ForgetRecord:
+    @refuse_labels
+    def preview_forget(
+        self, X_idx: Any = None, *, groups: Any = None, unknown: str = "raise"
+    ) -> ForgetRecord:
         """Preview what `forget` would do without modifying the classifier.
 
         Parameters
@@ -379,13 +392,15 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
             Positions, as for `forget`.
         groups : group id or sequence of group ids, default=None
             Groups, as for `forget`.
+        unknown : {"raise", "ignore"}, default="raise"
+            What to do about unknown positions and groups, as for `forget`.
 
         Returns
         -------
         ForgetRecord
             The record that `forget` would add. The update is computed, but not applied.
         """
-        return self._preview(X_idx, groups)
+        return self._preview(X_idx, groups, unknown)
 
     def _prepare(self, request: Request, **options: Any) -> Change:
         """Return the outcome of a removal: all is computed but the overwriting."""
@@ -490,10 +505,6 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
     def _draw_key(self) -> int:
         random_state = check_random_state(self.random_state)
         return int(random_state.randint(2**64 - 1, dtype=np.uint64))
-
-    @property
-    def _group_index(self) -> tuple[GroupIndex | None, int]:
-        return self._state.groups, self._state.key
 
 
 def _check_validation(

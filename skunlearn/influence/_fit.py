@@ -8,7 +8,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_consistent_length
 
-from skunlearn._data.identities import GroupIndex, hash_identities
+from skunlearn._data.identities import GroupIndex, find_kinds, hash_identities
 from skunlearn._data.rows import Batch, Rows
 from skunlearn._runtime.warn import warn
 from skunlearn.influence._certificate.privacy_budget import Budget
@@ -104,7 +104,7 @@ def prepare(
         given=_check_validation(criterion, validation, pipeline, given.classes),
         settings=settings,
         key=key,
-        groups=None if groups is None else GroupIndex(hashes),
+        groups=None if groups is None else GroupIndex(hashes, key, find_kinds(groups)),
         budget=budget,
     )
 

@@ -19,7 +19,7 @@ from skunlearn._compat import (
     _fit_context,
     with_callbacks,
 )
-from skunlearn._data.identities import GroupIndex
+from skunlearn._data.habits import refuse_labels
 from skunlearn._data.rows import Batch
 from skunlearn._estimators.capabilities import accepts_sparse, allows_nan
 from skunlearn._estimators.fit_params import (
@@ -442,9 +442,15 @@ class ShardedUnlearningClassifier(VotingMixin):
         grown = self._train(plan_addition(state, incoming), "partial_fit").state
         change.stage(self, lambda _: grown)
 
+    @refuse_labels
     @with_callbacks
     def forget(
-        self, X_idx: Any = None, *, groups: Any = None, retrain: bool = True
+        self,
+        X_idx: Any = None,
+        *,
+        groups: Any = None,
+        retrain: bool = True,
+        unknown: str = "raise",
     ) -> Self:
         """Forget rows, as if they had never been in `X`.
 
@@ -460,6 +466,10 @@ class ShardedUnlearningClassifier(VotingMixin):
             Whether to retrain the affected shards now. If False, until `retrain` is
             called, each of them predicts with its last checkpoint from before the rows
             were used, or abstains if there is none.
+        unknown : {"raise", "ignore"}, default="raise"
+            Whether positions and groups that were never in the data are an error, or
+            are counted in the record (`n_unknown`) while the rest is forgotten.
+            Malformed requests are an error in any case.
 
         Returns
         -------
@@ -469,10 +479,16 @@ class ShardedUnlearningClassifier(VotingMixin):
         Raises
         ------
         ForgetIndexError
-            If a position or group does not exist, or neither `X_idx` nor `groups` is
-            given.
+            If a position or group does not exist, the request is malformed, or neither
+            `X_idx` nor `groups` is given.
         NothingRetainedError
             If no row would be left to train on.
+
+        Warns
+        -----
+        UserWarning
+            If `fit` was given groups, and the integers in `X_idx` are also ids of
+            groups that have other rows.
 
         Notes
         -----
@@ -480,7 +496,7 @@ class ShardedUnlearningClassifier(VotingMixin):
         exception says so. One exception: a Ctrl-C during the final swap is raised after
         it, without the note; the rows are then forgotten.
         """
-        return self._forget(X_idx, groups, retrain=retrain)
+        return self._forget(X_idx, groups, unknown, retrain=retrain)
 
     @with_callbacks
     def retrain(self) -> Self:
@@ -512,7 +528,10 @@ class ShardedUnlearningClassifier(VotingMixin):
             change.commit()
         return self
 
-    def preview_forget(self, X_idx: Any = None, *, groups: Any = None) -> ForgetRecord:
+    @refuse_labels
+    def preview_forget(
+        self, X_idx: Any = None, *, groups: Any = None, unknown: str = "raise"
+    ) -> ForgetRecord:
         """Preview the cost of `forget` without modifying the classifier.
 
         Parameters
@@ -521,13 +540,15 @@ class ShardedUnlearningClassifier(VotingMixin):
             Positions, as for `forget`.
         groups : group id or sequence of group ids, default=None
             Groups, as for `forget`.
+        unknown : {"raise", "ignore"}, default="raise"
+            What to do about unknown positions and groups, as for `forget`.
 
         Returns
         -------
         ForgetRecord
             The record that `forget` would add. Its `seconds` are those of the preview.
         """
-        return self._preview(X_idx, groups)
+        return self._preview(X_idx, groups, unknown)
 
     def _prepare(self, request: Request, **options: Any) -> Plan:
         """Return the plan of a removal; with ``retrain=False`` nothing is trained."""
@@ -585,10 +606,6 @@ class ShardedUnlearningClassifier(VotingMixin):
     def _draw_root_seed(self) -> int:
         random_state = check_random_state(self.random_state)
         return int(random_state.randint(2**64 - 1, dtype=np.uint64))
-
-    @property
-    def _group_index(self) -> tuple[GroupIndex | None, int]:
-        return self._state.groups, self._state.layout.key
 
     @property
     def classes_(self) -> np.ndarray:

@@ -79,9 +79,7 @@ class Plan:
     def make_record(self, request: Request, seconds: float) -> ForgetRecord:
         """Return the record of a request that this plan answers."""
         return ForgetRecord(
-            n_requested=request.n_requested,
-            n_forgotten=len(request.positions),
-            n_already_forgotten=request.n_already_forgotten,
+            **request.counts,
             shards=self.touched,
             n_slices_retrained=self.n_slices,
             n_samples_retrained=self.n_samples,
@@ -169,7 +167,7 @@ def plan_fit(
     state = State(
         recipe=recipe,
         layout=layout,
-        groups=GroupIndex(incoming.hashes) if incoming.has_groups else None,
+        groups=_index_groups(incoming, layout.key),
         rows=incoming.sort(places).with_own_values(),
         batches=(0,),
         classes=classes,
@@ -180,6 +178,12 @@ def plan_fit(
     shards = state.make_shards(places.members, places.bounds)
     state = replace(state, shards=shards).weighed()
     return Plan(state, tuple(range(len(shards))))
+
+
+def _index_groups(incoming: IncomingRows, key: int) -> GroupIndex | None:
+    if not incoming.has_groups:
+        return None
+    return GroupIndex(incoming.hashes, key, incoming.kinds)
 
 
 def _count_sizes(
@@ -203,7 +207,7 @@ def plan_addition(state: State, incoming: IncomingRows) -> Plan:
     n_before = state.rows.n_positions
     groups = None
     if state.groups is not None:
-        groups = GroupIndex(np.concatenate([state.groups.hashes, incoming.hashes]))
+        groups = state.groups.extend(incoming.hashes, incoming.kinds)
     grown = replace(
         state,
         layout=layout,

@@ -20,7 +20,7 @@ from skunlearn._compat import (
 )
 from skunlearn._data.casting import cast_labels
 from skunlearn._data.containers import cast_rows, is_frame, without_labels
-from skunlearn._data.identities import hash_identities
+from skunlearn._data.identities import find_kinds, hash_identities
 from skunlearn._data.items import check_items, has_variable_text
 from skunlearn._data.rows import Batch
 from skunlearn._estimators.capabilities import InputTags, find_input_tags
@@ -124,7 +124,9 @@ def check_incoming(
     proba = _check_forget_proba(forget_proba, batch.size)
     batch = replace(batch, forget_proba=proba)
     hashes = hash_identities(groups, batch.size, key, first_position)
-    return IncomingRows(batch, hashes, has_groups=groups is not None)
+    if groups is None:
+        return IncomingRows(batch, hashes, has_groups=False)
+    return IncomingRows(batch, hashes, has_groups=True, kinds=find_kinds(groups))
 
 
 def match_batch(state: State, batch: Batch, *, has_groups: bool) -> Batch:

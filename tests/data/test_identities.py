@@ -316,22 +316,22 @@ BAD_REQUESTS = MISSING | OTHERS | CONTAINERS | UNKNOWN
 @pytest.mark.parametrize("name", BAD_REQUESTS)
 def test_bad_requests(name):
     """Each is a ForgetIndexError."""
-    index = GroupIndex(hash_groups([0, 1, 0], KEY))
+    index = GroupIndex(hash_groups([0, 1, 0], KEY), KEY)
     with pytest.raises(ForgetIndexError):
-        index.find(BAD_REQUESTS[name], KEY)
+        index.find(BAD_REQUESTS[name])
 
 
 def test_requests():
     """One id, several, or none."""
-    index = GroupIndex(hash_groups([0, "a", 0, 2**80], KEY))
-    assert sorted(index.find(0, KEY)) == [0, 2]
-    assert sorted(index.find(("a", 0.0), KEY)) == [0, 1, 2]
-    assert sorted(index.find(pd.Series(["a"], index=[3]), KEY)) == [1]
-    assert sorted(index.find(2**80, KEY)) == [3]
+    index = GroupIndex(hash_groups([0, "a", 0, 2**80], KEY), KEY)
+    assert sorted(index.find(0).positions) == [0, 2]
+    assert sorted(index.find(("a", 0.0)).positions) == [0, 1, 2]
+    assert sorted(index.find(pd.Series(["a"], index=[3])).positions) == [1]
+    assert sorted(index.find(2**80).positions) == [3]
     for nothing in ([], (), np.array([]), pd.Series([], dtype=object)):
-        assert index.find(nothing, KEY).tolist() == []
+        assert index.find(nothing).positions.tolist() == []
     with pytest.raises(ForgetIndexError, match=r"1 of 2 .* the first of them b"):
-        index.find(["a", "b"], KEY)
+        index.find(["a", "b"])
 
 
 def test_seeds_differ_by_every_step_of_the_path():

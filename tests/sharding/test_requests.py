@@ -41,7 +41,6 @@ GOOD_REQUESTS = {
     "range": (range(3), [0, 1, 2]),
     "unsigned array": (np.array([7, 9], dtype=np.uint8), [7, 9]),
     "objects": (np.array([7, 9], dtype=object), [7, 9]),
-    "index": (pd.Index([7, 9]), [7, 9]),
     "slice": (slice(50, None, 4), [50, 54, 58]),
     "slice from the end": (slice(-2, None), [58, 59]),
     "mask": (np.arange(60) == 7, [7]),
@@ -66,6 +65,11 @@ GOOD_REQUESTS = {
 
 BAD_REQUESTS = {
     "out of range": 60,
+    "index": pd.Index([7, 9]),
+    "index of a range": pd.RangeIndex(3),
+    "index of text": pd.Index(["7"]),
+    "index of pairs": pd.MultiIndex.from_tuples([(1, 2)]),
+    "index as mask": pd.Index(np.arange(60) > 57),
     "one of many out of range": [1, 2, 99],
     "huge": [2**80],
     "negative": -1,

@@ -59,9 +59,7 @@ class Change:
         """Return the record of the request that was the reason for it."""
         n_training, trial = int(self.state.counts.sum()), self.trial
         return ForgetRecord(
-            n_requested=request.n_requested,
-            n_forgotten=len(request.positions),
-            n_already_forgotten=request.n_already_forgotten,
+            **request.counts,
             shards=(),
             n_slices_retrained=0,
             n_samples_retrained=n_training if self.path == "refit" else 0,

@@ -23,11 +23,14 @@ class IncomingRows:
         Hash of the identity of each.
     has_groups : bool
         Whether that identity is a group.
+    kinds : frozenset of str
+        What kinds of ids the groups have.
     """
 
     batch: Batch
     hashes: np.ndarray
     has_groups: bool
+    kinds: frozenset[str] = frozenset()
 
     @property
     def counting(self) -> np.ndarray | slice:
