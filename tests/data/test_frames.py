@@ -64,6 +64,7 @@ def make_cells():
     return np.array([{"name": text} for text in TEXTS])
 
 
+LIST_VIEW = getattr(pa, "list_view", pa.list_)  # of pyarrow 16 and later
 dictionary = pa.dictionary(pa.int8(), pa.string())
 ordered = pa.dictionary(pa.int8(), pa.string(), ordered=True)
 PANDAS = {
@@ -80,7 +81,7 @@ PANDAS = {
     "objects": make_cells,
     "arrow text": lambda: of_arrow(TEXTS, pa.large_string()),
     "arrow lists": lambda: of_arrow(LISTS, pa.list_(pa.string())),
-    "arrow views": lambda: of_arrow(LISTS, pa.list_view(pa.string())),
+    "arrow views": lambda: of_arrow(LISTS, LIST_VIEW(pa.string())),
     "dictionary": lambda: of_arrow(TEXTS, dictionary),
     "ordered dictionary": lambda: of_arrow(TEXTS, ordered),
     "dictionaries": lambda: of_arrow(LISTS, pa.list_(dictionary)),

@@ -157,9 +157,10 @@ CONTAINERS = {
     "keys": {1: 2}.keys(),
     "generator": (i for i in range(3)),
     "iterator": iter([1]),
-    "128 bits": pl.Series([2**100], dtype=pl.Int128),
     "zoned nanoseconds of polars": pl.Series(NANOSECOND).dt.replace_time_zone("UTC"),
 }
+if pl.__version__ >= "2":  # before, polars itself panics
+    CONTAINERS["128 bits"] = pl.Series([2**100], dtype=pl.Int128)
 
 
 def hash_one(groups, key=KEY):

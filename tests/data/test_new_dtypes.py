@@ -116,7 +116,7 @@ def test_new_rows_take_the_dtypes_of_those_before(make):
             (np.array([1, 2]), pd.array([1, None], "Int64")),
             (DAYS[:2].astype("M8[s]"), DAYS[:2]),
             (pd.array(DAYS[:2]), pd.Series(DAYS[:2]).dt.tz_localize("UTC")),
-            (["a", "b"], [None, {}]),
+            (pd.array(["a", "b"], "string"), [None, {}]),
             (pd.array([0, 1], "Sparse[int]"), [0, 1]),
             (of_arrow(["a", "b"], pa.dictionary(pa.int8(), pa.string())), ["a", "b"]),
         ]
