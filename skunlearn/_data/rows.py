@@ -22,7 +22,9 @@ from skunlearn._data.casting import trim_text, without_text
 from skunlearn._data.containers import (
     is_frame,
     join_rows,
+    list_values,
     take_rows,
+    view_rows,
     with_own_values,
     with_sorted_values,
 )
@@ -215,8 +217,8 @@ class Rows:
 
     def list_values(self, slots: np.ndarray) -> Any:
         """Return the values of columns that the rows at some slots choose from."""
-        if not is_frame(self.held.X):
-            return {}
+        if not (is_frame(self.held.X) and list_values(view_rows(self.held.X, 0, 1))):
+            return {}  # without a pass over the rows
         return self.declared.list_values(take_rows(self.held.X, slots), slots)
 
     def with_own_values(self) -> "Rows":
