@@ -10,7 +10,7 @@ from skunlearn.influence import InfluenceUnlearningClassifier
 from skunlearn.sharding import RepresentativeSelection, ShardedUnlearningClassifier
 
 if TYPE_CHECKING:
-    from skunlearn import costs, metrics
+    from skunlearn import costs, metrics, pipeline
 
 __version__ = version("skunlearn")
 
@@ -24,6 +24,7 @@ __all__ = [
     "exceptions",
     "influence",
     "metrics",
+    "pipeline",
     "sharding",
 ]
 

@@ -2,6 +2,7 @@
 
 __all__ = [
     "ForgetIndexError",
+    "LeakyPipelineError",
     "NothingRetainedError",
     "SkunlearnError",
     "UnlearningQualityWarning",
@@ -19,6 +20,10 @@ class SkunlearnError(Exception):
 
 class ForgetIndexError(SkunlearnError, IndexError):
     """Exception for a request that names unknown rows or groups, or is malformed."""
+
+
+class LeakyPipelineError(SkunlearnError, ValueError):
+    """Exception for preprocessing that would keep information from forgotten rows."""
 
 
 class NothingRetainedError(SkunlearnError, ValueError):

@@ -6,12 +6,13 @@ from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassif
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KernelDensity
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skunlearn import InfluenceUnlearningClassifier, ShardedUnlearningClassifier
+from skunlearn.pipeline import make_unlearning_pipeline
 
 INSTANCES = [
     ShardedUnlearningClassifier(),
@@ -57,6 +58,11 @@ INFLUENCE_INSTANCES = [
     ),
 ]
 
+PIPELINES = [
+    make_unlearning_pipeline(ShardedUnlearningClassifier(n_shards=2, random_state=0)),
+    make_unlearning_pipeline(Normalizer(), InfluenceUnlearningClassifier()),
+]
+
 DENSE = (GaussianNB, HistGradientBoostingClassifier, KernelDensity)  # take no others
 
 
@@ -85,6 +91,10 @@ def expected_failures(classifier):
     """Return the checks of weights that cannot hold, with reasons."""
     if isinstance(classifier, InfluenceUnlearningClassifier):
         return expected_influence_failures(classifier)
+    if isinstance(classifier, Pipeline):
+        reason = "pipelines fit the steps that they are given"
+        names = ("check_estimators_overwrite_params", "check_dont_overwrite_parameters")
+        return expected_failures(classifier[-1]) | dict.fromkeys(names, reason)
     base = classifier.estimator
     if classifier.n_shards > 1:
         reason = "a row's place decides its shard, and repeated rows have other places"
@@ -100,7 +110,8 @@ def expected_failures(classifier):
 
 @pytest.mark.filterwarnings("ignore")  # the checks provoke warnings on purpose
 @parametrize_with_checks(
-    INSTANCES + INFLUENCE_INSTANCES, expected_failed_checks=expected_failures
+    INSTANCES + INFLUENCE_INSTANCES + PIPELINES,
+    expected_failed_checks=expected_failures,
 )
 def test_scikit_learn_checks(estimator, check):
     """Every check, in every configuration."""

@@ -15,6 +15,7 @@ import skunlearn.costs
 import skunlearn.exceptions
 import skunlearn.influence
 import skunlearn.metrics
+import skunlearn.pipeline
 
 ROOT = Path(__file__).parent.parent
 CONFIG = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -25,6 +26,7 @@ MODULES = (
     skunlearn.exceptions,
     skunlearn.influence,
     skunlearn.metrics,
+    skunlearn.pipeline,
 )
 NEED_EXAMPLES = [
     value

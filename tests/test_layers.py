@@ -18,14 +18,14 @@ PACKAGE = Path(skunlearn.__file__).parent
 FLOORS = {
     "": """exceptions _compat _runtime _data _records _requests _pickling
         checkpoints _base _estimators
-        sharding influence costs metrics""",
+        sharding influence costs metrics pipeline""",
     "_runtime": "interrupts threads progress warn",
     "_data": """versions hashing casting habits positions arrow_columns pandas_frames
         polars_frames containers items declarations ownership identities rows""",
     "checkpoints": "_memory _transaction",
     "_estimators": """read_only skorch_nets nested coded_classifier class_settings
         fit_params one_class capabilities seeding
-        sample_weight""",
+        sample_weight leakage""",
     "sharding": """_aggregation _roles _selection _partition _training _state
         _class_changes _plans _expected_cost _validation _prediction _classifier""",
     "sharding._roles": "base all_classes one_vs_rest one_class",

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_consistent_length
 
 from skunlearn._data.identities import GroupIndex, find_kinds, hash_identities
 from skunlearn._data.rows import Batch, Rows
+from skunlearn._estimators.leakage import find_leaks
 from skunlearn._runtime.warn import warn
 from skunlearn.influence._certificate.privacy_budget import Budget
 from skunlearn.influence._criteria import Criterion, Validation
@@ -19,7 +20,6 @@ from skunlearn.influence._state import State, view_batch
 from skunlearn.influence._validation import (
     Given,
     choose_held_out,
-    find_fitted_steps,
     transform,
     transform_others,
 )
@@ -134,8 +134,9 @@ def _warn_of_fitted_steps(estimator: Any) -> None:
     """Say which transformers remember the rows that they were fitted to."""
     if not isinstance(estimator, Pipeline):
         return
-    names = [name for step in estimator[:-1] for name in find_fitted_steps(step)]
-    if names:
+    leaks = [leak for step in estimator.steps[:-1] for leak in find_leaks(*step)]
+    if leaks:
+        names = [type(leak.transformer).__name__ for leak in leaks]
         warn(
             "the fitted transformers of the pipeline are not updated when rows are "
             f"forgotten: {', '.join(names)} will still contain information from "

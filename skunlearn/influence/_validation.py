@@ -6,10 +6,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 from sklearn.base import clone
-from sklearn.compose import ColumnTransformer
-from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.utils import check_array, column_or_1d, get_tags
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     assert_all_finite,
@@ -29,7 +27,6 @@ __all__ = [
     "check_given",
     "check_samples",
     "choose_held_out",
-    "find_fitted_steps",
     "get_final",
     "transform",
     "transform_others",
@@ -196,15 +193,3 @@ def _check_transformed(X: Any, pipeline: Pipeline | None) -> Any:
     return check_array(
         X, accept_sparse="csr", dtype=np.float64, copy=True, estimator=last
     )
-
-
-def find_fitted_steps(step: Any) -> list[str]:
-    """Return the names of transformers that learn from the rows they are fitted to."""
-    if step is None or isinstance(step, (str, FrozenEstimator)):
-        return []
-    if isinstance(step, (Pipeline, FeatureUnion, ColumnTransformer)):
-        parts = getattr(step, "transformers", None) or (
-            step.steps if isinstance(step, Pipeline) else step.transformer_list
-        )
-        return [name for part in parts for name in find_fitted_steps(part[1])]
-    return [type(step).__name__] if get_tags(step).requires_fit else []

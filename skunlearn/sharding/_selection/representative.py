@@ -1,6 +1,5 @@
 """Selection of representative rows, and the features by which they are compared."""
 
-from collections.abc import Iterator
 from contextlib import suppress
 from numbers import Real
 from typing import Any
@@ -8,13 +7,11 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, clone
-from sklearn.compose import ColumnTransformer, make_column_selector
-from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.utils import check_array, get_tags
+from sklearn.utils import check_array
 
 from skunlearn._compat import HasMethods, Interval, validate_parameter_constraints
 from skunlearn._data.containers import is_frame, take_rows
+from skunlearn._estimators.leakage import find_caches, find_leaks
 from skunlearn._runtime.threads import single_threaded
 from skunlearn.exceptions import UnsupportedEstimatorError
 from skunlearn.sharding._selection.pools import Pools, count_in_pools
@@ -141,44 +138,13 @@ def check_selection(selection: Any) -> RepresentativeSelection | None:
         selection.get_params(deep=False),
         caller_name=type(selection).__name__,
     )
-    for name, reason in _find_faults("transformer", selection.transformer):
+    given = "transformer", selection.transformer
+    for name, _, reason in (*find_leaks(*given), *find_caches(*given)):
         raise UnsupportedEstimatorError(
             f"{name} of RepresentativeSelection {reason}, so the selection of other "
             f"rows could depend on a forgotten row. {_WHAT_TO_DO}"
         )
     return selection
-
-
-def _find_faults(name: str, transformer: Any) -> Iterator[tuple[str, str]]:
-    """Name the steps of a transformer that take something from the rows, and what."""
-    if transformer is None or isinstance(transformer, (str, FrozenEstimator)):
-        return  # the strings are "passthrough" and "drop"
-    if isinstance(transformer, (Pipeline, FeatureUnion, ColumnTransformer)):
-        for step, inner in _list_steps(transformer):
-            yield from _find_faults(f"{name}[{step!r}]", inner)
-        if getattr(transformer, "memory", None) is not None:
-            yield name, "has a memory, in which rows are kept"
-        if _has_callable_columns(transformer):
-            yield name, "has a function that chooses columns by the rows"
-    elif get_tags(transformer).requires_fit:
-        yield name, f"is {transformer!r}, which would be fitted to the rows"
-
-
-def _list_steps(transformer: Any) -> list[tuple[str, Any]]:
-    if isinstance(transformer, Pipeline):
-        return transformer.steps
-    if isinstance(transformer, FeatureUnion):
-        return transformer.transformer_list
-    steps = [(name, inner) for name, inner, _ in transformer.transformers]
-    return [*steps, ("remainder", transformer.remainder)]
-
-
-def _has_callable_columns(transformer: Any) -> bool:
-    """Return True if columns are chosen by more than their names and types."""
-    return isinstance(transformer, ColumnTransformer) and any(
-        callable(columns) and not isinstance(columns, make_column_selector)
-        for _, _, columns in transformer.transformers
-    )
 
 
 def compute_features(selection: RepresentativeSelection, X: Any) -> np.ndarray:
