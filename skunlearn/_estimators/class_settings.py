@@ -23,8 +23,14 @@ from sklearn.multiclass import (
 
 from skunlearn._estimators.coded_classifier import CodedClassifier
 from skunlearn._estimators.nested import Path, find_part, iterate_direct
+from skunlearn._runtime.warn import warn
 
-__all__ = ["ClassSetting", "cut_to_classes", "find_class_settings", "find_unknown"]
+__all__ = [
+    "ClassSetting",
+    "check_class_settings",
+    "cut_to_classes",
+    "find_class_settings",
+]
 
 _BY_CLASS = ("class_weight", "sampling_strategy")  # may be dictionaries
 _PRIORS = ("class_prior", "priors")  # in the order of the classes, of sum 1
@@ -134,17 +140,24 @@ def cut_to_classes(
         part.set_params(**{setting.name: cut})
 
 
-def find_unknown(
+def check_class_settings(
     estimator: Any, settings: tuple[ClassSetting, ...], classes: np.ndarray
-) -> Iterator[tuple[str, str]]:
-    """Yield the name of each setting that does not fit the classes, and why."""
-    n_classes, known = len(classes), classes.tolist()
+) -> None:
+    """Refuse settings that do not fit the classes of y, or warn of them."""
+    known = classes.tolist()
     for setting in settings:
         value = find_part(estimator, setting.path).get_params(deep=False)[setting.name]
         if not isinstance(value, dict):
-            if len(value) != n_classes:
-                yield setting.name, f"has {len(value)} values for {n_classes} classes"
+            if len(value) != len(known):
+                raise ValueError(
+                    f"{setting.name} has {len(value)} values for {len(known)} classes. "
+                    "Give one value for each class, in their order."
+                )
         elif not setting.by_code:
-            unknown = [key for key in value if key not in known]
-            if unknown:
-                yield setting.name, f"names {len(unknown)} classes that y lacks"
+            n_unknown = sum(key not in known for key in value)
+            if n_unknown:
+                warn(
+                    f"{setting.name} names {n_unknown} classes that y lacks; they are "
+                    "ignored.",
+                    UserWarning,
+                )

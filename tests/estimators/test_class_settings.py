@@ -207,3 +207,29 @@ def test_a_failing_shard_is_named():
     assert "shard" in note
     assert "'birch': " in note
     assert "n_shards" in note
+
+
+@pytest.mark.filterwarnings("ignore:sampling_strategy names 1 classes")
+def test_targets_of_samplers():
+    """Law 1 with a resampler inside, whose targets are those of classes that it has."""
+    over = pytest.importorskip("imblearn.over_sampling")
+    pipeline = pytest.importorskip("imblearn.pipeline")
+    sampler = over.RandomOverSampler(sampling_strategy={"ash": 9, "cedar": 40})
+    base = pipeline.make_pipeline(sampler, DecisionTreeClassifier(max_depth=2))
+    classifier = make_case(base).fit(X, Y)
+    targets = [e[0].sampling_strategy for e in classifier.estimators_]
+    assert {len(target) for target in targets} == {1, 2}
+    for request in (range(10), Y == "ash"):
+        classifier.forget(request)
+        assert_same_classifier(classifier, fit_anew(classifier, X, Y), X)
+
+
+def test_targets_that_a_shard_cannot_meet():
+    """Counts are meant for all rows; the shard that lacks them is named."""
+    under = pytest.importorskip("imblearn.under_sampling")
+    pipeline = pytest.importorskip("imblearn.pipeline")
+    sampler = under.RandomUnderSampler(sampling_strategy={"birch": 60})
+    base = pipeline.make_pipeline(sampler, DecisionTreeClassifier())
+    with pytest.raises(ValueError, match="under-sampling") as caught:
+        make_case(base).fit(X, Y)
+    assert "training shard 1 on 28 rows" in caught.value.__notes__[0]

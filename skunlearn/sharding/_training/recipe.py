@@ -23,9 +23,9 @@ from skunlearn._estimators.capabilities import (
 )
 from skunlearn._estimators.class_settings import (
     ClassSetting,
+    check_class_settings,
     cut_to_classes,
     find_class_settings,
-    find_unknown,
 )
 from skunlearn._estimators.coded_classifier import CodedClassifier, needs_codes
 from skunlearn._estimators.nested import Path, find_part, iterate_parts
@@ -129,13 +129,7 @@ class Recipe:
 
     def check_classes(self, classes: np.ndarray) -> None:
         """Refuse settings that do not fit the classes, or warn of them."""
-        for name, problem in find_unknown(self.prototype, self.class_settings, classes):
-            if problem.startswith("names"):
-                warn(f"{name} {problem}; they are ignored.", UserWarning)
-            else:
-                raise ValueError(
-                    f"{name} {problem}. Give one value for each class, in their order."
-                )
+        check_class_settings(self.prototype, self.class_settings, classes)
 
     def with_classes(self, before: np.ndarray, after: np.ndarray) -> "Recipe":
         """Return the recipe for other classes.
