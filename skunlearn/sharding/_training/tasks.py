@@ -196,7 +196,8 @@ def _try_to_train(recipe: Recipe, task: Task) -> Trained:
     try:
         return train_shard(recipe, task)
     except Exception as error:
-        words = f"{type(error).__name__}: {error}", *error.__notes__
+        notes = getattr(error, "__notes__", ())
+        words = f"{type(error).__name__}: {error}", *notes
         return Trained(task.shard, {}, None, 0.0, error=" ".join(words))
 
 
