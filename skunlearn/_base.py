@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skunlearn._compat import CallbackSupportMixin, _message_with_time
 from skunlearn._data.rows import Erasure, Lease, Rows
+from skunlearn._fitted_params import FittedParams
 from skunlearn._pickling import VERSIONS, check_versions
 from skunlearn._records import ForgetRecord, Request, make_history
 from skunlearn._requests import resolve, use_groups, warn_of_ambiguity
@@ -51,12 +52,15 @@ class BaseUnlearningClassifier(
 
     verbose: int | bool
     _state: Any
+    _fitted_params: FittedParams
+    _effective_later: frozenset[str]  # parameters that take effect after fit too
 
     # Requests
 
     def _forget(self, X_idx: Any, groups: Any, unknown: str, **options: Any) -> Self:
         """Forget rows, as a whole or not at all."""
         self._check_is_fitted()
+        self._warn_of_unused_params()
         with self._lock.take("forget"), Transaction("forget", self) as change:
             self._stage_forget(change, X_idx, groups, unknown, **options)
             change.commit()
@@ -81,6 +85,7 @@ class BaseUnlearningClassifier(
     def _preview(self, X_idx: Any, groups: Any, unknown: str) -> ForgetRecord:
         """Return the record that a forget would make."""
         self._check_is_fitted()
+        self._warn_of_unused_params()
         with self._lock.take("preview_forget"):
             start, state = time.perf_counter(), self._state
             request = resolve(X_idx, groups, unknown, state.rows, state.groups)
@@ -221,6 +226,18 @@ class BaseUnlearningClassifier(
         if not self.__sklearn_is_fitted__():
             check_is_fitted(self)
 
+    def _warn_of_unused_params(self) -> None:
+        """Say which parameters were set since fit to no effect."""
+        fitted = getattr(self, "_fitted_params", None)
+        names = [] if fitted is None else fitted.find_changed(self)
+        if names:
+            warn(
+                f"parameters that only fit uses were set after it: {', '.join(names)}. "
+                "They have no effect on the fitted classifier. Call fit again, or set "
+                "the values that it was fitted with.",
+                UserWarning,
+            )
+
     def __sklearn_is_fitted__(self) -> bool:
         """Return True if the classifier is fitted."""
         return hasattr(self, "_state")
@@ -249,10 +266,11 @@ class BaseUnlearningClassifier(
         twin.__dict__.update(self.__dict__)
         return twin
 
-    def _get_features(self) -> dict[str, Any]:
-        """Return what validation has noted of the features, None where nothing."""
+    def _get_fit_attributes(self) -> dict[str, Any]:
+        """Return the parameters, and what validation has noted of the features."""
         names = "n_features_in_", "feature_names_in_"
-        return {name: getattr(self, name, None) for name in names}
+        noted = {name: getattr(self, name, None) for name in names}
+        return noted | {"_fitted_params": FittedParams(self, self._effective_later)}
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a pickle or a copy is made of, and of which versions it is.

@@ -16,7 +16,7 @@ PACKAGE = Path(skunlearn.__file__).parent
 # The floors of the house from the ground up, and the rooms of each wing. A module may
 # import what stands before it on its own floor, and everything on lower floors.
 FLOORS = {
-    "": """exceptions _compat _runtime _data _records _requests _pickling
+    "": """exceptions _compat _runtime _data _records _requests _fitted_params _pickling
         checkpoints _base _estimators
         sharding influence costs metrics pipeline""",
     "_runtime": "interrupts threads progress warn",

@@ -154,7 +154,8 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
     -----
     The following may be changed with `set_params` between requests: `method`,
     `hessian`, `eta`, `max_weight`, `l1_penalty`, `max_reabsorption`, `damping`, `tol`,
-    `max_iter` and `n_steps`. All other parameters take effect at `fit`.
+    `max_iter` and `n_steps`. All other parameters take effect at `fit`, and `forget`
+    warns if they were set since.
 
     With p parameters, the first step for a forget set of k rows has a cost of
     O(k p^2 + p^3), which does not depend on the number of retained rows. Exceptions are
@@ -190,6 +191,10 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
 
     __metadata_request__fit = {"sample_weight": True, "groups": True}
     __metadata_request__score = {"sample_weight": True}
+
+    _effective_later = frozenset(
+        {*(each.name for each in fields(Settings)), "n_jobs", "verbose"} - {"solver"}
+    )
 
     _parameter_constraints: dict[str, list[Any]] = {
         "estimator": [HasMethods(["fit", "predict"]), None],
@@ -336,7 +341,7 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
             key=key,
         )
         self._say("(fit) found the optimum", time.perf_counter() - change.start)
-        change.stage(self, lambda _: state, **fitted._get_features())
+        change.stage(self, lambda _: state, **fitted._get_fit_attributes())
 
     @refuse_labels
     def forget(
@@ -376,7 +381,8 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
             classifier is refitted, or no row is left for `criterion`.
         UserWarning
             If `fit` was given groups, and the integers in `X_idx` are also ids of
-            groups that have other rows.
+            groups that have other rows; or if parameters were set that only `fit`
+            uses.
         """
         return self._forget(X_idx, groups, unknown)
 

@@ -201,6 +201,8 @@ class ShardedUnlearningClassifier(VotingMixin):
     __metadata_request__partial_fit = {"sample_weight": True, "groups": True}
     __metadata_request__score = {"sample_weight": True}
 
+    _effective_later = frozenset({"voting", "n_jobs", "verbose"})
+
     _parameter_constraints: dict[str, list[Any]] = {
         "estimator": [HasMethods(["fit"]), None],
         "n_shards": [Interval(Integral, 1, None, closed="left")],
@@ -349,7 +351,7 @@ class ShardedUnlearningClassifier(VotingMixin):
         warn_of_small_shards(plan)
         state = self._train(plan, "fit").state
         check_models(state)
-        change.stage(self, lambda _: state, **fitted._get_features())
+        change.stage(self, lambda _: state, **fitted._get_fit_attributes())
 
     def _make_recipe(self, estimator: Any, root_seed: int, batch: Batch) -> Recipe:
         return make_recipe(
@@ -430,6 +432,7 @@ class ShardedUnlearningClassifier(VotingMixin):
         groups: Any,
         forget_proba: Any,
     ) -> None:
+        self._warn_of_unused_params()
         state, estimator = self._state, self._get_estimator()
         batch = check_batch(self, estimator, X, y, sample_weight, reset=False)
         check_probabilities(type(state.layout.partition), forget_proba)
@@ -488,7 +491,8 @@ class ShardedUnlearningClassifier(VotingMixin):
         -----
         UserWarning
             If `fit` was given groups, and the integers in `X_idx` are also ids of
-            groups that have other rows.
+            groups that have other rows; or if parameters were set that only `fit`
+            uses.
 
         Notes
         -----
@@ -516,6 +520,7 @@ class ShardedUnlearningClassifier(VotingMixin):
             are; these stay pending, and `retrain` can be called again.
         """
         self._check_is_fitted()
+        self._warn_of_unused_params()
         with self._lock.take("retrain"), Transaction("retrain", self) as change:
             plan = plan_retraining(self._state)
             if not plan.touched:
