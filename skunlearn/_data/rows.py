@@ -211,8 +211,8 @@ class Rows:
     def take(self, slots: np.ndarray) -> Batch:
         """Return a copy of the rows at the given slots, and nothing of the others."""
         part = self.held.take(slots)
-        if not is_frame(part.X):
-            return part
+        if not (is_frame(part.X) or part.X.dtype.kind in "US"):
+            return part  # nothing else tells of other rows
         return replace(part, X=self.declared.arrange(part.X, slots))
 
     def list_values(self, slots: np.ndarray) -> Any:

@@ -92,7 +92,7 @@ class Task:
         y, weight = self.rows.y[start:stop], self.rows.sample_weight
         return Batch(
             slice_rows(self.rows.X, start, stop, self.values.get(step.slice)),
-            trim_text(y) if y.dtype.kind == "U" else y,
+            trim_text(y) if y.dtype.kind in "US" else y,
             None if weight is None else weight[start:stop],
             fit_params={
                 k: trim_text(values[start:stop])
