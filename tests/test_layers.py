@@ -19,7 +19,7 @@ FLOORS = {
     "": """exceptions _compat _runtime _data _records _requests _fitted_params _pickling
         checkpoints _base _estimators
         sharding influence costs metrics pipeline""",
-    "_runtime": "interrupts threads progress warn",
+    "_runtime": "threads progress warn",
     "_data": """versions hashing casting habits positions arrow_columns pandas_frames
         polars_frames containers items declarations ownership identities rows""",
     "checkpoints": "_memory _transaction",

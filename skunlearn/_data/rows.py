@@ -58,9 +58,10 @@ class Batch:
 
         That of a frame may still carry values of other rows.
         """
-        weight, proba = self.sample_weight, self.forget_proba
+        X, weight, proba = self.X, self.sample_weight, self.forget_proba
+        is_array = isinstance(X, np.ndarray)
         return Batch(
-            take_rows(self.X, indices),
+            X.take(indices, axis=0) if is_array else take_rows(X, indices),
             self.y.take(indices),
             None if weight is None else weight.take(indices),
             None if proba is None else proba.take(indices),
@@ -211,9 +212,10 @@ class Rows:
     def take(self, slots: np.ndarray) -> Batch:
         """Return a copy of the rows at the given slots, and nothing of the others."""
         part = self.held.take(slots)
-        if not (is_frame(part.X) or part.X.dtype.kind in "US"):
+        X = part.X
+        if isinstance(X, np.ndarray) and X.dtype.kind not in "US":
             return part  # nothing else tells of other rows
-        return replace(part, X=self.declared.arrange(part.X, slots))
+        return replace(part, X=self.declared.arrange(X, slots))
 
     def list_values(self, slots: np.ndarray) -> Any:
         """Return the values of columns that the rows at some slots choose from."""
@@ -274,13 +276,13 @@ class Rows:
         }
         params = {k: self._erase(v, slots, erasure) for k, v in held.fit_params.items()}
         declared = self.declared
-        if is_frame(held.X):
-            X = self._replace_rows(positions)
-            declared = declared.within(X)
+        if isinstance(held.X, np.ndarray):
+            X = self._erase(held.X, slots, erasure)
         elif sparse.issparse(held.X):
             X = self._erase_stored(held.X, slots, erasure)
         else:
-            X = self._erase(held.X, slots, erasure)
+            X = self._replace_rows(positions)
+            declared = declared.within(X)
         return replace(
             self,
             held=replace(held, X=X, fit_params=params, **values),

@@ -1,25 +1,81 @@
-"""One thread for numerical libraries, and one at a time for changes.
+"""One thread for numerical libraries, one at a time for changes, and no signal between.
 
 Results must not depend on how many threads BLAS and OpenMP have. Locks survive copies
 and forks: each copy and each forked child has its own.
 """
 
+import importlib
 import os
+import signal
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, TypeVar
 from weakref import WeakSet
 
 from threadpoolctl import ThreadpoolController
 
-from skunlearn._runtime.interrupts import uninterrupted
+__all__ = [
+    "CopyableLock",
+    "commit_gate",
+    "hold_all",
+    "single_threaded",
+    "uninterrupted",
+]
 
-__all__ = ["CopyableLock", "commit_gate", "hold_all", "single_threaded"]
+_SIGNALS = tuple(sorted(signal.valid_signals()))
+# What is behind the functions of `signal`, without their search for enum members:
+# three changes of state must not cost a tenth of a millisecond.
+_c = importlib.import_module("_signal")
 
 _Result = TypeVar("_Result")
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold back the Python handlers of signals, and run them after the block.
+
+    They may raise, as that of Ctrl-C and those of time-outs do. Only the main thread
+    runs handlers; in others there is nothing to do.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[tuple[Any, ...]] = []
+    diverted: list[tuple[int, Any]] = []
+    try:
+        for number in _SIGNALS:
+            if callable(handler := _c.getsignal(number)):
+                diverted.append((number, handler))  # first: it may be interrupted here
+                _c.signal(number, lambda *arguments: held.append(arguments))
+        handlers = dict(diverted)
+        yield
+    finally:
+        try:
+            _restore(diverted)
+        except BaseException:  # raised by a handler that is back
+            _restore(diverted)
+            raise
+    if held:
+        with ExitStack() as stack:  # runs all of them, whatever the first ones raise
+            for number, frame in reversed(held):
+                stack.callback(handlers[number], number, frame)
+
+
+def _restore(diverted: list[tuple[int, Any]]) -> None:
+    """Give handlers back, whatever those raise that are back already."""
+    raised = None
+    while diverted:
+        try:
+            _c.signal(*diverted[-1])
+            diverted.pop()
+        except BaseException as error:
+            raised = error
+    if raised is not None:
+        raise raised
 
 
 class single_threaded:

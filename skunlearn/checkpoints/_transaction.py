@@ -6,8 +6,7 @@ from types import TracebackType
 from typing import Any
 
 from skunlearn._data.rows import Erasure
-from skunlearn._runtime.interrupts import uninterrupted
-from skunlearn._runtime.threads import commit_gate
+from skunlearn._runtime.threads import commit_gate, uninterrupted
 
 __all__ = ["Transaction"]
 

@@ -20,8 +20,7 @@ from support import assert_same_classifier, fit_anew
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from skunlearn import InfluenceUnlearningClassifier, ShardedUnlearningClassifier
-from skunlearn._runtime.interrupts import uninterrupted
-from skunlearn._runtime.threads import _limit, single_threaded
+from skunlearn._runtime.threads import _limit, single_threaded, uninterrupted
 from skunlearn.influence import register_objective
 from skunlearn.influence._objectives.registry import find_objective
 

@@ -20,8 +20,7 @@ from support import assert_identical, assert_same_classifier, fit_anew, make_dat
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from skunlearn import ShardedUnlearningClassifier
-from skunlearn._runtime.interrupts import uninterrupted
-from skunlearn._runtime.threads import _limit, single_threaded
+from skunlearn._runtime.threads import _limit, single_threaded, uninterrupted
 
 X, Y = make_data()
 

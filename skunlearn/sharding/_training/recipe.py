@@ -1,6 +1,8 @@
 """How constituents are made and trained: what is known of the wrapped estimator."""
 
 import copy
+import types
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import Any
@@ -11,7 +13,6 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils import get_tags
 
 from skunlearn._compat import BaseSearchCV
-from skunlearn._data.ownership import own_arrays
 from skunlearn._estimators.capabilities import (
     InputTags,
     find_input_tags,
@@ -47,7 +48,7 @@ from skunlearn.sharding._roles.one_vs_rest import OneVsRest
 from skunlearn.sharding._selection.representative import RepresentativeSelection
 from skunlearn.sharding._training.schedule import TrainingPolicy
 
-__all__ = ["Recipe", "check_weights", "make_recipe"]
+__all__ = ["Recipe", "check_weights", "make_recipe", "own_arrays"]
 
 _IMMUTABLE = (bool, int, float, str, type(None))
 
@@ -311,3 +312,45 @@ def _explain_epochs(estimator: Any, n_epochs: int) -> str:
         else f"which {name} refuses with {obstacle}"
     )
     return f"n_epochs={n_epochs} counts calls of partial_fit, {why}. Use n_epochs=1."
+
+
+def own_arrays(part: Any) -> None:
+    """Copy the arrays in an estimator that are strided, or views of larger ones.
+
+    A strided array becomes contiguous on its way through a pickle, and then products
+    with it round in another way: what a worker sends back would differ in the last bit
+    from what is trained on the spot. And a view keeps all of what it was cut from,
+    other rows included. Attributes, lists, tuples and dictionaries are looked into.
+    """
+    _own_arrays(part, {})
+
+
+def _own_arrays(part: Any, seen: dict[int, Any]) -> None:
+    if id(part) in seen or isinstance(part, (str, type, types.ModuleType)):
+        return
+    seen[id(part)] = part  # kept alive, so that no other part gets its id
+    if isinstance(part, dict):
+        _replace_in(part, part.items(), seen)
+    elif isinstance(part, list):
+        _replace_in(part, enumerate(part), seen)
+    elif isinstance(part, (tuple, np.ndarray)):
+        for value in part if isinstance(part, tuple) else part.flat:
+            _own_arrays(value, seen)
+    elif hasattr(part, "__dict__"):
+        _own_arrays(vars(part), seen)
+
+
+def _replace_in(container: Any, items: Iterable[Any], seen: dict[int, Any]) -> None:
+    for key, value in list(items):
+        if type(value) is np.ndarray and value.dtype != object:
+            container[key] = _as_own(value)
+        elif not isinstance(value, (str, int, float, type(None))):
+            _own_arrays(value, seen)
+
+
+def _as_own(array: np.ndarray) -> np.ndarray:
+    if not (array.flags.c_contiguous or array.flags.f_contiguous):
+        return array.copy("C")  # as pickle does
+    base = array.base
+    is_part = isinstance(base, np.ndarray) and base.nbytes > array.nbytes
+    return array.copy("K") if is_part else array

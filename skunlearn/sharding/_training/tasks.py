@@ -20,7 +20,6 @@ from sklearn.utils.parallel import Parallel, delayed
 from skunlearn._data.casting import trim_text
 from skunlearn._data.containers import slice_rows
 from skunlearn._data.declarations import NOTHING, Declarations
-from skunlearn._data.ownership import own_arrays
 from skunlearn._data.rows import Batch
 from skunlearn._estimators.fit_params import cut_fit_params
 from skunlearn._estimators.skorch_nets import training_shard
@@ -28,7 +27,7 @@ from skunlearn._runtime.threads import single_threaded
 from skunlearn._runtime.warn import CaughtWarning, catch_in_worker, warn_again
 from skunlearn.sharding._selection.representative import RepresentativeSelection
 from skunlearn.sharding._selection.selected_rows import SelectedRows
-from skunlearn.sharding._training.recipe import Recipe
+from skunlearn.sharding._training.recipe import Recipe, own_arrays
 from skunlearn.sharding._training.schedule import Step
 
 __all__ = ["Task", "Trained", "train_shard", "train_shards"]
@@ -89,9 +88,11 @@ class Task:
     def cut(self, step: Step) -> Batch:
         """Return the rows of one step."""
         start, stop = step.start - self.offset, step.stop - self.offset
-        y, weight = self.rows.y[start:stop], self.rows.sample_weight
+        X, y, weight = self.rows.X, self.rows.y[start:stop], self.rows.sample_weight
+        if not isinstance(X, np.ndarray) or len(y) < len(X):
+            X = slice_rows(X, start, stop, self.values.get(step.slice))
         return Batch(
-            slice_rows(self.rows.X, start, stop, self.values.get(step.slice)),
+            X,
             trim_text(y) if y.dtype.kind in "US" else y,
             None if weight is None else weight[start:stop],
             fit_params={
