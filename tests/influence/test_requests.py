@@ -617,7 +617,8 @@ def test_other_parameters_wait_for_fit():
     expected = classifier.predict_proba(X)
     classifier.set_params(estimator=BASES["ridge"], validation_fraction=0.5)
     np.testing.assert_array_equal(classifier.predict_proba(X), expected)
-    classifier.forget(3)
+    with pytest.warns(UserWarning, match="estimator, validation_fraction"):
+        classifier.forget(3)
     assert not hasattr(classifier.fit(X, Y), "predict_proba")
     assert len(classifier.forgotten_indices_) == len(classifier.forget_records_) == 0
 

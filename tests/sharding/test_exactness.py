@@ -164,7 +164,8 @@ def test_settings_changed_after_fit_wait_for_the_next():
     """Forget goes on with the parameters of the fit."""
     classifier = make_case("tree", "default").fit(X, Y)
     classifier.set_params(n_shards=3, estimator__max_depth=1, random_state=0)
-    classifier.forget([0, 1])
+    with pytest.warns(UserWarning, match="n_shards, random_state, estimator__max_d"):
+        classifier.forget([0, 1])
     reference = make_case("tree", "default").fit(X, Y).forget([0, 1])
     assert_identical(classifier.estimators_, reference.estimators_)
 
