@@ -99,7 +99,8 @@ def _iterate_settings(
         codes = isinstance(part, _CODING_ITSELF)
         for name in (*_BY_CLASS, *_PRIORS):
             value = params.get(name)
-            is_prior = name in _PRIORS and value is not None
+            is_list = value is not None and not isinstance(value, str)  # "uniform"
+            is_prior = name in _PRIORS and is_list
             if is_prior or isinstance(value, dict):
                 keys = by_code or codes, to_code or codes
                 yield ClassSetting(path, name, is_prior, *keys)
