@@ -10,7 +10,7 @@ from skunlearn.influence import InfluenceUnlearningClassifier
 from skunlearn.sharding import RepresentativeSelection, ShardedUnlearningClassifier
 
 if TYPE_CHECKING:
-    from skunlearn import costs, metrics, pipeline
+    from skunlearn import costs, metrics, model_selection, pipeline
 
 __version__ = version("skunlearn")
 
@@ -24,6 +24,7 @@ __all__ = [
     "exceptions",
     "influence",
     "metrics",
+    "model_selection",
     "pipeline",
     "sharding",
 ]

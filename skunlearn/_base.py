@@ -78,9 +78,16 @@ class BaseUnlearningClassifier(
         state = self._state
         request = resolve(X_idx, groups, unknown, state.rows, state.groups)
         warn_of_ambiguity(request)
-        removal = self._apply(self._prepare(request, **options))
+        removal = self._stage_removal(change, request, **options)
         _warn_of_lost_classes(self._state, removal.state)
+
+    def _stage_removal(
+        self, change: Transaction, request: Request, **options: Any
+    ) -> Removal:
+        """Do all of what a checked request asks for but its commit."""
+        removal = self._apply(self._prepare(request, **options))
         change.stage(self, partial(_conclude, removal, request, change.start))
+        return removal
 
     def _preview(self, X_idx: Any, groups: Any, unknown: str) -> ForgetRecord:
         """Return the record that a forget would make."""

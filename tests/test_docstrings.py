@@ -15,6 +15,7 @@ import skunlearn.costs
 import skunlearn.exceptions
 import skunlearn.influence
 import skunlearn.metrics
+import skunlearn.model_selection
 import skunlearn.pipeline
 
 ROOT = Path(__file__).parent.parent
@@ -26,6 +27,7 @@ MODULES = (
     skunlearn.exceptions,
     skunlearn.influence,
     skunlearn.metrics,
+    skunlearn.model_selection,
     skunlearn.pipeline,
 )
 NEED_EXAMPLES = [

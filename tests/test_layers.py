@@ -18,7 +18,7 @@ PACKAGE = Path(skunlearn.__file__).parent
 FLOORS = {
     "": """exceptions _compat _runtime _data _records _requests _fitted_params _pickling
         checkpoints _base _estimators
-        sharding influence costs metrics pipeline""",
+        sharding influence costs metrics pipeline model_selection""",
     "_runtime": "threads progress warn",
     "_data": """versions hashing casting habits positions arrow_columns pandas_frames
         polars_frames containers items declarations ownership identities rows""",
@@ -44,6 +44,7 @@ FLOORS = {
     "influence._solvers": "newton refine",
     "influence._methods": "reweighting transitions newton puma",
     "costs": "_chances _checks _picks _requests _curves _expected _recommend",
+    "model_selection": "_state _scores _removal _search",
     "metrics": "_costs",
 }
 ORDER = {wing: rooms.split() for wing, rooms in FLOORS.items()}

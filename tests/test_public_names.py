@@ -8,7 +8,15 @@ import pytest
 
 import skunlearn
 
-MODULES = ("costs", "exceptions", "influence", "metrics", "pipeline", "sharding")
+MODULES = (
+    "costs",
+    "exceptions",
+    "influence",
+    "metrics",
+    "model_selection",
+    "pipeline",
+    "sharding",
+)
 
 # A type checker is to know what comes of a call, in a subclass too.
 TYPED = """
@@ -43,7 +51,12 @@ def run(*command):
 
 def test_modules_are_imported_when_they_are_used():
     """Without an import of their own, and no earlier than needed."""
-    lazy = {"skunlearn.costs", "skunlearn.metrics", "skunlearn.pipeline"}
+    lazy = {
+        "skunlearn.costs",
+        "skunlearn.metrics",
+        "skunlearn.pipeline",
+        "skunlearn.model_selection",
+    }
     code = f"""
 import sys, skunlearn
 print(*{lazy} & set(sys.modules), "and")

@@ -1,0 +1,71 @@
+"""Fit and score one candidate on one fold."""
+
+import time
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skunlearn._data.rows import Batch
+from skunlearn._runtime.warn import CaughtWarning, catch_in_worker, warn
+
+__all__ = ["Score", "align_scores", "call_in_worker", "fit_rows", "score"]
+
+
+class Score(NamedTuple):
+    """What a scorer says of a classifier: a number, or one by name."""
+
+    scores: Any
+    seconds: float
+
+
+def fit_rows(classifier: Any, rows: Batch, identities: np.ndarray) -> Any:
+    """Fit a classifier to rows whose groups are hashes of their identities."""
+    weight = rows.sample_weight
+    return classifier.fit(rows.X, rows.y, sample_weight=weight, groups=identities)
+
+
+def fit_and_score(
+    classifier: Any, train: Batch, identities: np.ndarray, test: Batch, scorer: Any
+) -> tuple[Any, float, Score]:
+    """Fit a classifier to some rows and score it on others."""
+    start = time.perf_counter()
+    fit_rows(classifier, train, identities)
+    seconds = time.perf_counter() - start
+    return classifier, seconds, score(classifier, test, scorer)
+
+
+def score(classifier: Any, test: Batch, scorer: Any) -> Score:
+    """Score a classifier; where that fails the score is NaN, with a warning.
+
+    All rows are predicted at once, in order of positions: a product of other rows can
+    differ in the last bit, and the retained rows are what a new search would have.
+    """
+    start = time.perf_counter()
+    try:
+        scores = scorer(classifier, test.X, test.y)
+    except Exception as error:  # a fold may lack a class, and rows must be forgotten
+        warn(
+            f"scoring failed with {type(error).__name__} on a fold of {test.size} "
+            "rows; its score is NaN.",
+            UserWarning,
+        )
+        scores = np.nan
+    if isinstance(scores, dict):
+        scores = {k: np.nan if isinstance(v, str) else v for k, v in scores.items()}
+    return Score(scores, time.perf_counter() - start)
+
+
+def align_scores(scores: list[Any]) -> list[Any]:
+    """Return scores that have the same names, if any of them has names."""
+    named: Any = next((each for each in scores if isinstance(each, dict)), None)
+    if named is None:
+        return scores
+    failed = dict.fromkeys(named, np.nan)
+    return [each if isinstance(each, dict) else failed for each in scores]
+
+
+def call_in_worker(parent: int, *args: Any) -> tuple[Any, list[CaughtWarning]]:
+    """Return what `fit_and_score` does, and the warnings of a worker process."""
+    with catch_in_worker(parent) as caught:
+        result = fit_and_score(*args)
+    return result, caught

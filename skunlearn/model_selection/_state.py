@@ -1,0 +1,118 @@
+"""All that a fitted search knows beside its results."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from skunlearn._data.hashing import draw
+from skunlearn._data.identities import GroupIndex
+from skunlearn._data.rows import Batch, Erasure, Rows
+from skunlearn._records import ForgetRecord
+
+__all__ = ["Fold", "State", "draw_folds"]
+
+_FOLDS = 0x666F6C64  # a stream of random numbers of its own
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """A candidate fitted to all rows but those of one fold.
+
+    Parameters
+    ----------
+    candidate : int
+        Index of the candidate.
+    fold : int
+        The fold whose rows are left out.
+    classifier : ShardedUnlearningClassifier
+        The classifier, whose positions are those of the search without the fold.
+    fit_time : float
+        How long it took to fit, in seconds.
+    """
+
+    candidate: int
+    fold: int
+    classifier: Any
+    fit_time: float
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """A fitted search.
+
+    Parameters
+    ----------
+    rows : Rows
+        The rows, in order of positions.
+    groups : GroupIndex or None
+        The groups of rows, if there are any.
+    identities : ndarray of int64, shape (n_positions,)
+        Keyed hash of the identity of each row, which all classifiers take for its
+        group: so none of them needs to know the groups.
+    folds : ndarray of shape (n_positions,)
+        Fold of each row.
+    candidates : tuple of dict
+        The parameters to choose from.
+    key : int
+        The key of hashes and seeds.
+    fitted : tuple of Fold
+        All candidates without each fold, in order of candidates.
+    best_positions : ndarray or None
+        Positions of the rows that the best estimator was fitted to.
+    records : tuple of ForgetRecord
+        What was forgotten so far, and at what cost.
+    """
+
+    rows: Rows
+    groups: GroupIndex | None
+    identities: np.ndarray
+    folds: np.ndarray
+    candidates: tuple[dict[str, Any], ...]
+    key: int
+    fitted: tuple[Fold, ...] = ()
+    best_positions: np.ndarray | None = None
+    records: tuple[ForgetRecord, ...] = ()
+
+    def find_training(self, fold: int) -> np.ndarray:
+        """Return the positions that the classifiers without a fold have."""
+        return np.flatnonzero(self.folds != fold)
+
+    def find_places(self, fold: int, positions: np.ndarray) -> np.ndarray:
+        """Return where positions are among those of the classifiers without a fold."""
+        training = positions[self.folds[positions] != fold]
+        return np.searchsorted(self.find_training(fold), training)
+
+    def list_folds(self, retained: np.ndarray) -> list[int]:
+        """Return the folds that have rows."""
+        return [int(fold) for fold in np.unique(self.folds[retained])]
+
+    def take_fold(self, fold: int, retained: np.ndarray) -> Batch:
+        """Return the rows of a fold, in order of positions."""
+        return self.rows.take(np.flatnonzero(retained & (self.folds == fold)))
+
+    def without_rows(self, positions: np.ndarray, erasure: Erasure) -> "State":
+        """Return the state with rows that are to be overwritten."""
+        return replace(self, rows=self.rows.prepare_forget(positions, erasure))
+
+    def with_record(self, record: ForgetRecord) -> "State":
+        """Return the state with one more record."""
+        return replace(self, records=(*self.records, record))
+
+
+def draw_folds(hashes: np.ndarray, n_folds: int) -> np.ndarray:
+    """Return the fold of each row by the hash of its identity alone.
+
+    Raises
+    ------
+    ValueError
+        If all rows are in one fold.
+    """
+    folds = draw(hashes, _FOLDS, n_folds)
+    if len(np.unique(folds)) < 2:
+        raise ValueError(
+            f"all {len(folds)} rows are in one of the cv={n_folds} folds, as rows of "
+            "one group are, so that no row is left to train on. Pass more rows or more "
+            "groups."
+        )
+    return folds

@@ -1,0 +1,235 @@
+"""A search that has forgotten is a search on the retained rows, bit for bit."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, make_scorer
+from sklearn.model_selection import KFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+from support import assert_identical, assert_same_classifier, make_data
+
+from skunlearn import ShardedUnlearningClassifier
+from skunlearn.exceptions import (
+    ForgetIndexError,
+    NothingRetainedError,
+    UnsupportedEstimatorError,
+)
+from skunlearn.model_selection import UnlearningSearchCV
+
+X, Y = make_data(120, n_classes=2)
+GROUPS = np.array([f"person-{i // 2}" for i in range(len(Y))])
+
+SEARCHES = {
+    "tree": (
+        DecisionTreeClassifier(max_features=2),
+        {"n_shards": [1, 3], "estimator__max_depth": [1, 4]},
+        "accuracy",
+    ),
+    "logistic": (
+        make_pipeline(StandardScaler(), LogisticRegression()),
+        [{"n_shards": [2, 4]}, {"n_replicas": [2], "n_shards": [3]}],
+        "neg_log_loss",
+    ),
+    "slices": (LogisticRegression(), {"n_slices": [1, 3]}, "roc_auc"),
+    "boosting": (
+        HistGradientBoostingClassifier(max_iter=3, min_samples_leaf=2),
+        {"n_shards": [2, 3], "voting": ["soft", "hard"]},
+        "roc_auc",
+    ),
+}
+
+
+def make(name="tree", **params):
+    base, grid, scoring = SEARCHES[name]
+    params = {"scoring": scoring, "cv": 3, "random_state": 5, **params}
+    return UnlearningSearchCV(ShardedUnlearningClassifier(base), grid, **params)
+
+
+def search_anew(search, X, y, groups=None):
+    """Return a search on the retained rows, with the same identities."""
+    keep = search.retained_indices_
+    identities = np.arange(len(y)) if groups is None else groups
+    rows = X.iloc[keep] if hasattr(X, "iloc") else X[keep]
+    return clone(search).fit(rows, y[keep], groups=identities[keep])
+
+
+def assert_same_search(first, second, X):
+    """Assert that results, choices and classifiers are the same, but for times."""
+    results = [
+        {k: v for k, v in each.cv_results_.items() if not k.endswith("_time")}
+        for each in (first, second)
+    ]
+    assert_identical(*results)
+    for name in ("best_index_", "best_params_", "best_score_", "n_splits_"):
+        assert_identical(getattr(first, name, None), getattr(second, name, None))
+    if hasattr(second, "best_estimator_"):
+        assert_same_classifier(first.best_estimator_, second.best_estimator_, X)
+    folds = {(fit.candidate, fit.fold): fit for fit in first._state.fitted}
+    for fit in second._state.fitted:
+        mine = folds[fit.candidate, fit.fold]
+        assert_same_classifier(mine.classifier, fit.classifier, X)
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+@pytest.mark.parametrize("groups", [None, GROUPS], ids=["positions", "groups"])
+def test_exactness(name, groups):
+    """After random requests, whichever candidate is best."""
+    rng = np.random.default_rng(len(name))
+    search = make(name).fit(X, Y, groups=groups)
+    for size in (1, 3, 30):
+        if groups is None:
+            search.forget(rng.choice(len(Y), size, replace=False))
+        else:
+            search.forget(groups=rng.choice(GROUPS, size))
+    assert_same_search(search, search_anew(search, X, Y, groups), X)
+
+
+def test_another_choice():
+    """Rows that spoke for one candidate go, and so does the choice."""
+    search = make("tree").fit(X, Y)
+    first, fitted = search.best_index_, search.best_estimator_
+    wrong = fitted.predict(X) != Y
+    requests = [np.flatnonzero(wrong), *np.array_split(np.arange(100), 10)]
+    indices = [search.forget(request).best_index_ for request in requests]
+    assert set(indices) != {first}
+    assert_same_search(search, search_anew(search, X, Y), X)
+
+
+@pytest.mark.parametrize(
+    ("scoring", "refit"),
+    [
+        (["accuracy", "roc_auc"], "roc_auc"),
+        (["accuracy", "roc_auc"], False),
+        (make_scorer(accuracy_score), True),
+        (lambda model, X, y: {"a": model.score(X, y), "b": 1.0}, "a"),
+        (None, lambda results: int(results["mean_test_score"].argmin())),
+        (None, False),
+    ],
+    ids=["names", "names_only", "scorer", "function", "choice", "no_refit"],
+)
+def test_scores_and_refits(scoring, refit):
+    """All that GridSearchCV takes."""
+    search = make(scoring=scoring, refit=refit).fit(X, Y)
+    assert hasattr(search, "best_estimator_") == (refit is not False)
+    search.forget([1, 5, 7])
+    assert_same_search(search, search_anew(search, X, Y), X)
+
+
+def test_jobs_do_not_matter(capsys):
+    """Nor does it matter whether they report."""
+    one, two = make(), make(n_jobs=2, verbose=1)
+    for search in (one, two):
+        search.fit(X, Y).forget([1, 2, 40])
+    assert "totalling 12 fits" in capsys.readouterr().out
+    assert_same_search(one, two, X)
+
+
+def test_frames():
+    """Of which rows have categories."""
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    search = make("logistic").fit(frame, Y).forget([0, 3])
+    assert search.feature_names_in_.tolist() == list("abcd")
+    assert_same_search(search, search_anew(search, frame, Y), frame)
+
+
+def test_folds_do_not_depend_on_other_rows():
+    """Rows of a group share one, and those of GridSearchCV are refused."""
+    search = make().fit(X, Y, groups=GROUPS)
+    folds = search._state.folds.reshape(-1, 2)
+    np.testing.assert_array_equal(folds[:, 0], folds[:, 1])
+    with pytest.raises(TypeError, match="let the fold of a row depend on other rows"):
+        make(cv=KFold(3)).fit(X, Y)
+    with pytest.raises(ValueError, match="at least 2"):
+        make(cv=1).fit(X, Y)
+    with pytest.raises(ValueError, match="no row is left to train on"):
+        make().fit(X, Y, groups=np.zeros(len(Y)))
+
+
+def test_other_estimators():
+    """Only classifiers of shards forget so."""
+    with pytest.raises(UnsupportedEstimatorError, match="LogisticRegression"):
+        UnlearningSearchCV(LogisticRegression(), {"C": [1.0]}).fit(X, Y)
+
+
+def test_folds_that_run_empty():
+    """They are left out, as in a new search; the last two must have rows."""
+    search = make().fit(X, Y)
+    folds = search._state.folds
+    search.forget(np.flatnonzero(folds == 0))
+    assert search.n_splits_ == 2
+    assert_same_search(search, search_anew(search, X, Y), X)
+    with pytest.raises(NothingRetainedError):
+        search.forget(np.flatnonzero(folds == 1))
+
+
+def test_scores_that_fail():
+    """A fold without a class has no score, and rows are forgotten all the same."""
+    search = make(scoring="roc_auc").fit(X, Y)
+    second = np.flatnonzero((Y == "birch") & (search._state.folds == 0))
+    with pytest.warns(UserWarning, match=r"NaN|non-finite|Only one class"):
+        search.forget(second)
+    with pytest.warns(UserWarning, match=r"NaN|non-finite|Only one class"):
+        fresh = search_anew(search, X, Y)
+    assert np.isnan(search.cv_results_["mean_test_score"]).all()
+    assert_same_search(search, fresh, X)
+
+
+def test_all_or_nothing():
+    """What fails in one classifier changes none, nor the results."""
+    search = make(refit=True).fit(X, Y)
+    before = pickle.dumps(search)
+    with pytest.raises(ForgetIndexError) as caught:
+        search.forget([1, 999])
+    assert "forget changed nothing" in caught.value.__notes__[0]
+    last = search._state.fitted[-1].classifier
+    last._apply = lambda removal: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        search.forget([1, 2, 3])
+    del last._apply
+    assert pickle.dumps(search) == before
+    search.forget([1, 2, 3])
+    assert_same_search(search, search_anew(search, X, Y), X)
+
+
+def test_costs():
+    """The preview is the record, unless another candidate becomes the best."""
+    search = make("boosting").fit(X, Y)
+    record = search.preview_forget([4, 9, 9])
+    n_samples = record.n_samples_retrained
+    assert 0 < n_samples < record.n_samples_full_retrain
+    index = search.best_index_
+    actual = search.forget([4, 9]).forget_records_[-1]
+    assert (actual.n_requested, actual.n_forgotten) == (2, 2)
+    if search.best_index_ == index:
+        assert actual.n_samples_retrained == n_samples
+    assert search.forget(4).forget_records_[-1].n_already_forgotten == 1
+    with pytest.raises(ForgetIndexError, match="1000"):
+        search.preview_forget(1000)
+
+
+def test_no_trace():
+    """Neither values nor ids of forgotten rows are left anywhere."""
+    marked, ids = X.copy(), GROUPS.copy()
+    marked[7:9] = 1234567.875
+    search = make().fit(marked, Y, groups=ids)
+    marker = np.float64(1234567.875).tobytes()
+    assert marker in pickle.dumps(search)
+    search.forget([7, 8])
+    for text in (marker, np.float32(1234567.875).tobytes(), b"person"):
+        assert text not in pickle.dumps(search)
+
+
+def test_a_pickle_goes_on():
+    """With locks and rows of its own, and one best estimator."""
+    search = make().fit(X, Y)
+    other = pickle.loads(pickle.dumps(search))
+    other.forget([3, 4])
+    assert not len(search.forgotten_indices_)
+    assert_same_search(other, search_anew(other, X, Y), X)
