@@ -72,7 +72,7 @@ def warn_of_ambiguity(request: Request) -> None:
     if request.is_ambiguous:
         warn(
             "X_idx was read as positions of rows, but its integers are also ids of "
-            "groups that have other rows. If ids were meant, pass groups=... instead; "
-            "a mask or a slice is always read as positions.",
+            "other rows' groups. If ids were meant, pass groups=... instead; masks and "
+            "slices are always positions, and do not warn.",
             UserWarning,
         )

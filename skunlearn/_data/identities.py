@@ -304,12 +304,16 @@ class GroupIndex:
         return np.array([is_among[self.order[a:b]].any() for a, b in spans], dtype=bool)
 
     def names_others(self, positions: np.ndarray) -> bool:
-        """Return True if positions, read as group ids, name rows beside them."""
+        """Return True if some positions, read as group ids, name other rows.
+
+        Ids of the rows' own groups do not count, nor do groups that are named as a
+        whole by their positions too.
+        """
         positions = np.unique(positions)
-        first, last = self._find_bounds(hash_positions(positions, self.key))
-        if (last - first).sum() > len(positions):
-            return True
-        return not np.isin(self._join(first, last), positions).all()
+        hashes = hash_positions(positions, self.key)
+        is_other = self.hashes[positions] != hashes
+        rows = self._join(*self._find_bounds(hashes[is_other]))
+        return not np.isin(rows, positions).all()
 
     def _hash(self, groups: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the ids of a request, and their hashes."""

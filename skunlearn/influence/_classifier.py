@@ -380,9 +380,8 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
             If the distance to the retrained parameters cannot be bounded, the
             classifier is refitted, or no row is left for `criterion`.
         UserWarning
-            If `fit` was given groups, and the integers in `X_idx` are also ids of
-            groups that have other rows; or if parameters were set that only `fit`
-            uses.
+            If `fit` was given groups, and integers in `X_idx` are also ids of other
+            rows' groups; or if parameters were set that only `fit` uses.
         """
         return self._forget(X_idx, groups, unknown)
 

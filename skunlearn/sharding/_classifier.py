@@ -490,9 +490,8 @@ class ShardedUnlearningClassifier(VotingMixin):
         Warns
         -----
         UserWarning
-            If `fit` was given groups, and the integers in `X_idx` are also ids of
-            groups that have other rows; or if parameters were set that only `fit`
-            uses.
+            If `fit` was given groups, and integers in `X_idx` are also ids of other
+            rows' groups; or if parameters were set that only `fit` uses.
 
         Notes
         -----
