@@ -173,4 +173,4 @@ def test_a_warning_means_other_rows(data):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         classifier.forget(request, retrain=False)
-    assert any("ids of groups" in str(w.message) for w in caught) == bool(others)
+    assert any("read as positions" in str(w.message) for w in caught) == bool(others)
