@@ -12,6 +12,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
+from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_is_fitted
 
 from skunlearn._compat import CallbackSupportMixin, _message_with_time
@@ -50,6 +51,7 @@ class BaseUnlearningClassifier(
     ``without_rows``.
     """
 
+    estimator: Any
     verbose: int | bool
     _state: Any
     _fitted_params: FittedParams
@@ -227,6 +229,9 @@ class BaseUnlearningClassifier(
     @property
     def _rows(self) -> Rows:
         return self._state.rows
+
+    def _get_estimator(self) -> Any:
+        return LogisticRegression() if self.estimator is None else self.estimator
 
     def _check_is_fitted(self) -> None:
         """Raise NotFittedError before fit; scikit-learn's check alone asks for tags."""

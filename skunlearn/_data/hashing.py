@@ -3,12 +3,14 @@
 from typing import Any
 
 import numpy as np
+from sklearn.utils import check_random_state
 
 __all__ = [
     "INCREMENT",
     "MASK",
     "derive_seed",
     "draw",
+    "draw_key",
     "hash_positions",
     "mix",
     "mix_int",
@@ -51,6 +53,11 @@ def hash_positions(positions: np.ndarray, key: int) -> np.ndarray:
 def second_key(key: int) -> int:
     """Return another key, with which no identity cancels the first."""
     return mix_int(mix_int(key) ^ INCREMENT)
+
+
+def draw_key(random_state: Any) -> int:
+    """Draw a key of 64 bits, from which all randomness of a classifier derives."""
+    return int(check_random_state(random_state).randint(2**64 - 1, dtype=np.uint64))
 
 
 def derive_seed(root_seed: int, *path: int) -> int:

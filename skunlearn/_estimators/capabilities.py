@@ -32,6 +32,7 @@ __all__ = [
     "accepts_items",
     "accepts_sparse",
     "allows_nan",
+    "copy_tags",
     "find_input_tags",
     "find_obstacle",
     "find_resume",
@@ -207,3 +208,15 @@ def find_row_limits(estimator: Any) -> tuple[tuple[Path, str, int], ...]:
         for kinds, name, spare in _LIMITED
         if isinstance(part, kinds)
     )
+
+
+def copy_tags(tags: Any, estimator: Any) -> Any:
+    """Return the tags of a classifier that wraps an estimator, with those of both."""
+    base = get_tags(estimator)
+    tags.input_tags.sparse = accepts_sparse(estimator)
+    tags.input_tags.positive_only = base.input_tags.positive_only
+    tags.input_tags.allow_nan = allows_nan(estimator)
+    if base.classifier_tags is not None:
+        tags.classifier_tags.multi_class = base.classifier_tags.multi_class
+        tags.classifier_tags.poor_score = base.classifier_tags.poor_score
+    return tags

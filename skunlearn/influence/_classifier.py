@@ -6,17 +6,16 @@ from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_random_state, get_tags
 
 from skunlearn._compat import HasMethods, Interval, StrOptions, _fit_context
 from skunlearn._data.habits import refuse_labels
-from skunlearn._estimators.capabilities import accepts_sparse, allows_nan
+from skunlearn._data.hashing import draw_key
+from skunlearn._estimators.capabilities import copy_tags
 from skunlearn._records import ForgetRecord, Request
 from skunlearn._runtime.threads import single_threaded
 from skunlearn.checkpoints._transaction import Transaction
-from skunlearn.influence._certificate.privacy_budget import Budget
+from skunlearn.influence._certificate.privacy_budget import make_budget
 from skunlearn.influence._criteria import CRITERIA, find_criterion
 from skunlearn.influence._fit import prepare
 from skunlearn.influence._forget import remove
@@ -27,7 +26,8 @@ from skunlearn.influence._row_scores import RowScoresMixin
 from skunlearn.influence._settings import Settings
 from skunlearn.influence._validation import (
     check_given,
-    check_samples,
+    check_validation,
+    find_held_share,
     get_final,
 )
 
@@ -328,16 +328,16 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
         estimator, fitted = self._get_estimator(), self._as_it_is()
         find_objective(get_final(estimator))
         given = check_given(fitted, estimator, X, y, sample_weight)
-        key = self._draw_key()
+        key = draw_key(self.random_state)
         state = prepare(
             estimator,
             given,
             groups=groups,
             criterion=find_criterion(self.criterion),
-            validation=_check_validation(fitted, estimator, *validation),
-            held_share=self._get_held_share(validation[0]),
+            validation=check_validation(fitted, estimator, *validation),
+            held_share=find_held_share(self, validation[0]),
             settings=self._get_settings(),
-            budget=self._get_budget(key),
+            budget=make_budget(self.certify, self.noise_scale, key),
             key=key,
         )
         self._say("(fit) found the optimum", time.perf_counter() - change.start)
@@ -464,21 +464,10 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
 
     def __sklearn_tags__(self) -> Any:
         """Return the tags, most of them those of the wrapped estimator."""
-        tags = super().__sklearn_tags__()
         estimator = self._get_estimator()
-        base = get_tags(estimator)
-        tags.input_tags.sparse = accepts_sparse(estimator)
-        tags.input_tags.positive_only = base.input_tags.positive_only
-        tags.input_tags.allow_nan = isinstance(estimator, Pipeline) and allows_nan(
-            estimator
-        )
-        if base.classifier_tags is not None:
-            tags.classifier_tags.multi_class = base.classifier_tags.multi_class
-            tags.classifier_tags.poor_score = base.classifier_tags.poor_score
+        tags = copy_tags(super().__sklearn_tags__(), estimator)
+        tags.input_tags.allow_nan &= isinstance(estimator, Pipeline)
         return tags
-
-    def _get_estimator(self) -> Any:
-        return LogisticRegression() if self.estimator is None else self.estimator
 
     def _get_base(self) -> Any:
         """Return the estimator that is fitted, or will be."""
@@ -486,50 +475,6 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
             return self._state.estimator
         return self._get_estimator()
 
-    def _get_held_share(self, X_val: Any) -> float:
-        if self.method != "puma" or X_val is not None:
-            return 0.0
-        if self.validation_fraction == 0:
-            raise ValueError(
-                "method='puma' needs rows for its criterion, but validation_fraction=0 "
-                "and no X_val was given. Pass X_val and y_val to fit, or set "
-                "validation_fraction above 0."
-            )
-        return self.validation_fraction
-
     def _get_settings(self) -> Settings:
         names = [field.name for field in fields(Settings)]
         return Settings(**{name: getattr(self, name) for name in names})
-
-    def _get_budget(self, key: int) -> Budget | None:
-        if self.certify is None:
-            return None
-        epsilon, delta = _check_certify(self.certify)
-        return Budget(epsilon, delta, float(self.noise_scale), key)
-
-    def _draw_key(self) -> int:
-        random_state = check_random_state(self.random_state)
-        return int(random_state.randint(2**64 - 1, dtype=np.uint64))
-
-
-def _check_validation(
-    classifier: Any, estimator: Any, X_val: Any, y_val: Any
-) -> tuple[Any, Any] | None:
-    if (X_val is None) != (y_val is None):
-        missing = "X_val" if X_val is None else "y_val"
-        raise ValueError(
-            f"X_val and y_val must be given together, but {missing} is None."
-        )
-    if X_val is None:
-        return None
-    return check_samples(classifier, estimator, X_val, reset=False), y_val
-
-
-def _check_certify(certify: Any) -> tuple[float, float]:
-    is_pair = len(certify) == 2 and all(isinstance(v, Real) for v in certify)
-    if not is_pair or not (certify[0] > 0 and 0 < certify[1] < 1):
-        raise ValueError(
-            "certify must be (epsilon, delta) with epsilon > 0 and 0 < delta < 1; got "
-            f"{certify!r}."
-        )
-    return float(certify[0]), float(certify[1])

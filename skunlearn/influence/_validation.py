@@ -26,6 +26,7 @@ __all__ = [
     "Given",
     "check_given",
     "check_samples",
+    "check_validation",
     "choose_held_out",
     "get_final",
     "transform",
@@ -123,6 +124,33 @@ def _encode(y: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.nd
         return trim_text(classes), codes
     there = np.bincount(codes, weight) > 0
     return trim_text(classes[there]), np.where(there, there.cumsum() - 1, 0)[codes]
+
+
+def check_validation(
+    classifier: Any, estimator: Any, X_val: Any, y_val: Any
+) -> tuple[Any, Any] | None:
+    """Return the rows for the criterion that were passed to fit, checked."""
+    if (X_val is None) != (y_val is None):
+        missing = "X_val" if X_val is None else "y_val"
+        raise ValueError(
+            f"X_val and y_val must be given together, but {missing} is None."
+        )
+    if X_val is None:
+        return None
+    return check_samples(classifier, estimator, X_val, reset=False), y_val
+
+
+def find_held_share(classifier: Any, X_val: Any) -> float:
+    """Return the share of the rows to hold out for the criterion."""
+    if classifier.method != "puma" or X_val is not None:
+        return 0.0
+    if classifier.validation_fraction == 0:
+        raise ValueError(
+            "method='puma' needs rows for its criterion, but validation_fraction=0 and "
+            "no X_val was given. Pass X_val and y_val to fit, or set "
+            "validation_fraction above 0."
+        )
+    return classifier.validation_fraction
 
 
 def choose_held_out(hashes: np.ndarray, given: Given, fraction: float) -> np.ndarray:

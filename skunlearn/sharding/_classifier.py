@@ -3,60 +3,39 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import is_outlier_detector
-from sklearn.linear_model import LogisticRegression
-from sklearn.utils import check_random_state, get_tags
+from sklearn.base import is_classifier, is_outlier_detector
 from sklearn.utils.metadata_routing import MetadataRouter
 
 from skunlearn._compat import (
-    HasMethods,
-    Interval,
-    StrOptions,
     _fit_context,
     with_callbacks,
 )
 from skunlearn._data.habits import refuse_labels
-from skunlearn._data.rows import Batch
-from skunlearn._estimators.capabilities import accepts_sparse, allows_nan
+from skunlearn._estimators.capabilities import copy_tags
 from skunlearn._estimators.fit_params import (
-    check_fit_params,
     make_router,
-    route,
-    split_by_row,
 )
 from skunlearn._records import ForgetRecord, Request
-from skunlearn._runtime.progress import LISTENED, Progress
 from skunlearn.checkpoints._transaction import Transaction
+from skunlearn.sharding._fit import prepare_addition, prepare_fit
 from skunlearn.sharding._partition.registry import (
-    PARTITIONS,
-    PartitionSpec,
     find_partitions,
 )
 from skunlearn.sharding._plans import (
     Completed,
     Plan,
-    complete,
-    plan_addition,
-    plan_fit,
+    carry_out,
     plan_removal,
     plan_retraining,
-    warn_of_small_shards,
 )
 from skunlearn.sharding._prediction import VotingMixin
 from skunlearn.sharding._selection.representative import RepresentativeSelection
-from skunlearn.sharding._training.recipe import Recipe, check_weights, make_recipe
 from skunlearn.sharding._validation import (
-    check_batch,
-    check_for_rows,
-    check_incoming,
+    PARAMETER_CONSTRAINTS,
     check_models,
-    check_parameters,
-    check_probabilities,
-    match_batch,
 )
 
 __all__ = ["ShardedUnlearningClassifier"]
@@ -203,25 +182,7 @@ class ShardedUnlearningClassifier(VotingMixin):
 
     _effective_later = frozenset({"voting", "n_jobs", "verbose"})
 
-    _parameter_constraints: dict[str, list[Any]] = {
-        "estimator": [HasMethods(["fit"]), None],
-        "n_shards": [Interval(Integral, 1, None, closed="left")],
-        "n_slices": [Interval(Integral, 1, None, closed="left")],
-        "partition": [StrOptions(set(PARTITIONS))],
-        "n_replicas": [Interval(Integral, 1, None, closed="left")],
-        "n_negatives": [Interval(Integral, 1, None, closed="left")],
-        "selection": [
-            None,
-            Interval(Real, 0, 1, closed="right"),
-            RepresentativeSelection,
-        ],
-        "slice_training": [StrOptions({"cumulative", "sequential"})],
-        "n_epochs": [Interval(Integral, 1, None, closed="left")],
-        "voting": [StrOptions({"soft", "hard"})],
-        "n_jobs": [Integral, None],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-    }
+    _parameter_constraints = PARAMETER_CONSTRAINTS
 
     def __init__(
         self,
@@ -309,60 +270,12 @@ class ShardedUnlearningClassifier(VotingMixin):
             change.commit()
         return self
 
-    def _stage_fit(
-        self,
-        change: Transaction,
-        X: Any,
-        y: Any,
-        sample_weight: Any,
-        groups: Any,
-        forget_proba: Any,
-        **fit_params: Any,
-    ) -> None:
-        estimator = self._get_estimator()
-        check_parameters(
-            estimator,
-            partition=self.partition,
-            n_shards=self.n_shards,
-            n_replicas=self.n_replicas,
-        )
-        check_probabilities(PARTITIONS[self.partition], forget_proba)
+    def _stage_fit(self, change: Transaction, *data: Any, **fit_params: Any) -> None:
         fitted = self._as_it_is()  # validation notes features on it
-        batch = check_batch(fitted, estimator, X, y, sample_weight, reset=True)
-        root_seed = self._draw_root_seed()
-        recipe = self._make_recipe(estimator, root_seed, batch)
-        fit_params = route(self, fit_params)
-        check_fit_params(estimator, fit_params, recipe.policy.start)
-        by_row, others = split_by_row(fit_params, batch.size)
-        batch = replace(batch, fit_params=by_row)
-        recipe = replace(recipe, fit_params=others)
-        if sample_weight is not None:
-            check_weights(recipe, estimator)
-        incoming = check_incoming(batch, 0, root_seed, groups, forget_proba)
-        settings = PartitionSpec(
-            root_seed,
-            self.partition,
-            self.n_shards,
-            self.n_slices,
-            self.n_replicas,
-            self.n_negatives if recipe.policy.role.has_negatives else 0,
-        )
-        plan = plan_fit(recipe, settings, incoming)
-        warn_of_small_shards(plan)
-        state = self._train(plan, "fit").state
+        plan = prepare_fit(fitted, self._get_estimator(), *data, **fit_params)
+        state = carry_out(self, plan, "fit").state
         check_models(state)
         change.stage(self, lambda _: state, **fitted._get_fit_attributes())
-
-    def _make_recipe(self, estimator: Any, root_seed: int, batch: Batch) -> Recipe:
-        return make_recipe(
-            estimator,
-            root_seed=root_seed,
-            n_slices=self.n_slices,
-            cumulative=self.slice_training == "cumulative",
-            n_epochs=self.n_epochs,
-            by_class=PARTITIONS[self.partition].is_by_class,
-            selection=check_for_rows(self.selection, batch),
-        )
 
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=False)
@@ -423,26 +336,10 @@ class ShardedUnlearningClassifier(VotingMixin):
             change.commit()
         return self
 
-    def _stage_addition(
-        self,
-        change: Transaction,
-        X: Any,
-        y: Any,
-        sample_weight: Any,
-        groups: Any,
-        forget_proba: Any,
-    ) -> None:
+    def _stage_addition(self, change: Transaction, *data: Any) -> None:
         self._warn_of_unused_params()
-        state, estimator = self._state, self._get_estimator()
-        batch = check_batch(self, estimator, X, y, sample_weight, reset=False)
-        check_probabilities(type(state.layout.partition), forget_proba)
-        batch = match_batch(state, batch, has_groups=groups is not None)
-        if sample_weight is not None:
-            check_weights(state.recipe, estimator)
-        incoming = check_incoming(
-            batch, state.rows.n_positions, state.layout.key, groups, forget_proba
-        )
-        grown = self._train(plan_addition(state, incoming), "partial_fit").state
+        plan = prepare_addition(self, self._get_estimator(), *data)
+        grown = carry_out(self, plan, "partial_fit").state
         change.stage(self, lambda _: grown)
 
     @refuse_labels
@@ -524,7 +421,7 @@ class ShardedUnlearningClassifier(VotingMixin):
             plan = plan_retraining(self._state)
             if not plan.touched:
                 return self
-            completed = self._train(plan, "retrain", keep_going=True)
+            completed = carry_out(self, plan, "retrain", keep_going=True)
             seconds = time.perf_counter() - change.start
             record = completed.make_record(Request.nothing(), seconds)
             state = completed.state.with_record(record)
@@ -562,31 +459,13 @@ class ShardedUnlearningClassifier(VotingMixin):
     def _apply(self, removal: Plan) -> Completed:
         """Train the shards that a removal touches."""
         try:
-            return self._train(removal, "forget")
+            return carry_out(self, removal, "forget")
         except Exception as error:
             error.add_note(
                 "forget(..., retrain=False) forgets these rows without training. "
                 "retrain() then trains the shards that it can."
             )
             raise
-
-    def _train(self, plan: Plan, method: str, *, keep_going: bool = False) -> Completed:
-        """Train what a plan leaves to train, and report on the way."""
-        start = time.perf_counter()
-        has_listeners = any(hasattr(self, name) for name in LISTENED)
-        progress = Progress(self, method, len(plan.steps)) if has_listeners else None
-
-        def report(shard: int) -> None:
-            if self.verbose:
-                message = f"trained shard {shard + 1} of {len(plan.state.shards)}"
-                self._say(f"({method}) {message}", time.perf_counter() - start)
-            if progress is not None:
-                progress.finish_task("shard")
-
-        result = complete(plan, self.n_jobs, report, keep_going)
-        if progress is not None:
-            progress.finish()
-        return result
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Return the routing of metadata: what is wanted here, and by the estimator.
@@ -598,35 +477,6 @@ class ShardedUnlearningClassifier(VotingMixin):
         """
         return make_router(self, self._get_estimator())
 
-    def _get_estimator(self) -> Any:
-        return LogisticRegression() if self.estimator is None else self.estimator
-
-    def _get_base(self) -> Any:
-        """Return what the constituents are clones of, or will be."""
-        if self.__sklearn_is_fitted__():
-            return self._state.recipe.prototype
-        return self._get_estimator()
-
-    def _draw_root_seed(self) -> int:
-        random_state = check_random_state(self.random_state)
-        return int(random_state.randint(2**64 - 1, dtype=np.uint64))
-
-    @property
-    def classes_(self) -> np.ndarray:
-        """Classes of the retained rows, an ndarray of shape (n_classes,)."""
-        self._check_is_fitted()
-        return self._state.classes[self._state.is_label]
-
-    @property
-    def estimators_(self) -> list[Any]:
-        """The constituents, in order of shards, or None for shards without one.
-
-        That is the case if a shard has no rows or, after a deferred forget, no
-        checkpoint from before the forgotten rows were used.
-        """
-        self._check_is_fitted()
-        return [shard.estimator for shard in self._state.shards]
-
     @property
     def n_pending_(self) -> int:
         """Number of forgotten positions whose shards `retrain` has yet to train."""
@@ -635,17 +485,11 @@ class ShardedUnlearningClassifier(VotingMixin):
 
     def __sklearn_tags__(self) -> Any:
         """Return the tags, most of them those of the wrapped estimator."""
-        tags = super().__sklearn_tags__()
         estimator = self._get_estimator()
-        base = get_tags(estimator)
-        tags.input_tags.sparse = accepts_sparse(estimator)
-        tags.input_tags.positive_only = base.input_tags.positive_only
-        tags.input_tags.allow_nan = allows_nan(estimator)
-        if base.classifier_tags is not None:
+        tags = copy_tags(super().__sklearn_tags__(), estimator)
+        if is_classifier(estimator):
             by_class = self.partition in find_partitions("is_by_class")
-            can_many = base.classifier_tags.multi_class
-            tags.classifier_tags.multi_class = by_class or can_many
-            tags.classifier_tags.poor_score = base.classifier_tags.poor_score
+            tags.classifier_tags.multi_class |= by_class
         elif is_outlier_detector(estimator):  # scores of classes do not compare
             tags.classifier_tags.poor_score = True
         return tags

@@ -4,16 +4,19 @@ Planning trains nothing and changes nothing; it finds the shards that a change t
 and cuts their checkpoints back to those that the change leaves true.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from itertools import chain, pairwise
+from typing import Any
 
 import numpy as np
 
 from skunlearn._data.casting import trim_text
 from skunlearn._data.identities import GroupIndex, hash_groups
 from skunlearn._records import ForgetRecord, Request
+from skunlearn._runtime.progress import LISTENED, Progress
 from skunlearn._runtime.warn import warn
 from skunlearn.checkpoints._memory import MemoryCheckpoint
 from skunlearn.exceptions import NothingRetainedError
@@ -35,6 +38,7 @@ _FEW_ROWS = 100
 __all__ = [
     "Completed",
     "Plan",
+    "carry_out",
     "complete",
     "plan_addition",
     "plan_fit",
@@ -286,6 +290,27 @@ def plan_retraining(state: State) -> Plan:
     """Plan to train what was deferred."""
     shards = enumerate(state.shards)
     return Plan(state, tuple(i for i, shard in shards if not shard.is_trained))
+
+
+def carry_out(
+    classifier: Any, plan: Plan, method: str, *, keep_going: bool = False
+) -> Completed:
+    """Train what a plan leaves to train, and let a classifier report on the way."""
+    start = time.perf_counter()
+    has_listeners = any(hasattr(classifier, name) for name in LISTENED)
+    progress = Progress(classifier, method, len(plan.steps)) if has_listeners else None
+
+    def report(shard: int) -> None:
+        if classifier.verbose:
+            message = f"trained shard {shard + 1} of {len(plan.state.shards)}"
+            classifier._say(f"({method}) {message}", time.perf_counter() - start)
+        if progress is not None:
+            progress.finish_task("shard")
+
+    completed = complete(plan, classifier.n_jobs, report, keep_going)
+    if progress is not None:
+        progress.finish()
+    return completed
 
 
 def complete(

@@ -79,12 +79,31 @@ class VotingMixin(BaseUnlearningClassifier):
     n_jobs: int | None
 
     def _get_base(self) -> Any:
-        raise NotImplementedError
+        """Return what the constituents are clones of, or will be."""
+        if self.__sklearn_is_fitted__():
+            return self._state.recipe.prototype
+        return self._get_estimator()
 
     def _get_voters(self) -> list[Any]:
         """Return the constituents that there are; before fit, none."""
         state = getattr(self, "_state", None)
         return [] if state is None else state.estimators
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """Classes of the retained rows, an ndarray of shape (n_classes,)."""
+        self._check_is_fitted()
+        return self._state.classes[self._state.is_label]
+
+    @property
+    def estimators_(self) -> list[Any]:
+        """The constituents, in order of shards, or None for shards without one.
+
+        That is the case if a shard has no rows or, after a deferred forget, no
+        checkpoint from before the forgotten rows were used.
+        """
+        self._check_is_fitted()
+        return [shard.estimator for shard in self._state.shards]
 
     @available_if(_has("predict_proba"))
     def predict_proba(self, X: Any) -> np.ndarray:

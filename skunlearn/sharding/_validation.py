@@ -1,6 +1,7 @@
 """Checks of parameters and data, before anything is done."""
 
 from dataclasses import replace
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,9 @@ from sklearn.utils.validation import (
 )
 
 from skunlearn._compat import (
+    HasMethods,
+    Interval,
+    StrOptions,
     _check_feature_names,
     _check_n_features,
     _check_sample_weight,
@@ -37,6 +41,7 @@ from skunlearn.sharding._selection.representative import (
 from skunlearn.sharding._state import State
 
 __all__ = [
+    "PARAMETER_CONSTRAINTS",
     "check_batch",
     "check_for_rows",
     "check_incoming",
@@ -46,6 +51,27 @@ __all__ = [
     "check_samples",
     "match_batch",
 ]
+
+
+PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
+    "estimator": [HasMethods(["fit"]), None],
+    "n_shards": [Interval(Integral, 1, None, closed="left")],
+    "n_slices": [Interval(Integral, 1, None, closed="left")],
+    "partition": [StrOptions(set(PARTITIONS))],
+    "n_replicas": [Interval(Integral, 1, None, closed="left")],
+    "n_negatives": [Interval(Integral, 1, None, closed="left")],
+    "selection": [
+        None,
+        Interval(Real, 0, 1, closed="right"),
+        RepresentativeSelection,
+    ],
+    "slice_training": [StrOptions({"cumulative", "sequential"})],
+    "n_epochs": [Interval(Integral, 1, None, closed="left")],
+    "voting": [StrOptions({"soft", "hard"})],
+    "n_jobs": [Integral, None],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+}
 
 
 def check_samples(

@@ -73,7 +73,7 @@ def seed_by_the_number_of_rows(monkeypatch):
         state = replace(completed.state, recipe=recipe)
         return replace(completed, state=state)
 
-    monkeypatch.setattr(_classifier, "complete", mutant)
+    monkeypatch.setattr(_changes, "complete", mutant)
 
 
 MUTANTS = {

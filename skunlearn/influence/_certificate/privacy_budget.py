@@ -7,10 +7,12 @@ is replaced by the residual itself, which a pass over the rows tells.
 
 import math
 from dataclasses import dataclass, replace
+from numbers import Real
+from typing import Any
 
 import numpy as np
 
-__all__ = ["Budget"]
+__all__ = ["Budget", "make_budget"]
 
 
 @dataclass(frozen=True)
@@ -50,3 +52,21 @@ class Budget:
     def renewed(self) -> "Budget":
         """Return the budget of a new fit."""
         return replace(self, n_draws=self.n_draws + 1)
+
+
+def make_budget(certify: Any, noise_scale: float, key: int) -> Budget | None:
+    """Return the budget that the parameters ask for, None if for none."""
+    if certify is None:
+        return None
+    epsilon, delta = _check_certify(certify)
+    return Budget(epsilon, delta, float(noise_scale), key)
+
+
+def _check_certify(certify: Any) -> tuple[float, float]:
+    is_pair = len(certify) == 2 and all(isinstance(v, Real) for v in certify)
+    if not is_pair or not (certify[0] > 0 and 0 < certify[1] < 1):
+        raise ValueError(
+            "certify must be (epsilon, delta) with epsilon > 0 and 0 < delta < 1; got "
+            f"{certify!r}."
+        )
+    return float(certify[0]), float(certify[1])

@@ -1,0 +1,110 @@
+"""From what is passed to ``fit`` and ``partial_fit`` to a plan of training."""
+
+from dataclasses import replace
+from typing import Any
+
+from skunlearn._data.hashing import draw_key
+from skunlearn._data.rows import Batch
+from skunlearn._estimators.fit_params import check_fit_params, route, split_by_row
+from skunlearn.sharding._partition.registry import PARTITIONS, PartitionSpec
+from skunlearn.sharding._plans import (
+    Plan,
+    plan_addition,
+    plan_fit,
+    warn_of_small_shards,
+)
+from skunlearn.sharding._training.recipe import Recipe, check_weights, make_recipe
+from skunlearn.sharding._validation import (
+    check_batch,
+    check_for_rows,
+    check_incoming,
+    check_parameters,
+    check_probabilities,
+    match_batch,
+)
+
+__all__ = ["prepare_addition", "prepare_fit"]
+
+
+def prepare_fit(
+    classifier: Any,
+    estimator: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    groups: Any,
+    forget_proba: Any,
+    **fit_params: Any,
+) -> Plan:
+    """Check data and parameters, and plan to learn the rows from scratch.
+
+    What is seen of the features is noted on the classifier.
+    """
+    check_parameters(
+        estimator,
+        partition=classifier.partition,
+        n_shards=classifier.n_shards,
+        n_replicas=classifier.n_replicas,
+    )
+    check_probabilities(PARTITIONS[classifier.partition], forget_proba)
+    batch = check_batch(classifier, estimator, X, y, sample_weight, reset=True)
+    root_seed = draw_key(classifier.random_state)
+    recipe = _make_recipe(classifier, estimator, root_seed, batch)
+    fit_params = route(classifier, fit_params)
+    check_fit_params(estimator, fit_params, recipe.policy.start)
+    by_row, others = split_by_row(fit_params, batch.size)
+    batch = replace(batch, fit_params=by_row)
+    recipe = replace(recipe, fit_params=others)
+    if sample_weight is not None:
+        check_weights(recipe, estimator)
+    incoming = check_incoming(batch, 0, root_seed, groups, forget_proba)
+    plan = plan_fit(recipe, _make_spec(classifier, recipe), incoming)
+    warn_of_small_shards(plan)
+    return plan
+
+
+def prepare_addition(
+    classifier: Any,
+    estimator: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    groups: Any,
+    forget_proba: Any,
+) -> Plan:
+    """Check new rows against those that there are, and plan to learn them."""
+    state = classifier._state
+    batch = check_batch(classifier, estimator, X, y, sample_weight, reset=False)
+    check_probabilities(type(state.layout.partition), forget_proba)
+    batch = match_batch(state, batch, has_groups=groups is not None)
+    if sample_weight is not None:
+        check_weights(state.recipe, estimator)
+    incoming = check_incoming(
+        batch, state.rows.n_positions, state.layout.key, groups, forget_proba
+    )
+    return plan_addition(state, incoming)
+
+
+def _make_recipe(
+    classifier: Any, estimator: Any, root_seed: int, batch: Batch
+) -> Recipe:
+    return make_recipe(
+        estimator,
+        root_seed=root_seed,
+        n_slices=classifier.n_slices,
+        cumulative=classifier.slice_training == "cumulative",
+        n_epochs=classifier.n_epochs,
+        by_class=PARTITIONS[classifier.partition].is_by_class,
+        selection=check_for_rows(classifier.selection, batch),
+    )
+
+
+def _make_spec(classifier: Any, recipe: Recipe) -> PartitionSpec:
+    return PartitionSpec(
+        recipe.root_seed,
+        classifier.partition,
+        classifier.n_shards,
+        classifier.n_slices,
+        classifier.n_replicas,
+        classifier.n_negatives if recipe.policy.role.has_negatives else 0,
+    )
