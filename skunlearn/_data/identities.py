@@ -309,11 +309,12 @@ class GroupIndex:
         Ids of the rows' own groups do not count, nor do groups that are named as a
         whole by their positions too.
         """
-        positions = np.unique(positions)
+        if not self.kinds & _NUMBERS:
+            return False
         hashes = hash_positions(positions, self.key)
-        is_other = self.hashes[positions] != hashes
-        rows = self._join(*self._find_bounds(hashes[is_other]))
-        return not np.isin(rows, positions).all()
+        hashes = hashes[hashes != self.hashes[positions]]
+        rows = self._join(*self._find_bounds(hashes))
+        return len(rows) > 0 and not np.isin(rows, positions).all()
 
     def _hash(self, groups: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the ids of a request, and their hashes."""

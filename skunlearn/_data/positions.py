@@ -9,9 +9,7 @@ import numpy as np
 from skunlearn._data.habits import advise, refuse_habits
 from skunlearn.exceptions import ForgetIndexError
 
-__all__ = ["UNKNOWN", "Named", "as_vector", "check_positions", "list_ids", "show"]
-
-UNKNOWN = ("raise", "ignore")  # what to do about unknown positions and groups
+__all__ = ["Named", "as_vector", "check_positions", "list_ids", "show"]
 
 _EXPECTED = (
     "X_idx must be an integer, a sequence or array of integers, a slice, or a boolean "
