@@ -15,11 +15,12 @@ def stage(
     change: Transaction, classifier: Any, places: np.ndarray
 ) -> tuple[Any, ForgetRecord]:
     """Stage a removal, and return the classifier as it will be, and the cost."""
-    if not len(places):
-        return classifier, preview(classifier, places)
-    request = Request(places, len(places))
-    removal = classifier._stage_removal(change, request)
     future = classifier._as_it_is()
+    places = places[classifier._rows.retained[places]]  # it may have forgotten alone
+    request = Request(places, len(places))
+    if not len(places):
+        return future, preview(classifier, places)
+    removal = classifier._stage_removal(change, request)
     future._state = removal.state
     return future, removal.make_record(request, 0.0)
 

@@ -41,6 +41,7 @@ from skunlearn.model_selection._scores import (
 )
 from skunlearn.model_selection._state import Fold, State, draw_folds
 from skunlearn.sharding import ShardedUnlearningClassifier
+from skunlearn.sharding._aggregation.panel import Replies
 from skunlearn.sharding._validation import check_batch
 
 __all__ = ["UnlearningSearchCV"]
@@ -132,7 +133,9 @@ class UnlearningSearchCV(BaseSearchCV, BaseUnlearningClassifier):
     Notes
     -----
     Each candidate and fold holds the rows that it is trained on: with c candidates and
-    k folds the search needs the memory of about ``c * (k - 1)`` copies of `X`.
+    k folds the search needs the memory of about ``c * (k - 1)`` copies of `X`. From the
+    first `forget` on it also keeps what each constituent says of the left-out rows, so
+    that only those that were retrained are asked again.
 
     Where scoring fails, for example because a fold lacks a class, the score is NaN and
     the candidate is ranked last.
@@ -404,8 +407,10 @@ class UnlearningSearchCV(BaseSearchCV, BaseUnlearningClassifier):
         """
         self._check_is_fitted()
         with self._lock.take("forget"):
+            best = getattr(self, "best_estimator_", None)  # which users can get at
+            locks = [] if best is None else [best._lock]
             action = partial(self._forget_together, X_idx, groups, unknown)
-            hold_all([each._lock for each in self._list_fitted()], "forget", action)
+            hold_all(locks, "forget", action)
         return self
 
     def _list_fitted(self) -> list[Any]:
@@ -421,7 +426,7 @@ class UnlearningSearchCV(BaseSearchCV, BaseUnlearningClassifier):
             warn_of_ambiguity(request)
             retained = state.rows.retained.copy()
             retained[request.positions] = False
-            scores, records = self._forget_in_folds(change, request, retained)
+            fitted, scores, records = self._forget_in_folds(change, request, retained)
             found = self._choose(state, state.list_folds(retained), scores)
             if state.best_positions is not None:
                 more, positions = self._forget_in_best(
@@ -429,6 +434,7 @@ class UnlearningSearchCV(BaseSearchCV, BaseUnlearningClassifier):
                 )
                 found |= more
                 state = replace(state, best_positions=positions)
+            state = replace(state, fitted=fitted)
             seconds = time.perf_counter() - change.start
             state = state.with_record(add_up(records, request, seconds))
             change.stage(self, partial(state.without_rows, request.positions), **found)
@@ -436,27 +442,33 @@ class UnlearningSearchCV(BaseSearchCV, BaseUnlearningClassifier):
 
     def _forget_in_folds(
         self, change: Transaction, request: Request, retained: np.ndarray
-    ) -> tuple[list[Score], list[ForgetRecord]]:
+    ) -> tuple[tuple[Fold, ...], list[Score], list[ForgetRecord]]:
         """Stage the removal in all folds, and score what they will be."""
         state = self._state
         tests = {f: state.take_fold(f, retained) for f in state.list_folds(retained)}
         scorer, _ = self._get_scorers()
-        progress = Progress(self, "forget", len(state.fitted))
 
-        def forget_in(fit: Fold) -> tuple[Score | None, ForgetRecord]:
+        def forget_in(fit: Fold) -> tuple[Fold, Score | None, ForgetRecord]:
             places = state.find_places(fit.fold, request.positions)
             future, record = stage(change, fit.classifier, places)
-            test = tests.get(fit.fold)
-            return None if test is None else score(future, test, scorer), record
+            if fit.fold not in tests:
+                return replace(fit, replies={}), None, record
+            test = tests[fit.fold]
+            is_same = len(places) == len(request.positions)
+            # Replies hold for these rows alone: products of fewer rows round otherwise.
+            replies = Replies(test.X, fit.replies if is_same else {})
+            future._replies = replies
+            scores = score(future, test, scorer)
+            return replace(fit, replies=replies.used), scores, record
 
-        scores, records = [], []
         parallel = Parallel(n_jobs=self.n_jobs, require="sharedmem")
-        for scored, record in parallel(delayed(forget_in)(fit) for fit in state.fitted):
-            scores += [] if scored is None else [scored]
-            records.append(record)
+        progress, results = Progress(self, "forget", len(state.fitted)), []
+        for result in parallel(delayed(forget_in)(fit) for fit in state.fitted):
+            results.append(result)
             progress.finish_task("candidate")
         progress.finish()
-        return scores, records
+        fitted, scores, records = zip(*results, strict=True)
+        return fitted, [each for each in scores if each is not None], list(records)
 
     def _forget_in_best(
         self,
@@ -525,7 +537,7 @@ class UnlearningSearchCV(BaseSearchCV, BaseUnlearningClassifier):
             leases = [e._rows.readers.add(Lease()) for e in self._list_fitted()]
             state = values["_state"]
             fitted = tuple(
-                replace(fit, classifier=fit.classifier._as_it_is())
+                replace(fit, classifier=fit.classifier._as_it_is(), replies={})
                 for fit in state.fitted
             )
             values["_state"] = replace(state, fitted=fitted)

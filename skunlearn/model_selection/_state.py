@@ -1,6 +1,6 @@
 """All that a fitted search knows beside its results."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -29,12 +29,15 @@ class Fold:
         The classifier, whose positions are those of the search without the fold.
     fit_time : float
         How long it took to fit, in seconds.
+    replies : dict
+        What its constituents say of the rows of the fold, once a request has asked.
     """
 
     candidate: int
     fold: int
     classifier: Any
     fit_time: float
+    replies: dict[Any, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

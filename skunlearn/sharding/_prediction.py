@@ -1,7 +1,7 @@
 """Predictions of a sharded classifier."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from skunlearn._base import BaseUnlearningClassifier
 from skunlearn._data.containers import is_frame
 from skunlearn._estimators.one_class import is_log_density
 from skunlearn._runtime.threads import single_threaded
-from skunlearn.sharding._aggregation.panel import Panel
+from skunlearn.sharding._aggregation.panel import Panel, Replies
 from skunlearn.sharding._aggregation.votes import ScoreKind, find_judges
 from skunlearn.sharding._state import State
 from skunlearn.sharding._validation import check_samples
@@ -77,6 +77,7 @@ class VotingMixin(BaseUnlearningClassifier):
     _state: State
     voting: str
     n_jobs: int | None
+    _replies: Replies | None = None  # of a twin that is asked about the same rows again
 
     def _get_base(self) -> Any:
         """Return what the constituents are clones of, or will be."""
@@ -193,8 +194,11 @@ class VotingMixin(BaseUnlearningClassifier):
         state = self._state
         tags = state.recipe.input_tags
         keep_frame = is_frame(state.rows.held.X)
+        is_known = self._replies is not None and self._replies.X is X
         X = check_samples(self, tags, X, reset=False, keep_frame=keep_frame)
         panel = self._seat(state, X)
+        if is_known:
+            panel = replace(panel, replies=self._replies)
         with single_threaded():
             scores, kind = state.recipe.policy.role.aggregate(state, panel, self.voting)
         answer = Answer(scores, kind, state.classes)

@@ -226,6 +226,31 @@ def test_no_trace():
         assert text not in pickle.dumps(search)
 
 
+def test_replies_that_are_kept():
+    """They are those of the constituents that there are, about retained rows."""
+    search = make("logistic").fit(X, Y)
+    for request in ([1, 2], [60], [1, 90], [33]):
+        search.forget(request)
+    for fit in search._state.fitted:
+        retained = search._state.rows.retained & (search._state.folds == fit.fold)
+        assert fit.replies
+        for constituent, reply in fit.replies.values():
+            assert any(constituent is each for each in fit.classifier.estimators_)
+            assert len(reply) == retained.sum()
+    assert_same_search(search, search_anew(search, X, Y), X)
+
+
+def test_the_best_estimator_has_forgotten_alone():
+    """The search can still catch up, but not while the other one is at it."""
+    search = make().fit(X, Y)
+    search.best_estimator_.forget([1, 2])
+    search.forget([1, 2, 3])
+    assert_same_search(search, search_anew(search, X, Y), X)
+    lock = search.best_estimator_._lock.take("forget")
+    with lock, pytest.raises(RuntimeError, match="still changing"):
+        search.forget([4])
+
+
 def test_a_pickle_goes_on():
     """With locks and rows of its own, and one best estimator."""
     search = make().fit(X, Y)

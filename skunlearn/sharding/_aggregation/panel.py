@@ -4,8 +4,10 @@ A constituent may raise for rows that others have learnt the likes of: it abstai
 there. The rows are found by bisection, so that nothing is paid where nothing is raised.
 """
 
+import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -14,7 +16,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from skunlearn._data.containers import view_rows, with_values
 
-__all__ = ["Panel", "Question"]
+__all__ = ["Panel", "Question", "Replies"]
 
 _REFUSALS = (IndexError, KeyError, ValueError)
 
@@ -39,6 +41,36 @@ class Question(Generic[Reply]):
 
 
 @dataclass(frozen=True, eq=False)
+class Replies:
+    """What constituents replied about rows, for when others have changed since.
+
+    Parameters
+    ----------
+    X : {array, sparse matrix, data frame} of shape (n_samples, n_features)
+        The rows.
+    known : dict
+        Replies from before, each with the constituent that gave it.
+    used : dict
+        All replies that were asked for since, those that were known included.
+    """
+
+    X: Any
+    known: dict[Any, Any] = field(default_factory=dict)
+    used: dict[Any, Any] = field(default_factory=dict)
+
+    def recall(
+        self, estimator: Any, question: Question[Reply], compute: Callable[[], Reply]
+    ) -> Reply:
+        """Return what a constituent replied, or replies now, to a question."""
+        key = id(estimator), pickle.dumps(question.compute)
+        known, reply = self.known.get(key, (None, None))
+        if known is not estimator:
+            reply = compute()
+        self.used[key] = estimator, reply
+        return reply
+
+
+@dataclass(frozen=True, eq=False)
 class Panel:
     """Constituents and the rows that they are asked about.
 
@@ -56,6 +88,8 @@ class Panel:
         Returns a row that the i-th constituent was trained on.
     n_jobs : int or None
         Number of threads.
+    replies : Replies or None
+        What is known already of these rows.
     errors : list of Exception
         What was raised so far, if anything.
     """
@@ -66,6 +100,7 @@ class Panel:
     values: list[Any]
     find_own: Callable[[int], Any]
     n_jobs: int | None = None
+    replies: Replies | None = None
     errors: list[Exception] = field(default_factory=list)
 
     def ask(self, question: Question[Reply]) -> Iterator[Reply]:
@@ -84,8 +119,11 @@ class Panel:
             raise self.errors[0]
 
     def _ask_one(self, i: int, question: Question[Reply]) -> Reply:
+        compute = partial(self._compute, i, self.X, question)
         try:
-            return self._compute(i, self.X, question)
+            if self.replies is None:
+                return compute()
+            return self.replies.recall(self.estimators[i], question, compute)
         except _REFUSALS as error:
             error.add_note(
                 f"It was raised by the constituent of shard {self.shards[i]}."
