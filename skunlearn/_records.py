@@ -104,17 +104,22 @@ class ForgetRecord:
 
     def __str__(self) -> str:
         """Return one sentence for people."""
-        text = f"{self._describe_request()}{self._describe_work()}"
-        text += f" in {_show_seconds(self.seconds)}."
+        if self._is_of_retrain:
+            text = f"Retrained {self._describe_shards()}"
+        else:
+            text = f"{self._describe_request()}{self._describe_work()}"
+        text += f" in {_show_seconds(self.seconds)}"
         if self.n_failed_shards:
-            n_failed = _count(self.n_failed_shards, "shard")
-            text += f" {n_failed} could not be trained and stayed pending."
-        return text
+            text += f"; {_count(self.n_failed_shards, 'shard')} could not be trained"
+        return f"{text}."
+
+    @property
+    def _is_of_retrain(self) -> bool:
+        is_request = self.n_requested or self.n_unknown
+        return not is_request and bool(self.shards or self.n_failed_shards)
 
     def _describe_request(self) -> str:
         """Return what was forgotten, and what was asked for in vain."""
-        if not (self.n_requested or self.n_unknown) and self.shards:
-            return "Retrained"
         others = []
         if self.n_already_forgotten:
             verb = "was" if self.n_already_forgotten == 1 else "were"
@@ -126,14 +131,18 @@ class ForgetRecord:
 
     def _describe_work(self) -> str:
         """Return how it was done."""
+        if not self.n_forgotten:
+            return ""
         if self.path is not None:
-            return f" {_PATHS[self.path]}" if self.n_forgotten else ""
+            return f" {_PATHS.get(self.path, 'by updating the parameters')}"
         if not self.shards:
-            return " without training" if self.n_forgotten else ""
-        verb = " by retraining" if self.n_requested or self.n_unknown else ""
+            return " without training"
+        return f" by retraining {self._describe_shards()}"
+
+    def _describe_shards(self) -> str:
         return (
-            f"{verb} {_count(len(self.shards), 'shard')}: {self.n_samples_retrained:,} "
-            f"of {_count(self.n_samples_full_retrain, 'row')}"
+            f"{_count(len(self.shards), 'shard')}: {self.n_samples_retrained:,} of "
+            f"{_count(self.n_samples_full_retrain, 'row')}"
         )
 
 

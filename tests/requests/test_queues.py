@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import pickle
+import re
 import subprocess
 import sys
 import uuid
@@ -343,13 +344,20 @@ SENTENCES = {
         "n_unknown": 0,
         "seconds": 1e-9,
     },
-    "Retrained 2 shards: 120 of 5,000 rows in 0.02 s. 1 shard could not be trained and "
-    "stayed pending.": {
+    "Retrained 2 shards: 120 of 5,000 rows in 0.02 s; 1 shard could not be trained.": {
         "n_requested": 0,
         "n_forgotten": 0,
         "n_already_forgotten": 0,
         "n_unknown": 0,
         "n_failed_shards": 1,
+    },
+    "Retrained 0 shards: 0 of 5,000 rows in 0.02 s; 2 shards could not be trained.": {
+        **NOTHING,
+        "n_requested": 0,
+        "n_already_forgotten": 0,
+        "n_samples_retrained": 0,
+        "n_unknown": 0,
+        "n_failed_shards": 2,
     },
     "Forgot 3 rows by one step of the parameters in 0.02 s.": {
         **PATCH,
@@ -372,6 +380,15 @@ def test_sentences(sentence):
     record = make_record(**SENTENCES[sentence])
     assert str(record) == sentence
     assert f"{record!r}".startswith("ForgetRecord(n_requested=")
+
+
+def test_sentences_of_real_records():
+    """A deferred forget, what it is completed by, and a request in vain."""
+    classifier = fit("sharded").forget([1, 2], retrain=False).retrain().forget(1)
+    texts = list(map(str, classifier.forget_records_))
+    assert texts[0].startswith("Forgot 2 rows without training in ")
+    assert re.match(r"Retrained \d shards?: \d+ of 58 rows in .* s\.", texts[1])
+    assert texts[2].startswith("Forgot 0 rows (1 was already forgotten) in ")
 
 
 @each_class
