@@ -144,6 +144,10 @@ class ShardedUnlearningClassifier(VotingMixin):
     were trained with this class are retrained. For the expected cost, see
     :func:`skunlearn.costs.expected_retrained_samples`.
 
+    Of the parameters, `voting`, `n_jobs` and `verbose` may be changed with `set_params`
+    after `fit`. All others take effect at `fit`, and `forget` warns if they were set
+    since.
+
     If a shard has too few rows, `n_neighbors` or `n_components` is reduced to the
     number of rows. A shard with a single class becomes a constant predictor. If a
     one-class model cannot be fitted to its rows, a Gaussian with unit covariance
@@ -414,6 +418,8 @@ class ShardedUnlearningClassifier(VotingMixin):
         UnlearningQualityWarning
             If shards cannot be trained on the rows that they have left. The others
             are; these stay pending, and `retrain` can be called again.
+        UserWarning
+            If parameters were set that only `fit` uses.
         """
         self._check_is_fitted()
         self._warn_of_unused_params()
