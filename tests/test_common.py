@@ -12,6 +12,7 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skunlearn import InfluenceUnlearningClassifier, ShardedUnlearningClassifier
+from skunlearn.model_selection import UnlearningSearchCV
 from skunlearn.pipeline import make_unlearning_pipeline
 
 INSTANCES = [
@@ -91,6 +92,8 @@ def expected_failures(classifier):
     """Return the checks of weights that cannot hold, with reasons."""
     if isinstance(classifier, InfluenceUnlearningClassifier):
         return expected_influence_failures(classifier)
+    if isinstance(classifier, UnlearningSearchCV):
+        return dict.fromkeys(WEIGHT_CHECKS, "folds are given as splits, not by number")
     if isinstance(classifier, Pipeline):
         reason = "pipelines fit the steps that they are given"
         names = ("check_estimators_overwrite_params", "check_dont_overwrite_parameters")
@@ -108,9 +111,16 @@ def expected_failures(classifier):
     return checks
 
 
+SEARCHES = [
+    UnlearningSearchCV(
+        ShardedUnlearningClassifier(), {"n_shards": [1, 2]}, cv=2, random_state=0
+    )
+]
+
+
 @pytest.mark.filterwarnings("ignore")  # the checks provoke warnings on purpose
 @parametrize_with_checks(
-    INSTANCES + INFLUENCE_INSTANCES + PIPELINES,
+    INSTANCES + INFLUENCE_INSTANCES + PIPELINES + SEARCHES,
     expected_failed_checks=expected_failures,
 )
 def test_scikit_learn_checks(estimator, check):

@@ -137,6 +137,9 @@ class UnlearningSearchCV(BaseSearchCV, BaseUnlearningClassifier):
     first `forget` on it also keeps what each constituent says of the left-out rows, so
     that only those that were retrained are asked again.
 
+    As for a single classifier, the sizes of a `selection` are fixed at `fit`.
+    ``partition="distribution_aware"`` is not supported, since it needs `forget_proba`.
+
     Where scoring fails, for example because a fold lacks a class, the score is NaN and
     the candidate is ranked last.
 
@@ -241,7 +244,8 @@ class UnlearningSearchCV(BaseSearchCV, BaseUnlearningClassifier):
     def _check_parameters(self) -> None:
         if isinstance(self.cv, bool) or not isinstance(self.cv, Integral):
             raise TypeError(
-                f"cv must be an integer, the number of folds; got {self.cv!r}. "
+                f"cv must be an integer, the number of folds; got "
+                f"{type(self.cv).__name__}. "
                 "Splitters let the fold of a row depend on other rows, and that would "
                 "not change when these are forgotten. Rows are assigned to folds by a "
                 "hash of their group or position instead."

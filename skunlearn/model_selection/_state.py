@@ -114,8 +114,8 @@ def draw_folds(hashes: np.ndarray, n_folds: int) -> np.ndarray:
     folds = draw(hashes, _FOLDS, n_folds)
     if len(np.unique(folds)) < 2:
         raise ValueError(
-            f"all {len(folds)} rows are in one of the cv={n_folds} folds, as rows of "
-            "one group are, so that no row is left to train on. Pass more rows or more "
-            "groups."
+            f"all rows (n_samples={len(folds)}) are in one of the cv={n_folds} folds, "
+            "as rows of one group are, so that no row is left to train on. Pass more "
+            "rows or more groups."
         )
     return folds

@@ -52,12 +52,13 @@ def make(name="tree", **params):
     return UnlearningSearchCV(ShardedUnlearningClassifier(base), grid, **params)
 
 
-def search_anew(search, X, y, groups=None):
+def search_anew(search, X, y, groups=None, **weights):
     """Return a search on the retained rows, with the same identities."""
     keep = search.retained_indices_
     identities = np.arange(len(y)) if groups is None else groups
     rows = X.iloc[keep] if hasattr(X, "iloc") else X[keep]
-    return clone(search).fit(rows, y[keep], groups=identities[keep])
+    weights = {name: value[keep] for name, value in weights.items()}
+    return clone(search).fit(rows, y[keep], groups=identities[keep], **weights)
 
 
 def assert_same_search(first, second, X):
@@ -129,6 +130,14 @@ def test_jobs_do_not_matter(capsys):
         search.fit(X, Y).forget([1, 2, 40])
     assert "totalling 12 fits" in capsys.readouterr().out
     assert_same_search(one, two, X)
+
+
+def test_weights():
+    """They are for training, and rows without any are scored like the others."""
+    weight = np.random.default_rng(0).integers(0, 3, len(Y)).astype(float)
+    search = make("logistic").fit(X, Y, sample_weight=weight)
+    search.forget([*np.flatnonzero(weight == 0)[:3], 5, 6])
+    assert_same_search(search, search_anew(search, X, Y, sample_weight=weight), X)
 
 
 def test_frames():
