@@ -18,7 +18,7 @@ from skunlearn._base import BaseUnlearningClassifier
 from skunlearn._compat import BaseSearchCV, _fit_context, with_callbacks
 from skunlearn._data.hashing import derive_seed
 from skunlearn._data.identities import GroupIndex, find_kinds, hash_identities
-from skunlearn._data.rows import Batch, Lease, Rows
+from skunlearn._data.rows import Lease, Rows
 from skunlearn._records import ForgetRecord, Request
 from skunlearn._requests import resolve, warn_of_ambiguity
 from skunlearn._runtime.progress import Progress
@@ -47,6 +47,7 @@ from skunlearn.sharding._validation import check_batch
 __all__ = ["UnlearningSearchCV"]
 
 _SEEDS = 0x73656564
+_OF_REFIT = ("best_estimator_", "refit_time_", "feature_names_in_")
 
 
 class UnlearningSearchCV(BaseSearchCV, BaseUnlearningClassifier):
@@ -95,8 +96,10 @@ class UnlearningSearchCV(BaseSearchCV, BaseUnlearningClassifier):
         is retained are left out. After a `forget`, fit times are still those of `fit`.
     best_estimator_ : ShardedUnlearningClassifier
         Classifier with the best parameters, fitted to all retained rows. Forget rows in
-        the search, not in this classifier alone; it does not know the group ids. Not
-        available if ``refit=False``.
+        the search, not in this classifier alone, which does not know the group ids.
+        Where another candidate becomes the best one, `forget` replaces the classifier,
+        and a reference to the former one still holds the forgotten rows. Not available
+        if ``refit=False``.
     best_score_ : float
         Mean score of the best candidate.
     best_params_ : dict
@@ -234,6 +237,7 @@ class UnlearningSearchCV(BaseSearchCV, BaseUnlearningClassifier):
             state, scores = self._fit_candidates(state)
             everyone = np.arange(state.rows.n_positions)
             found = self._choose(state, state.list_folds(everyone), scores)
+            found |= dict.fromkeys(_OF_REFIT)
             if self.refit:
                 found |= self._fit_best(state, found["best_params_"], everyone)
                 state = replace(state, best_positions=everyone)
@@ -324,13 +328,11 @@ class UnlearningSearchCV(BaseSearchCV, BaseUnlearningClassifier):
         scorer, _ = self._get_scorers()
         for fold in folds:
             positions = state.find_training(fold)
-            train, test = state.rows.take(positions), self._take_test(state, fold)
+            train = state.rows.take(positions)
+            test = state.take_fold(fold, state.rows.retained)
             for params in state.candidates:
                 classifier = self._make_candidate(params, state.key)
                 yield classifier, train, state.identities[positions], test, scorer
-
-    def _take_test(self, state: State, fold: int) -> Batch:
-        return state.take_fold(fold, state.rows.retained)
 
     def _choose(
         self, state: State, folds: list[int], scores: list[Score]

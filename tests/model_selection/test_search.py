@@ -123,6 +123,17 @@ def test_scores_and_refits(scoring, refit):
     assert_same_search(search, search_anew(search, X, Y), X)
 
 
+def test_a_fit_replaces_all_of_an_earlier_one():
+    """Without a refit there is no best estimator, not even the former one."""
+    search = make().fit(pd.DataFrame(X, columns=list("abcd")), Y).forget([3])
+    search.set_params(refit=False).fit(X, Y)
+    assert not hasattr(search, "best_estimator_")
+    assert not hasattr(search, "feature_names_in_")
+    assert not search.forget_records_
+    search.forget([3])
+    assert_same_search(search, search_anew(search, X, Y), X)
+
+
 def test_jobs_do_not_matter(capsys):
     """Nor does it matter whether they report."""
     one, two = make(), make(n_jobs=2, verbose=1)
