@@ -73,7 +73,7 @@ class BaseUnlearningClassifier(
         change: Transaction,
         X_idx: Any,
         groups: Any,
-        unknown: str,
+        unknown: str = "raise",
         **options: Any,
     ) -> None:
         """Do all of a forget but its commit, which other classifiers may share."""
