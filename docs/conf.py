@@ -27,7 +27,11 @@ exclude_patterns = ["_build"]
 templates_path = ["_templates"]
 default_role = "literal"
 nitpicky = True  # a reference that leads nowhere fails the build
-nitpick_ignore_regex = [("py:obj", r"\w+_")]  # fitted attributes have no own page
+nitpick_ignore_regex = [
+    ("py:obj", r"\w+_"),  # fitted attributes have no own page
+    ("std:ref", "metadata_routing"),  # in docstrings that scikit-learn hands down
+    ("std:term", ".*"),
+]
 
 autodoc_typehints = "none"  # the docstrings tell types in words
 toc_object_entries_show_parents = "hide"

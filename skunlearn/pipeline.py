@@ -64,7 +64,7 @@ class UnlearningPipeline(Pipeline):
     See Also
     --------
     make_unlearning_pipeline : Construct a pipeline without naming the steps.
-    ShardedUnlearningClassifier : Classifier that can wrap a whole pipeline.
+    skunlearn.ShardedUnlearningClassifier : Classifier that can wrap a whole pipeline.
 
     Notes
     -----

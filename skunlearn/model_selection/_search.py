@@ -131,7 +131,7 @@ class UnlearningSearchCV(BaseSearchCV, BaseUnlearningClassifier):
     See Also
     --------
     sklearn.model_selection.GridSearchCV : The search without unlearning.
-    ShardedUnlearningClassifier : The classifier whose parameters are chosen.
+    skunlearn.ShardedUnlearningClassifier : The classifier whose parameters are chosen.
 
     Notes
     -----
@@ -218,7 +218,8 @@ class UnlearningSearchCV(BaseSearchCV, BaseUnlearningClassifier):
         sample_weight : array-like of shape (n_samples,), default=None
             Sample weights, for training. Scores do not use them.
         groups : array-like of shape (n_samples,), default=None
-            Group of each row, as for :meth:`ShardedUnlearningClassifier.fit`. Rows of
+            Group of each row, as for
+            :meth:`skunlearn.ShardedUnlearningClassifier.fit`. Rows of
             a group share their fold and can be forgotten together.
 
         Returns
