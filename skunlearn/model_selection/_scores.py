@@ -7,6 +7,8 @@ import numpy as np
 
 from skunlearn._data.rows import Batch
 from skunlearn._runtime.warn import CaughtWarning, catch_in_worker, warn
+from skunlearn.model_selection._state import TestRows
+from skunlearn.sharding._aggregation.panel import Replies
 
 __all__ = ["Score", "align_scores", "call_in_worker", "fit_rows", "score"]
 
@@ -25,27 +27,29 @@ def fit_rows(classifier: Any, rows: Batch, identities: np.ndarray) -> Any:
 
 
 def fit_and_score(
-    classifier: Any, train: Batch, identities: np.ndarray, test: Batch, scorer: Any
+    classifier: Any, train: Batch, identities: np.ndarray, test: TestRows, scorer: Any
 ) -> tuple[Any, float, Score]:
     """Fit a classifier to some rows and score it on others."""
     start = time.perf_counter()
     fit_rows(classifier, train, identities)
     seconds = time.perf_counter() - start
-    return classifier, seconds, score(classifier, test, scorer)
+    replies = Replies(test.rows.X, test.bounds)
+    return classifier, seconds, score(classifier, test, scorer, replies)
 
 
-def score(classifier: Any, test: Batch, scorer: Any) -> Score:
+def score(classifier: Any, test: TestRows, scorer: Any, replies: Replies) -> Score:
     """Score a classifier; where that fails the score is NaN, with a warning.
 
-    All rows are predicted at once, in order of positions: a product of other rows can
-    differ in the last bit, and the retained rows are what a new search would have.
+    The retained rows of a block are predicted at once, as in a new search.
     """
-    start = time.perf_counter()
+    start, rows = time.perf_counter(), test.rows
+    twin = classifier._as_it_is()
+    twin._replies = replies
     try:
-        scores = scorer(classifier, test.X, test.y)
+        scores = scorer(twin, rows.X, rows.y)
     except Exception as error:  # a fold may lack a class, and rows must be forgotten
         warn(
-            f"scoring failed with {type(error).__name__} on a fold of {test.size} "
+            f"scoring failed with {type(error).__name__} on a fold of {rows.size} "
             "rows; its score is NaN.",
             UserWarning,
         )

@@ -453,6 +453,7 @@ class UnlearningSearchCV(BaseSearchCV, BaseUnlearningClassifier):
         """Stage the removal in all folds, and score what they will be."""
         state = self._state
         tests = {f: state.take_fold(f, retained) for f in state.list_folds(retained)}
+        blocks = state.find_blocks(request.positions)
         scorer, _ = self._get_scorers()
 
         def forget_in(fit: Fold) -> tuple[Fold, Score | None, ForgetRecord]:
@@ -461,11 +462,9 @@ class UnlearningSearchCV(BaseSearchCV, BaseUnlearningClassifier):
             if fit.fold not in tests:
                 return replace(fit, replies={}), None, record
             test = tests[fit.fold]
-            is_same = len(places) == len(request.positions)
-            # Replies hold for these rows alone: products of fewer rows round otherwise.
-            replies = Replies(test.X, fit.replies if is_same else {})
-            future._replies = replies
-            scores = score(future, test, scorer)
+            known = fit.list_replies(blocks[state.folds[request.positions] == fit.fold])
+            replies = Replies(test.rows.X, test.bounds, known)
+            scores = score(future, test, scorer, replies)
             return replace(fit, replies=replies.used), scores, record
 
         parallel = Parallel(n_jobs=self.n_jobs, require="sharedmem")

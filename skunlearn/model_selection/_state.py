@@ -1,7 +1,7 @@
 """All that a fitted search knows beside its results."""
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,9 +10,11 @@ from skunlearn._data.identities import GroupIndex
 from skunlearn._data.rows import Batch, Erasure, Rows
 from skunlearn._records import ForgetRecord
 
-__all__ = ["Fold", "State", "draw_folds"]
+__all__ = ["Fold", "State", "TestRows", "draw_folds"]
 
-_FOLDS = 0x666F6C64  # a stream of random numbers of its own
+_FOLDS = 0x666F6C64  # streams of random numbers
+_BLOCKS = 0x626C6F63
+_N_BLOCKS = 4  # of a fold; a request has all constituents predict those that it touches
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +40,18 @@ class Fold:
     classifier: Any
     fit_time: float
     replies: dict[Any, Any] = field(default_factory=dict)
+
+    def list_replies(self, touched: np.ndarray) -> dict[Any, Any]:
+        """Return the replies about blocks other than those that a request touches."""
+        blocks = set(touched.tolist())
+        return {k: v for k, v in self.replies.items() if k[-1] not in blocks}
+
+
+class TestRows(NamedTuple):
+    """Rows to be predicted, and where blocks of them begin and end."""
+
+    rows: Batch
+    bounds: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,9 +104,17 @@ class State:
         """Return the folds that have rows."""
         return [int(fold) for fold in np.unique(self.folds[retained])]
 
-    def take_fold(self, fold: int, retained: np.ndarray) -> Batch:
-        """Return the rows of a fold, in order of positions."""
-        return self.rows.take(np.flatnonzero(retained & (self.folds == fold)))
+    def take_fold(self, fold: int, retained: np.ndarray) -> "TestRows":
+        """Return the rows of a fold, in order of blocks and then of positions."""
+        positions = np.flatnonzero(retained & (self.folds == fold))
+        blocks = self.find_blocks(positions)
+        positions = positions[np.argsort(blocks, kind="stable")]
+        bounds = np.bincount(blocks, minlength=_N_BLOCKS).cumsum()
+        return TestRows(self.rows.take(positions), (0, *bounds.tolist()))
+
+    def find_blocks(self, positions: np.ndarray) -> np.ndarray:
+        """Return the block in its fold of each row, which its identity decides."""
+        return draw(self.identities[positions].view(np.uint64), _BLOCKS, _N_BLOCKS)
 
     def without_rows(self, positions: np.ndarray, erasure: Erasure) -> "State":
         """Return the state with rows that are to be overwritten."""

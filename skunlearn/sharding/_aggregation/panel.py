@@ -7,7 +7,7 @@ there. The rows are found by bisection, so that nothing is paid where nothing is
 import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
+from itertools import pairwise
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -42,32 +42,46 @@ class Question(Generic[Reply]):
 
 @dataclass(frozen=True, eq=False)
 class Replies:
-    """What constituents replied about rows, for when others have changed since.
+    """What constituents replied about blocks of rows, for when others have changed.
+
+    A block is asked about as a whole: a product of fewer rows rounds otherwise.
 
     Parameters
     ----------
     X : {array, sparse matrix, data frame} of shape (n_samples, n_features)
         The rows.
+    bounds : tuple of int
+        Where blocks begin, and where the last one ends.
     known : dict
-        Replies from before, each with the constituent that gave it.
+        Replies from before, each with the constituent that gave it; keys end in the
+        number of the block.
     used : dict
         All replies that were asked for since, those that were known included.
     """
 
     X: Any
+    bounds: tuple[int, ...]
     known: dict[Any, Any] = field(default_factory=dict)
     used: dict[Any, Any] = field(default_factory=dict)
 
     def recall(
-        self, estimator: Any, question: Question[Reply], compute: Callable[[], Reply]
-    ) -> Reply:
+        self,
+        estimator: Any,
+        question: Question[Reply],
+        compute: Callable[[int, int], Reply],
+    ) -> Any:
         """Return what a constituent replied, or replies now, to a question."""
-        key = id(estimator), pickle.dumps(question.compute)
-        known, reply = self.known.get(key, (None, None))
-        if known is not estimator:
-            reply = compute()
-        self.used[key] = estimator, reply
-        return reply
+        asked: tuple[int, bytes] = id(estimator), pickle.dumps(question.compute)
+        replies = []
+        for block, (start, stop) in enumerate(pairwise(self.bounds)):
+            if start == stop:
+                continue
+            known, reply = self.known.get((*asked, block), (None, None))
+            if known is not estimator:
+                reply = compute(start, stop)
+            self.used[*asked, block] = estimator, reply
+            replies.append(reply)
+        return _join(replies)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,11 +133,14 @@ class Panel:
             raise self.errors[0]
 
     def _ask_one(self, i: int, question: Question[Reply]) -> Reply:
-        compute = partial(self._compute, i, self.X, question)
         try:
             if self.replies is None:
-                return compute()
-            return self.replies.recall(self.estimators[i], question, compute)
+                return self._compute(i, self.X, question)
+            return self.replies.recall(
+                self.estimators[i],
+                question,
+                lambda *part: self._compute(i, view_rows(self.X, *part), question),
+            )
         except _REFUSALS as error:
             error.add_note(
                 f"It was raised by the constituent of shard {self.shards[i]}."
