@@ -5,7 +5,7 @@ Think twice before adding to this class: both kinds of unlearning must need it.
 
 import copy
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol, Self
@@ -17,10 +17,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from skunlearn._compat import CallbackSupportMixin, _message_with_time
 from skunlearn._data.rows import Erasure, Lease, Rows
-from skunlearn._fitted_params import FittedParams
 from skunlearn._pickling import VERSIONS, check_versions
-from skunlearn._records import ForgetRecord, Request, make_history
-from skunlearn._requests import resolve, use_groups, warn_of_ambiguity
+from skunlearn._records import ForgetRecord, make_history
+from skunlearn._requests import Request, resolve, use_groups, warn_of_ambiguity
 from skunlearn._runtime.threads import CopyableLock, commit_gate
 from skunlearn._runtime.warn import warn
 from skunlearn.checkpoints._transaction import Transaction
@@ -54,7 +53,7 @@ class BaseUnlearningClassifier(
     estimator: Any
     verbose: int | bool
     _state: Any
-    _fitted_params: FittedParams
+    _fitted_params: "FittedParams"
     _effective_later: frozenset[str]  # parameters that take effect after fit too
 
     # Requests
@@ -332,3 +331,73 @@ def _conclude(
     state = removal.state.without_rows(request.positions, erasure)
     record = removal.make_record(request, time.perf_counter() - start)
     return state.with_record(record)
+
+
+class FittedParams:
+    """The parameters with which a classifier was fitted, nested ones included.
+
+    It refers to the values that the classifier and its parts have, and copies none.
+
+    Parameters
+    ----------
+    classifier : classifier
+        The classifier.
+    later : collection of str
+        Names of its parameters that take effect when they are set.
+    """
+
+    def __init__(self, classifier: Any, later: Collection[str]) -> None:
+        own = _find_values(classifier)
+        self._own = {name: v for name, v in own.items() if name not in later}
+        self._parts = [
+            (f"{path}__", part, _find_values(part))
+            for path, part in classifier.get_params().items()
+            if _has_params(part) and path.partition("__")[0] not in later
+        ]
+
+    def find_changed(self, classifier: Any) -> list[str]:
+        """Return the names of the parameters that have another value now."""
+        owners = [("", classifier, self._own), *self._parts]
+        return [
+            path + name
+            for path, owner, values in owners
+            for name, value in values.items()
+            if not _is_equal(vars(owner).get(name, value), value)
+        ]
+
+
+def _has_params(value: Any) -> bool:
+    return hasattr(value, "get_params") and not isinstance(value, type)
+
+
+def _find_values(owner: Any) -> dict[str, Any]:
+    """Return the parameters that are attributes: to look at these costs nothing."""
+    values = getattr(owner, "__dict__", {})
+    names = owner.get_params(deep=False)
+    return {name: values[name] for name in names if name in values}
+
+
+def _is_equal(first: Any, second: Any) -> bool:
+    """Return True if two values of a parameter mean the same."""
+    if first is second:
+        return True
+    if _has_params(first) or isinstance(first, (list, tuple, Mapping)):
+        if type(first) is not type(second):
+            return False
+        return _have_equal_items(_get_items(first), _get_items(second))
+    try:
+        return bool(np.all(first == second)) and np.shape(first) == np.shape(second)
+    except Exception:  # whatever it is, it has no value to compare
+        return False
+
+
+def _get_items(value: Any) -> Mapping[Any, Any]:
+    if _has_params(value):
+        value = value.get_params(deep=False)
+    return value if isinstance(value, Mapping) else dict(enumerate(value))
+
+
+def _have_equal_items(first: Mapping[Any, Any], second: Mapping[Any, Any]) -> bool:
+    return first.keys() == second.keys() and all(
+        _is_equal(value, second[name]) for name, value in first.items()
+    )

@@ -2,12 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
-from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
-
-__all__ = ["ForgetRecord", "Request", "make_history"]
+__all__ = ["ForgetRecord", "make_history"]
 
 
 @dataclass(frozen=True)
@@ -169,48 +166,3 @@ def _count(n: int, noun: str) -> str:
 
 def _show_seconds(seconds: float) -> str:
     return f"{seconds:,.2f} s" if seconds >= 0.1 else f"{max(seconds, 1e-4):.1g} s"
-
-
-def _tell_time() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-@dataclass(frozen=True)
-class Request:
-    """A checked forget request.
-
-    Parameters
-    ----------
-    positions : ndarray
-        Distinct positions of the request that are still retained.
-    n_requested : int
-        Number of distinct positions of the request.
-    n_unknown : int, default=0
-        Number of distinct ids that were ignored, since there are no such rows.
-    is_ambiguous : bool, default=False
-        Whether positions would name other rows if they were read as ids of groups.
-    requested_at : str
-        When work on it began, in UTC.
-    """
-
-    positions: np.ndarray
-    n_requested: int
-    n_unknown: int = 0
-    is_ambiguous: bool = False
-    requested_at: str = field(default_factory=_tell_time)
-
-    @property
-    def counts(self) -> dict[str, Any]:
-        """Return the fields of a record that say what was requested."""
-        return {
-            "n_requested": self.n_requested,
-            "n_forgotten": len(self.positions),
-            "n_already_forgotten": self.n_requested - len(self.positions),
-            "n_unknown": self.n_unknown,
-            "requested_at": self.requested_at,
-        }
-
-    @classmethod
-    def nothing(cls) -> "Request":
-        """Return the empty request."""
-        return cls(np.empty(0, dtype=np.int64), 0)

@@ -16,11 +16,11 @@ PACKAGE = Path(skunlearn.__file__).parent
 # The floors of the house from the ground up, and the rooms of each wing. A module may
 # import what stands before it on its own floor, and everything on lower floors.
 FLOORS = {
-    "": """exceptions _compat _runtime _data _records _requests _fitted_params _pickling
+    "": """exceptions _compat _runtime _data _records _requests _pickling
         checkpoints _base _estimators
         sharding influence costs metrics pipeline model_selection""",
     "_runtime": "threads progress warn",
-    "_data": """versions hashing casting habits positions arrow_columns pandas_frames
+    "_data": """versions hashing casting habits vectors arrow_columns pandas_frames
         polars_frames containers items declarations ownership identities rows""",
     "checkpoints": "_memory _transaction",
     "_estimators": """read_only skorch_nets nested coded_classifier class_settings

@@ -1,39 +1,12 @@
 """What users pass to ``forget`` by habit in place of positions, and what to say."""
 
-from collections.abc import Callable
-from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any
 
 import numpy as np
 
 from skunlearn.exceptions import ForgetIndexError
 
-__all__ = ["advise", "refuse_habits", "refuse_labels"]
-
-_P = ParamSpec("_P")
-_Self = TypeVar("_Self")
-_Result = TypeVar("_Result")
-_Method = Callable[Concatenate[_Self, _P], _Result]
-
-
-class ForgetCallError(ForgetIndexError, TypeError):
-    """Exception for arguments without names: a bad request, and a bad call."""
-
-
-def refuse_labels(method: _Method[_Self, _P, _Result]) -> _Method[_Self, _P, _Result]:
-    """Explain what a method takes if it is called like ``fit``, with X and y."""
-
-    @wraps(method)
-    def checked(self: _Self, /, *args: _P.args, **kwargs: _P.kwargs) -> _Result:
-        if len(args) > 1:
-            raise ForgetCallError(
-                f"{method.__name__} takes only X_idx without its name; got {len(args)} "
-                "arguments. X_idx are positions in the X passed to fit, and features "
-                "or labels are not needed. Pass the rest by name, such as groups=..."
-            )
-        return method(self, *args, **kwargs)
-
-    return checked
+__all__ = ["advise", "refuse_habits"]
 
 
 def refuse_habits(X_idx: Any) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from skunlearn._data.hashing import MASK, hash_positions, mix_int, second_key
-from skunlearn._data.positions import Named, as_vector, list_ids
+from skunlearn._data.vectors import Named, as_vector, list_ids
 from skunlearn.exceptions import ForgetIndexError
 
 __all__ = [

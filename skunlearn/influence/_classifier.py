@@ -9,10 +9,10 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from skunlearn._compat import HasMethods, Interval, StrOptions, _fit_context
-from skunlearn._data.habits import refuse_labels
 from skunlearn._data.hashing import draw_key
 from skunlearn._estimators.capabilities import copy_tags
-from skunlearn._records import ForgetRecord, Request
+from skunlearn._records import ForgetRecord
+from skunlearn._requests import Request, refuse_labels
 from skunlearn._runtime.threads import single_threaded
 from skunlearn.checkpoints._transaction import Transaction
 from skunlearn.influence._certificate.privacy_budget import make_budget

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from skunlearn._records import ForgetRecord, Request
+from skunlearn._records import ForgetRecord
+from skunlearn._requests import Request
 from skunlearn.checkpoints._transaction import Transaction
 
 __all__ = ["add_up", "make_fit_record", "preview", "stage"]

@@ -19,8 +19,8 @@ from skunlearn._compat import BaseSearchCV, _fit_context, with_callbacks
 from skunlearn._data.hashing import derive_seed
 from skunlearn._data.identities import GroupIndex, find_kinds, hash_identities
 from skunlearn._data.rows import Lease, Rows
-from skunlearn._records import ForgetRecord, Request
-from skunlearn._requests import resolve, warn_of_ambiguity
+from skunlearn._records import ForgetRecord
+from skunlearn._requests import Request, resolve, warn_of_ambiguity
 from skunlearn._runtime.progress import Progress
 from skunlearn._runtime.threads import commit_gate, hold_all
 from skunlearn._runtime.warn import warn_again

@@ -13,12 +13,12 @@ from skunlearn._compat import (
     _fit_context,
     with_callbacks,
 )
-from skunlearn._data.habits import refuse_labels
 from skunlearn._estimators.capabilities import copy_tags
 from skunlearn._estimators.fit_params import (
     make_router,
 )
-from skunlearn._records import ForgetRecord, Request
+from skunlearn._records import ForgetRecord
+from skunlearn._requests import Request, refuse_labels
 from skunlearn.checkpoints._transaction import Transaction
 from skunlearn.sharding._fit import prepare_addition, prepare_fit
 from skunlearn.sharding._partition.registry import (

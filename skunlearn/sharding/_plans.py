@@ -15,7 +15,8 @@ import numpy as np
 
 from skunlearn._data.casting import trim_text
 from skunlearn._data.identities import GroupIndex, hash_groups
-from skunlearn._records import ForgetRecord, Request
+from skunlearn._records import ForgetRecord
+from skunlearn._requests import Request
 from skunlearn._runtime.progress import LISTENED, Progress
 from skunlearn._runtime.warn import warn
 from skunlearn.checkpoints._memory import MemoryCheckpoint

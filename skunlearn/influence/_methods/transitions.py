@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from skunlearn._records import ForgetRecord, Request
+from skunlearn._records import ForgetRecord
+from skunlearn._requests import Request
 from skunlearn.influence._certificate.local_model import LocalModel
 from skunlearn.influence._optimum import Optimum
 from skunlearn.influence._solvers.newton import evaluate
