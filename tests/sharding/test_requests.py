@@ -389,7 +389,7 @@ def test_missing_values_go_where_the_base_takes_them():
         (
             {"estimator": SVC(kernel="precomputed")},
             UnsupportedEstimatorError,
-            "kernel between rows",
+            "pairwise distances",
         ),
         (
             {"estimator": DecisionTreeClassifier(), "n_slices": 2},

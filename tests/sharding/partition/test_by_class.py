@@ -412,10 +412,10 @@ def test_distribution_aware_needs_probabilities():
     """At fit, and for later rows."""
     X, y = make_data()
     aware = ShardedUnlearningClassifier(GaussianNB(), partition="distribution_aware")
-    with pytest.raises(ValueError, match="give forget_proba"):
+    with pytest.raises(ValueError, match="pass forget_proba"):
         aware.fit(X, y)
     aware.fit(X, y, forget_proba=np.full(60, 0.1))
-    with pytest.raises(ValueError, match="give forget_proba"):
+    with pytest.raises(ValueError, match="pass forget_proba"):
         aware.partial_fit(X, y)
     with pytest.raises(ValueError, match="n_replicas=2"):
         clone(aware).set_params(n_replicas=2).fit(X, y, forget_proba=np.full(60, 0.1))
