@@ -386,7 +386,8 @@ def _is_equal(first: Any, second: Any) -> bool:
             return False
         return _have_equal_items(_get_items(first), _get_items(second))
     try:
-        return bool(np.all(first == second)) and np.shape(first) == np.shape(second)
+        is_same = (first == second) | ((first != first) & (second != second))  # as NaN
+        return bool(np.all(is_same)) and np.shape(first) == np.shape(second)
     except Exception:  # whatever it is, it has no value to compare
         return False
 

@@ -210,7 +210,7 @@ def test_nets_out_of_reach():
     """A net is seeded if it is what is wrapped, not if it is inside a search."""
     net = NeuralNetClassifier(Net, max_epochs=1, train_split=None, verbose=0)
     codes = np.searchsorted(np.unique(Y), Y)
-    with pytest.warns(UnlearningQualityWarning, match="not seeded") as caught:
+    with pytest.warns(UnlearningQualityWarning, match="cannot be seeded") as caught:
         make(GridSearchCV(net, {}, cv=2)).fit(X.astype(np.float32), codes)
     assert caught[0].filename == __file__
 

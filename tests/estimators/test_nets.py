@@ -282,7 +282,7 @@ def test_state_of_an_optimiser_is_copied():
     net = make_net(optimizer=torch.optim.LBFGS, module=Module, max_epochs=1)
     layout = {"n_shards": 1, "n_slices": 2, "slice_training": "sequential"}
     classifier = ShardedUnlearningClassifier(net, random_state=0, **layout).fit(X, Y)
-    first, last = (s.estimator_ for s in classifier._state.shards[0].states)
+    first, last = (s.estimator.estimator_ for s in classifier._state.shards[0].states)
     steps = [net.optimizer_.state_dict()["state"][0]["n_iter"] for net in (first, last)]
     assert 0 < steps[0] < steps[1]
 

@@ -21,8 +21,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from skunlearn import InfluenceUnlearningClassifier, ShardedUnlearningClassifier
 from skunlearn._runtime.threads import _limit, single_threaded, uninterrupted
-from skunlearn.influence import register_objective
-from skunlearn.influence._objectives.registry import find_objective
+from skunlearn.influence._objectives.registry import _objectives
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(300, 3)), RNG.integers(0, 3, 300)
@@ -69,8 +68,6 @@ class Logistic(LogisticRegression):
         return super().__getstate__()
 
 
-register_objective(Logistic)(find_objective(LogisticRegression()))
-
 DUPLICATES = {
     "pickle": lambda classifier: pickle.loads(pickle.dumps(classifier)),
     "deepcopy": copy.deepcopy,
@@ -101,8 +98,9 @@ def test_a_copy_is_made_while_another_thread_forgets(duplicate, convert, weight)
 
 
 @pytest.mark.parametrize("duplicate", DUPLICATES)
-def test_a_copy_of_the_other_classifier(duplicate):
+def test_a_copy_of_the_other_classifier(duplicate, monkeypatch):
     """Its bound is true of the rows that the copy calls retained."""
+    monkeypatch.setitem(_objectives, Logistic, _objectives[LogisticRegression])
     classifier = InfluenceUnlearningClassifier(Logistic(), method="newton").fit(X, Y)
     before = classifier.estimator_.coef_
     Meanwhile.action = lambda: classifier.forget(GONE)
