@@ -158,7 +158,7 @@ Y = np.arange(600) % 2
         ),
     ],
 )
-@pytest.mark.parametrize("k", [1, 8])
+@pytest.mark.parametrize("k", [pytest.param(1, marks=pytest.mark.thorough), 8])
 def test_records_of_batches(base, settings, k):
     """The mean of what preview_forget tells is met to 2 %."""
     counts = []

@@ -87,6 +87,7 @@ TINY = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("k", [10, 100])
 @pytest.mark.parametrize("settings", TINY, ids=str)
 def test_tiny_parts_with_selection(settings, k):

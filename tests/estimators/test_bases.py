@@ -181,7 +181,7 @@ class Dice(ClassifierMixin, BaseEstimator):
         return np.full(len(X), self.classes_[0])
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.thorough)])
 def test_generators_of_any_name(n_jobs):
     """Each shard has its own numbers, and what the user has is left alone."""
     dice = np.random.default_rng(0)

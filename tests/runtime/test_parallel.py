@@ -119,6 +119,7 @@ def test_threads_of_numerical_libraries(base):
         assert_same_classifier(classifier, results[0][0], data[:5])
 
 
+@pytest.mark.thorough
 def test_threads_are_released_by_concurrent_fits():
     """Users may run several fits in threads of their own."""
     with threadpool_limits(2):

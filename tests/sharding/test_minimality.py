@@ -61,7 +61,7 @@ COUNTED_LAYOUTS = [
 
 
 @pytest.mark.parametrize("layout", COUNTED_LAYOUTS)
-@settings(max_examples=20)
+@settings(max_examples=8)
 @given(requests=st.lists(st.lists(st.integers(0, 59), min_size=1), max_size=4))
 def test_records_count_what_was_trained(layout, requests):
     """Every count of a record is what the base really went through."""
