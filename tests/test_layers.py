@@ -23,8 +23,8 @@ FLOORS = {
     "_data": """versions hashing casting habits vectors arrow_columns pandas_frames
         polars_frames containers items declarations ownership identities rows""",
     "checkpoints": "_memory _transaction",
-    "_estimators": """read_only skorch_nets nested coded_classifier class_settings
-        fit_params one_class capabilities seeding
+    "_estimators": """read_only skorch_nets nested objectives coded_classifier
+        class_settings fit_params one_class capabilities seeding
         sample_weight leakage""",
     "sharding": """_aggregation _roles _selection _partition _training _state
         _class_changes _plans _expected_cost _validation _fit _prediction

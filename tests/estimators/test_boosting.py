@@ -21,6 +21,7 @@ xgboost = pytest.importorskip("xgboost")
 
 X, Y = make_data(150)
 Y[np.flatnonzero(Y == "ash")[3:]] = "birch"  # three rows are left, in as many shards
+CODES = np.unique(Y, return_inverse=True)[1]
 WEIGHT = np.random.default_rng(0).uniform(0.5, 2, 150)
 
 BASES = {
@@ -68,7 +69,7 @@ def test_streams_of_requests(base):
 @pytest.mark.parametrize("base", BASES)
 def test_labels_of_any_kind(base, labels):
     """They come back as they were given."""
-    y = np.asarray(labels)[np.unique(Y, return_inverse=True)[1]]
+    y = np.asarray(labels)[CODES]
     classifier = make_case(base, voting="hard").fit(X, y)
     assert set(classifier.predict(X)) <= set(labels)
     named = make_case(base, voting="hard").fit(X, Y)
@@ -174,3 +175,40 @@ def test_one_shard_is_as_the_base():
         np.testing.assert_array_equal(
             classifier.predict_proba(X), bare.predict_proba(X)
         )
+
+
+MULTICLASS = {
+    "softprob": xgboost.XGBClassifier(n_estimators=3, objective="multi:softprob"),
+    "softmax": xgboost.XGBRFClassifier(n_estimators=3, objective="multi:softmax"),
+    "num_class": xgboost.XGBClassifier(n_estimators=3, num_class=3),
+    "multiclass": lightgbm.LGBMClassifier(
+        n_estimators=3, objective="multiclass", min_child_samples=3, verbose=-1
+    ),
+    "ova": lightgbm.LGBMClassifier(
+        n_estimators=3,
+        objective="multiclassova",
+        num_class=3,
+        min_child_samples=3,
+        verbose=-1,
+    ),
+    "catboost": catboost.CatBoostClassifier(
+        iterations=3, loss_function="MultiClass", verbose=0, allow_writing_files=False
+    ),
+    "fitted": xgboost.XGBClassifier(n_estimators=3).fit(X, CODES),
+    "pipeline": make_pipeline(
+        StandardScaler(),
+        xgboost.XGBClassifier(n_estimators=3, objective="multi:softprob"),
+    ),
+}
+
+
+@pytest.mark.parametrize("params", [{}, {"partition": "class", "n_shards": 1}])
+@pytest.mark.parametrize("base", MULTICLASS.values(), ids=MULTICLASS)
+def test_objectives_of_many_classes(base, params):
+    """They hold where a shard has two, also if an earlier fit has set them."""
+    classifier = make_case(clone(base), **params).fit(X, Y)
+    assert classifier.score(X, Y) > 0.7
+    classifier.forget([1, 2, 30])
+    assert_same_answers(classifier, fit_anew(classifier, X, Y))
+    classifier.forget(Y == "ash")
+    assert_same_answers(classifier, fit_anew(classifier, X, Y))

@@ -30,6 +30,7 @@ from skunlearn._estimators.class_settings import (
 )
 from skunlearn._estimators.coded_classifier import CodedClassifier, needs_codes
 from skunlearn._estimators.nested import Path, find_part, iterate_parts
+from skunlearn._estimators.objectives import find_multiclass, make_binary
 from skunlearn._estimators.sample_weight import find_weight_name
 from skunlearn._estimators.seeding import find_seed_paths, plant_seeds
 from skunlearn._estimators.skorch_nets import (
@@ -84,6 +85,8 @@ class Recipe:
         Whether other processes could train but not send back what they have trained.
     class_settings : tuple of ClassSetting
         Parameters of parts that speak of classes, of which a shard may lack some.
+    multiclass : tuple of path
+        Parts whose objective is not defined for two classes.
     fit_params : dict
         Keywords that fit hands on to all constituents.
     """
@@ -100,6 +103,7 @@ class Recipe:
     has_nets: bool
     is_bound_to_process: bool = False
     class_settings: tuple[ClassSetting, ...] = ()
+    multiclass: tuple[Path, ...] = ()
     fit_params: dict[str, Any] = field(default_factory=dict)
 
     def start(self) -> Any:
@@ -127,6 +131,8 @@ class Recipe:
         """Let the settings of an estimator speak of the present classes alone."""
         if self.class_settings:
             cut_to_classes(estimator, self.class_settings, classes, present)
+        if len(present) == 2:
+            make_binary(estimator, self.multiclass)
 
     def check_classes(self, classes: np.ndarray) -> None:
         """Refuse settings that do not fit the classes, or warn of them."""
@@ -219,6 +225,7 @@ def make_recipe(
         has_nets=net is not None or any(map(is_net, parts)),
         is_bound_to_process=any(is_bound_to_process(part) for part in parts),
         class_settings=_find_class_settings(prototype, by_class),
+        multiclass=find_multiclass(prototype),
     )
 
 

@@ -256,7 +256,7 @@ def _train(recipe: Recipe, task: Task, step: Step, rows: Batch, state: Any) -> A
     if recipe.weight_name is not None and rows.sample_weight is not None:
         arguments[recipe.weight_name] = rows.sample_weight
     labels = (rows.y,) if recipe.policy.role.is_supervised else ()
-    if fresh and recipe.class_settings:
+    if fresh and (recipe.class_settings or recipe.multiclass):
         told = task.all_classes if method == "partial_fit" else np.unique(rows.y)
         recipe.limit_to_classes(estimator, task.all_classes, told)
     if method == "partial_fit":
