@@ -7,11 +7,12 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
 
 from skunlearn import InfluenceUnlearningClassifier, ShardedUnlearningClassifier
 
@@ -216,3 +217,19 @@ def test_searches_are_silent():
         search.best_estimator_.forget([1, 2]).forget(3, retrain=False).retrain()
         for n_shards in (2, 3):
             classifier.set_params(n_shards=n_shards).fit(X, Y).forget(1)
+
+
+@pytest.mark.parametrize("value", [float("nan"), np.nan, np.float32("nan")])
+def test_missing_values_as_parameters(value):
+    """They equal themselves, also in a copy, alone or in an array."""
+    steps = [SimpleImputer(missing_values=value), FunctionTransformer(kw_args=None)]
+    base = make_pipeline(*steps, GaussianNB(priors=None))
+    base.set_params(functiontransformer__inv_kw_args={"fill": np.array([1.0, value])})
+    classifier = ShardedUnlearningClassifier(base, n_shards=2, random_state=0)
+    again = pickle.loads(pickle.dumps(classifier.fit(X, Y)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again.forget(3)
+    again.set_params(estimator__simpleimputer__missing_values=-1)
+    with pytest.warns(UserWarning, match="simpleimputer__missing_values"):
+        again.forget(4)
