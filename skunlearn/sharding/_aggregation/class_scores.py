@@ -48,7 +48,7 @@ def _score_class(estimator: Any, X: Any, kind: ClassScoreKind) -> np.ndarray:
     if kind == "score":
         scores = call_read_only(estimator.score_samples, X)
         return np.ravel(as_array(scores, np.empty(0)))
-    known = np.asarray(estimator.classes_)
+    known = np.asarray(getattr(estimator, "classes_", (0, 1)))
     own = np.flatnonzero(known == 1)
     if kind == "predict_proba":
         proba = as_array(call_read_only(estimator.predict_proba, X), known)

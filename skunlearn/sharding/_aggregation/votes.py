@@ -56,8 +56,14 @@ def find_judges(estimators: list[Any], prototype: Any) -> list[Any]:
     return judges or [prototype]
 
 
-def find_score_kind(judges: list[Any]) -> ScoreKind:
-    """Return what the votes of all of them can be made of."""
+def find_score_kind(estimators: list[Any], prototype: Any) -> ScoreKind:
+    """Return what the votes of all constituents can be made of.
+
+    Scores are of no use where a constituent does not say of which classes they are.
+    """
+    if not all(hasattr(estimator, "classes_") for estimator in estimators):
+        return "predict"
+    judges = find_judges(estimators, prototype)
     if all(hasattr(judge, "predict_proba") for judge in judges):
         return "predict_proba"
     if all(hasattr(judge, "decision_function") for judge in judges):
@@ -213,20 +219,20 @@ def compute_scores(
     values there are; where there is one class alone, its decision value is 1 and that
     of the others -1.
     """
-    known = np.asarray(estimator.classes_)
+    known = np.asarray(getattr(estimator, "classes_", classes))
     columns = np.searchsorted(classes, known)
     if kind == "predict_proba":
         proba = as_array(call_read_only(estimator.predict_proba, X), known)
         return _spread(proba, columns, len(classes), 0.0)
     if len(columns) == 1:
         return _spread(np.ones((X.shape[0], 1)), columns, len(classes), -1.0)
-    if kind == "decision_function" and not _compares_pairs(estimator):
-        values = as_array(call_read_only(estimator.decision_function, X), known)
-        if values.ndim == 1:
-            values = np.column_stack([-values, values])
-        return _spread(values, columns, len(classes), values.min(axis=1, keepdims=True))
-    codes = np.searchsorted(classes, ask_labels(estimator, X))
-    return np.eye(len(classes))[codes]
+    if kind == "predict" or _compares_pairs(estimator):
+        codes = np.searchsorted(classes, ask_labels(estimator, X))
+        return np.eye(len(classes))[codes]
+    values = as_array(call_read_only(estimator.decision_function, X), known)
+    if values.ndim == 1:
+        values = np.column_stack([-values, values])
+    return _spread(values, columns, len(classes), values.min(axis=1, keepdims=True))
 
 
 def _compares_pairs(estimator: Any) -> bool:

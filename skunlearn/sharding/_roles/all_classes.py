@@ -6,7 +6,6 @@ from skunlearn.sharding._aggregation.panel import Panel
 from skunlearn.sharding._aggregation.votes import (
     ScoreKind,
     aggregate,
-    find_judges,
     find_score_kind,
 )
 from skunlearn.sharding._roles.base import ClassChange, Fitted, Role, Shards
@@ -25,7 +24,7 @@ class AllClasses(Role):
         self, fitted: Fitted, panel: Panel, voting: str
     ) -> tuple[np.ndarray, ScoreKind]:
         """Return the votes; where none has an answer, the shares of the classes."""
-        kind = find_score_kind(find_judges(panel.estimators, fitted.prototype))
+        kind = find_score_kind(panel.estimators, fitted.prototype)
         shares = fitted.class_counts / fitted.class_counts.sum()
         if not panel.estimators:
             return np.tile(shares, (panel.X.shape[0], 1)), kind

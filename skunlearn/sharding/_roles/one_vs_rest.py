@@ -13,7 +13,6 @@ from skunlearn.sharding._aggregation.class_scores import (
 from skunlearn.sharding._aggregation.panel import Panel
 from skunlearn.sharding._aggregation.votes import (
     ScoreKind,
-    find_judges,
     find_score_kind,
 )
 from skunlearn.sharding._roles.base import ClassChange, Fitted, Role, Shards
@@ -46,7 +45,7 @@ class OneVsRest(Role):
         self, fitted: Fitted, panel: Panel, voting: str
     ) -> tuple[np.ndarray, ScoreKind]:
         """Return the scores that each class has from its own constituents."""
-        kind = find_score_kind(find_judges(panel.estimators, fitted.prototype))
+        kind = find_score_kind(panel.estimators, fitted.prototype)
         scores = score_shards(panel, kind, len(fitted.estimators))
         if kind == "predict_proba":
             for i, n_against, n_rest in fitted.count_negatives():

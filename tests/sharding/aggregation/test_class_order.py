@@ -129,3 +129,33 @@ def test_orders_inside_other_estimators():
         lambda base: CalibratedClassifierCV(base, cv=2),
     ):
         assert_same_answers(wrap(inner), wrap(base), Y, n_shards=2)
+
+
+class WithoutClasses(ClassifierMixin, BaseEstimator):
+    """Does not say which classes its probabilities are of."""
+
+    def fit(self, X, y):
+        """Fit another one."""
+        self.model_ = LogisticRegression().fit(X, y)
+        return self
+
+    def predict(self, X):
+        """Return labels, which say it themselves."""
+        return self.model_.predict(X)
+
+    def predict_proba(self, X):
+        """Return probabilities, in an order of its own."""
+        return self.model_.predict_proba(X)[:, ::-1]
+
+
+@pytest.mark.parametrize("params", [{}, {"voting": "hard"}, {"partition": "class"}])
+@pytest.mark.parametrize("names", [(0, 1, 2), ("low", "mid", "high"), (3, 1, 2)])
+def test_constituents_that_name_no_classes(names, params):
+    """They vote by the labels that they predict."""
+    X = np.random.default_rng(0).normal(size=(120, 3))
+    y = np.array(names)[np.digitize(X[:, 0], [-0.5, 0.5])]
+    classifier = ShardedUnlearningClassifier(
+        WithoutClasses(), n_shards=2, random_state=0, **params
+    ).fit(X, y)
+    assert classifier.score(X, y) > 0.7
+    assert classifier.forget(range(9)).score(X, y) > 0.7
