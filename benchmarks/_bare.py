@@ -51,7 +51,7 @@ def prepare_training(
 def cut_and_fit(classifier: ShardedUnlearningClassifier, index: int) -> Any:
     """Cut the rows of a shard and fit a new estimator on them, as any training must."""
     state = classifier._state
-    shard, rows = state.shards[index], state.rows.held
+    shard, rows = state.shards[index], state.rows.data
     estimator = type(shard.estimator)(random_state=shard.estimator.random_state)
     return estimator.fit(rows.X.take(shard.slots, axis=0), rows.y.take(shard.slots))
 
@@ -67,7 +67,7 @@ def cut_and_fit_rows(
         Cuts and fits, with the labels and the seeds that the shard has.
     """
     state = classifier._state
-    shard, rows = state.shards[index], state.rows.held
+    shard, rows = state.shards[index], state.rows.data
     estimator = clone(shard.estimator)
     y = state.find_labels(index, shard.slots)
 

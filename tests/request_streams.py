@@ -139,7 +139,7 @@ class Stream:
             np.testing.assert_array_equal(other.predict(X), answers)
             np.testing.assert_array_equal(other.retained_indices_, retained)
             slots = other._state.rows.slot_of[retained]
-            np.testing.assert_array_equal(other._state.rows.held.X[slots], X[retained])
+            np.testing.assert_array_equal(other._state.rows.data.X[slots], X[retained])
 
     def _fit_anew(self):
         """Return what a fresh fit gives, and then the same batches."""

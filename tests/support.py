@@ -173,7 +173,7 @@ def fit_in_layout(classifier, X, y, *, identities=None, sample_weight=None):
 
 def take_incoming(state, X, y, rows, identities, sample_weight):
     """Return rows of a state as they were when they came."""
-    proba = state.rows.held.forget_proba
+    proba = state.rows.data.forget_proba
     weight = None if sample_weight is None else np.asarray(sample_weight)[rows]
     batch = Batch(
         take_rows(X, rows),

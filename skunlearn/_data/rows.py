@@ -171,7 +171,7 @@ class Rows:
 
     Parameters
     ----------
-    held : Batch
+    data : Batch
         The rows, by slot.
     slot_of : ndarray of shape (n_positions,)
         Slot of every position.
@@ -185,7 +185,7 @@ class Rows:
         The orders in which columns of a frame declare values.
     """
 
-    held: Batch
+    data: Batch
     slot_of: np.ndarray
     retained: np.ndarray
     readers: Readers = field(default_factory=Readers)
@@ -211,7 +211,7 @@ class Rows:
 
     def take(self, slots: np.ndarray) -> Batch:
         """Return a copy of the rows at the given slots, and nothing of the others."""
-        part = self.held.take(slots)
+        part = self.data.take(slots)
         X = part.X
         if isinstance(X, np.ndarray) and X.dtype.kind not in "US":
             return part  # nothing else tells of other rows
@@ -219,23 +219,23 @@ class Rows:
 
     def list_values(self, slots: np.ndarray) -> Any:
         """Return the values of columns that the rows at some slots choose from."""
-        if not (is_frame(self.held.X) and list_values(view_rows(self.held.X, 0, 1))):
+        if not (is_frame(self.data.X) and list_values(view_rows(self.data.X, 0, 1))):
             return {}  # without a pass over the rows
-        return self.declared.list_values(take_rows(self.held.X, slots), slots)
+        return self.declared.list_values(take_rows(self.data.X, slots), slots)
 
     def with_own_values(self) -> "Rows":
         """Return these rows without values that none of them has."""
-        return self._holding(with_sorted_values(self.held.X))
+        return self._holding(with_sorted_values(self.data.X))
 
     def _holding(self, X: Any) -> "Rows":
         """Return these rows as they are in another frame."""
-        held = replace(self.held, X=X, y=trim_text(self.held.y))
+        held = replace(self.data, X=X, y=trim_text(self.data.y))
         declared = self.declared.within(X)
-        return replace(self, held=held, declared=declared)
+        return replace(self, data=held, declared=declared)
 
     def append(self, other: "Rows") -> "Rows":
         """Return these rows followed by those of `other`, positions counting on."""
-        held = self.held.join(other.held)
+        held = self.data.join(other.data)
         declared = self.declared.append(other.declared, self.n_positions)
         return Rows(
             held,
@@ -267,7 +267,7 @@ class Rows:
         Rows
             The rows to keep, which share memory with these as far as they can.
         """
-        slots, held = self.slot_of[positions], self.held
+        slots, held = self.slot_of[positions], self.data
         retained = self._erase(self.retained, positions, erasure)
         values = {
             name: self._erase(getattr(held, name), slots, erasure)
@@ -285,7 +285,7 @@ class Rows:
             declared = declared.within(X)
         return replace(
             self,
-            held=replace(held, X=X, fit_params=params, **values),
+            data=replace(held, X=X, fit_params=params, **values),
             retained=retained,
             declared=declared,
             readers=erasure.find_readers(self.readers),
@@ -324,7 +324,7 @@ class Rows:
         retained[positions] = False
         source = np.arange(self.n_positions)
         source[self.slot_of[~retained]] = self.slot_of[retained.argmax()]
-        return with_own_values(take_rows(self.held.X, source))
+        return with_own_values(take_rows(self.data.X, source))
 
 
 def _find_stored(X: Any, slots: np.ndarray) -> np.ndarray:

@@ -30,11 +30,11 @@ def remove(state: State, slots: np.ndarray) -> Change:
     NothingRetainedError
         If no row would be left to train on.
     """
-    rows, weight = slots[slots < len(state.w)], state.rows.held.sample_weight
+    rows, weight = slots[slots < len(state.w)], state.rows.data.sample_weight
     rows = rows if weight is None else rows[weight[rows] > 0]  # others were no rows
     if not len(rows):
         return Change(state, "patch")
-    codes = state.rows.held.y[rows]
+    codes = state.rows.data.y[rows]
     counts = state.counts - np.bincount(codes, minlength=len(state.classes))
     if not counts.any():
         raise NothingRetainedError(
@@ -80,7 +80,7 @@ def _drop_classes(state: State, rows: np.ndarray) -> Change:
     """Refit to the classes that are left."""
     there = state.counts > 0
     recode = np.where(there, there.cumsum() - 1, -1)
-    held = state.rows.held
+    held = state.rows.data
     y = recode[held.y]  # a new array; rows that are forgotten get a code of no meaning
     y[state.rows.slot_of[~state.rows.retained]] = 0
     y[rows] = 0
@@ -88,7 +88,7 @@ def _drop_classes(state: State, rows: np.ndarray) -> Change:
     state = replace(
         state,
         prototype=_without_weights_of_others(state.prototype, classes),
-        rows=replace(state.rows, held=replace(held, y=y)),
+        rows=replace(state.rows, data=replace(held, y=y)),
         counts=state.counts[there],
         classes=classes,
     )

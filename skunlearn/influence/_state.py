@@ -100,7 +100,7 @@ class State:
     @cached_property
     def training(self) -> Batch:
         """Return the training rows, which are referred to."""
-        return view_batch(self.rows.held, 0, self.n_training)
+        return view_batch(self.rows.data, 0, self.n_training)
 
     @cached_property
     def estimator(self) -> Any:
@@ -160,7 +160,7 @@ class State:
         if self.given is not None:
             return self.given.within(self.classes)
         if len(self.held_out):
-            batch = view_batch(self.rows.held, self.n_training, self.rows.n_positions)
+            batch = view_batch(self.rows.data, self.n_training, self.rows.n_positions)
             kept = self.rows.retained[self.held_out] & (batch.y >= 0)
         else:
             batch, kept = self.training, self.w > 0

@@ -256,7 +256,7 @@ def plan_removal(state: State, positions: np.ndarray) -> Plan:
     NothingRetainedError
         If no row would be left to train on.
     """
-    weight = state.rows.held.sample_weight
+    weight = state.rows.data.sample_weight
     if weight is not None:
         positions = positions[weight[state.rows.slot_of[positions]] > 0]
     traits, slots = state.describe(positions), state.rows.slot_of[positions]

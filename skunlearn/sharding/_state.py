@@ -115,7 +115,7 @@ class State:
 
     def find_codes(self, slots: np.ndarray) -> np.ndarray:
         """Return the class of each slot, as an index into `classes`."""
-        return np.searchsorted(self.classes, self.rows.held.y[slots])
+        return np.searchsorted(self.classes, self.rows.data.y[slots])
 
     def find_labels(self, shard: int, slots: np.ndarray) -> np.ndarray:
         """Return the label that each slot has in a shard."""
@@ -140,7 +140,7 @@ class State:
     def find_counting(self) -> np.ndarray:
         """Return the retained positions that have weight. It takes a pass over all."""
         positions = np.flatnonzero(self.rows.retained)
-        weight = self.rows.held.sample_weight
+        weight = self.rows.data.sample_weight
         if weight is not None:
             positions = positions[weight[self.rows.slot_of[positions]] > 0]
         return positions
@@ -152,7 +152,7 @@ class State:
         """
         if self.groups is None:
             return None
-        proba = self.rows.held.forget_proba
+        proba = self.rows.data.forget_proba
         positions = self.find_counting()
         slots = self.rows.slot_of[positions]
         values = np.zeros(len(slots)) if proba is None else proba[slots]
@@ -166,7 +166,7 @@ class State:
         all rows, in the order of their positions, so that sums are to the last bit
         those of a fit on the retained rows.
         """
-        weight = self.rows.held.sample_weight
+        weight = self.rows.data.sample_weight
         if weight is None or self.layout.partition.find_class(0) is None:
             return replace(self, class_weights=self.class_counts)
         positions = self.find_counting()
@@ -179,7 +179,7 @@ class State:
     def describe(self, positions: np.ndarray) -> RowTraits:
         """Return what decides where the rows at the given positions belong."""
         slots = self.rows.slot_of[positions]
-        proba = self.rows.held.forget_proba
+        proba = self.rows.data.forget_proba
         return RowTraits(
             self._hash(positions),
             self.find_codes(slots),

@@ -163,7 +163,7 @@ def match_batch(state: State, batch: Batch, *, has_groups: bool) -> Batch:
     ValueError
         If the new rows do not go with those that there are.
     """
-    held = state.rows.held
+    held = state.rows.data
     forms = [_name_form(X) for X in (batch.X, held.X)]
     if forms[0] != forms[1]:
         raise ValueError(

@@ -70,9 +70,9 @@ def test_shared_rows_that_go_together():
     """Rows stay shared, and are overwritten in place."""
     classifiers = [fit(GaussianNB()), fit(DecisionTreeClassifier())]
     share_rows(*classifiers)
-    held = classifiers[0]._state.rows.held.X
+    held = classifiers[0]._state.rows.data.X
     forget_together(classifiers, [1, 2], [1, 2])
-    assert all(each._state.rows.held.X is held for each in classifiers)
+    assert all(each._state.rows.data.X is held for each in classifiers)
     assert not np.isin(X[1:3], held).any()
     for each in classifiers:
         assert_same_classifier(each, fit_anew(each, X, Y), X)
@@ -88,18 +88,18 @@ def test_shared_rows_that_one_forgets(which):
     assert other.forgotten_indices_.tolist() == [5]
     for each in classifiers:
         assert_same_classifier(each, fit_anew(each, X, Y), X)
-    held = classifiers[which]._state.rows.held.X
+    held = classifiers[which]._state.rows.data.X
     assert not np.isin(X[1:3], held).any()
-    assert np.isin(X[1:3], other._state.rows.held.X).all()
+    assert np.isin(X[1:3], other._state.rows.data.X).all()
 
 
 def test_shared_rows_of_one_that_is_gone():
     """Whoever is left overwrites in place again."""
     first, second = fit(GaussianNB()), fit(DecisionTreeClassifier())
     share_rows(first, second)
-    held = second._state.rows.held.X
+    held = second._state.rows.data.X
     del first
-    assert second.forget(3)._state.rows.held.X is held
+    assert second.forget(3)._state.rows.data.X is held
 
 
 def test_copies_made_while_rows_are_shared_by_a_reader():
@@ -108,11 +108,11 @@ def test_copies_made_while_rows_are_shared_by_a_reader():
     share_rows(*classifiers)
     with classifiers[0]._reading() as state:
         forget_together(classifiers, [1], [1])
-        assert np.isin(X[1], state.rows.held.X).all()
+        assert np.isin(X[1], state.rows.data.X).all()
     first, second = (each._state.rows for each in classifiers)
-    assert first.held.X is second.held.X is not state.rows.held.X
+    assert first.data.X is second.data.X is not state.rows.data.X
     forget_together(classifiers, [2], [2])
-    assert classifiers[0]._state.rows.held.X is first.held.X
+    assert classifiers[0]._state.rows.data.X is first.data.X
 
 
 @pytest.mark.parametrize("key", VERSIONS)

@@ -35,7 +35,7 @@ def test_names_of_columns(columns):
     classifier = fit_two_shards(frame[:40], Y[:40], base)
     classifier.partial_fit(frame[40:], Y[40:])
     assert classifier.forget([3, 50]).score(frame, Y) > 0.5
-    held = classifier._state.rows.held.X
+    held = classifier._state.rows.data.X
     assert list(held.columns) == list(columns)
     assert held.iloc[:, 1].dtype == "category"
     other = frame.set_axis(columns[::-1], axis=1)
@@ -97,7 +97,7 @@ def test_arrow_tables_become_arrays():
     table = pa.table({"a": X[:, 0], "b": X[:, 1]})
     base = DecisionTreeClassifier()
     classifier = fit_two_shards(table, Y, base).forget(3)
-    assert isinstance(classifier._state.rows.held.X, np.ndarray)
+    assert isinstance(classifier._state.rows.data.X, np.ndarray)
     np.testing.assert_array_equal(
         classifier.forget(3).predict_proba(table),
         fit_two_shards(X[:, :2], Y, DecisionTreeClassifier())
@@ -146,7 +146,7 @@ def test_sparse_rows_of_any_make(dtype, index_dtype):
     rows = Rows.in_order(Batch(matrix, np.arange(4), None), np.arange(4))
     rows.prepare_forget(np.array([0, 1, 3]), erasure := Erasure())
     erasure.carry_out()
-    held = rows.held.X
+    held = rows.data.X
     assert held.dtype == dtype
     assert held.data.tolist() == [0, 0, 0, 1, 1, 0, 0]
     assert held.indices.tolist() == [0, 0, 0, 2, 2, 0, 0]
@@ -166,4 +166,4 @@ def test_sparse_rows_are_forgotten_at_once():
     rows.prepare_forget(np.arange(n_rows), erasure := Erasure())
     erasure.carry_out()
     assert time.process_time() - start < 0.3
-    assert not rows.held.X.data.any()
+    assert not rows.data.X.data.any()

@@ -148,7 +148,7 @@ def test_no_trace(name):
     classifier.fit(frame, Y)
     assert has_marker(classifier)
     assert has_marker(classifier._state.rows)
-    assert "text that no row has" not in repr(classifier._state.rows.held.X.dtypes)
+    assert "text that no row has" not in repr(classifier._state.rows.data.X.dtypes)
     assert sum(has_marker(e) for e in classifier.estimators_) == 1
     classifier.forget(7)
     assert not has_marker(classifier)
@@ -190,7 +190,7 @@ def test_rows_and_dtypes_stay(name):
         return
     classifier.partial_fit(rest, Y[40:]).forget([7, 8])
     assert not has_marker(classifier)
-    held, slots = classifier._state.rows.held.X, classifier._state.rows.slot_of
+    held, slots = classifier._state.rows.data.X, classifier._state.rows.slot_of
     for place in (3, 41, 59):
         if make is make_polars:
             assert held.row(slots[place]) == frame.row(place)
@@ -233,7 +233,7 @@ def test_labels_beside_the_columns():
     frame = Named(X, index=index)
     frame.who, frame.attrs["who"] = TEXT, TEXT
     classifier = fit_two_shards(frame, Y)
-    assert type(classifier._state.rows.held.X) is pd.DataFrame
+    assert type(classifier._state.rows.data.X) is pd.DataFrame
     assert not has_marker(classifier)
     frame = pd.DataFrame(X, index=pd.CategoricalIndex(TEXTS))
     frame.attrs["who"] = TEXT

@@ -210,7 +210,7 @@ def test_tables_of_variable_text():
         fresh.fit(X[keep], labels[keep], groups=keep)
         assert_same_classifier(classifier, fresh, X)
         classifier.partial_fit(X[:9], labels[:9]).forget([90, 91])
-        assert classifier._state.rows.held.X.dtype.kind == "T"
+        assert classifier._state.rows.data.X.dtype.kind == "T"
     with pytest.raises(TypeError, match="StringDType"):
         make("sharded", MultinomialNB()).fit(X, labels)
     assert make("newton", LogisticRegression()).fit(X, labels).score(X, labels) > 0.9

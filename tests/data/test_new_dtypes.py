@@ -37,7 +37,7 @@ def make_ordered(kind, values, order):
 
 def list_categories(classifier):
     """Return the categories of the one column that is held."""
-    frame = classifier._state.rows.held.X
+    frame = classifier._state.rows.data.X
     if isinstance(frame, pl.DataFrame):
         return frame["size"].dtype.categories.to_list()
     if frame["size"].dtype == "category":
@@ -70,9 +70,9 @@ def test_unordered_categories_are_sorted():
     late = pd.DataFrame({"size": pd.Categorical(["c", "a"] * 5, ["c", "a"])})
     labels = [0, 1] * 5
     classifier = fit_two_shards(early, labels).partial_fit(late, labels)
-    assert classifier._state.rows.held.X["size"].cat.categories.tolist() == [*"abc"]
+    assert classifier._state.rows.data.X["size"].cat.categories.tolist() == [*"abc"]
     mixed = pd.DataFrame({"size": pd.Categorical([2, "b", 10, "a"])})
-    held = fit_two_shards(mixed, [0, 0, 1, 1])._state.rows.held.X
+    held = fit_two_shards(mixed, [0, 0, 1, 1])._state.rows.data.X
     assert held["size"].cat.categories.tolist() == [10, 2, "a", "b"]
 
 
@@ -83,12 +83,12 @@ NUMERIC = {"n": np.arange(60), "x": X[:, 0], "t": TEXTS, "d": DAYS}
 def test_new_rows_take_the_dtypes_of_those_before(make):
     """Numbers are cast where nothing is lost; text may be stored in another way."""
     classifier = fit_two_shards(make({**NUMERIC, "x": X[:, 0].astype("f4")}), Y)
-    dtypes = list(classifier._state.rows.held.X.dtypes)
+    dtypes = list(classifier._state.rows.data.X.dtypes)
     new = make({**NUMERIC, "n": np.arange(60, dtype="i1")})
     if make is pd.DataFrame:
         new = new.astype({"t": object, "x": "Float64", "d": "datetime64[ns]"})
     classifier.partial_fit(new, Y)
-    assert list(classifier._state.rows.held.X.dtypes) == dtypes
+    assert list(classifier._state.rows.data.X.dtypes) == dtypes
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_dtypes_that_do_not_go_together(first, second):
     classifier = fit_two_shards(first, [0, 1])
     with pytest.raises(ValueError, match="dtype"):
         classifier.partial_fit(second, [0, 1])
-    held = classifier._state.rows.held.X
+    held = classifier._state.rows.data.X
     assert len(held) == 2
     assert list(held.dtypes) == list(first.dtypes)
 
@@ -156,7 +156,7 @@ def test_categories_in_another_storage():
         ]
         classifier = fit_two_shards(frames[0], range(len(frames[0])))
         classifier.partial_fit(frames[1], range(len(frames[1])))
-        categories = classifier._state.rows.held.X["k"].cat.categories
+        categories = classifier._state.rows.data.X["k"].cat.categories
         assert categories.dtype == first.dtype
         assert set(categories) == {*first, *second}
 

@@ -50,11 +50,11 @@ def test_width_of_features(kind, params):
     fresh = ShardedUnlearningClassifier(base, random_state=0, **params)
     fresh.fit(take(X, keep), Y[keep], groups=keep)
     assert_same_classifier(classifier, fresh, X)
-    held = [each._state.rows.held.X for each in (classifier, fresh)]
+    held = [each._state.rows.data.X for each in (classifier, fresh)]
     assert held[0].dtype == held[1].dtype
     assert kind == "object" or held[0].dtype.itemsize <= 4
     classifier.partial_fit(take(X, [0, 1, 2]), Y[:3])
-    assert classifier._state.rows.held.X.dtype == held[0].dtype
+    assert classifier._state.rows.data.X.dtype == held[0].dtype
 
 
 def test_width_of_labels():
@@ -66,11 +66,11 @@ def test_width_of_labels():
     labels = labels.astype("U99")
     classifier = ShardedUnlearningClassifier(GaussianNB(), random_state=0)
     classifier.fit(ROWS, labels, weight)
-    assert classifier._state.rows.held.y.dtype == f"U{2 * len(LONG)}"
+    assert classifier._state.rows.data.y.dtype == f"U{2 * len(LONG)}"
     assert classifier.classes_.dtype == f"U{len(LONG)}"
-    assert classifier.forget(9)._state.rows.held.y.dtype == f"U{len(LONG)}"
-    assert classifier.forget(7)._state.rows.held.y.dtype == f"U{len(LONG)}"
-    assert classifier.forget(8)._state.rows.held.y.dtype == "U5"
+    assert classifier.forget(9)._state.rows.data.y.dtype == f"U{len(LONG)}"
+    assert classifier.forget(7)._state.rows.data.y.dtype == f"U{len(LONG)}"
+    assert classifier.forget(8)._state.rows.data.y.dtype == "U5"
     patched = InfluenceUnlearningClassifier(method="newton").fit(ROWS, labels)
     assert patched.classes_.dtype == f"U{2 * len(LONG)}"
     assert patched.forget([7, 8, 9]).classes_.dtype == "U5"
@@ -147,5 +147,5 @@ def test_a_copied_array_is_not_copied_again(tmp_path):
     classifier = ShardedUnlearningClassifier(GaussianNB(), random_state=0).fit(ROWS, Y)
     joblib.dump(classifier, tmp_path / "model")
     loaded = joblib.load(tmp_path / "model", mmap_mode="r+").forget(3)
-    held = loaded._state.rows.held.X
-    assert loaded.forget(4)._state.rows.held.X is held
+    held = loaded._state.rows.data.X
+    assert loaded.forget(4)._state.rows.data.X is held

@@ -162,5 +162,5 @@ def test_early_stopping(library):
 def test_nothing_given_is_nothing_kept():
     """The usual case."""
     classifier = make_case(GaussianNB()).fit(X, Y).forget([1])
-    assert classifier._state.rows.held.fit_params == {}
+    assert classifier._state.rows.data.fit_params == {}
     assert_same_classifier(classifier, fit_anew(classifier, X, Y), X)

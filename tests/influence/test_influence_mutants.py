@@ -79,7 +79,7 @@ def check_laws():
         assert classifier.forgotten_indices_.tolist() == [3, 30, 31]
         fresh = fit_anew(classifier, rows, Y)
         np.testing.assert_allclose(get_vector(classifier), get_vector(fresh), atol=1e-6)
-        assert MARKER not in classifier._state.rows.held.X
+        assert MARKER not in classifier._state.rows.data.X
 
 
 def test_the_original_passes():

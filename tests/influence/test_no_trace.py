@@ -141,12 +141,12 @@ def test_columns_of_sparse_rows():
     matrix[7] = 0
     matrix[7, [31, 33, 35]] = MARKER
     classifier = make_case(method="puma", random_state=0).fit(matrix.tocsr(), Y)
-    held, slot = classifier._state.rows.held.X, classifier._state.rows.slot_of[7]
+    held, slot = classifier._state.rows.data.X, classifier._state.rows.slot_of[7]
     stored = slice(held.indptr[slot], held.indptr[slot + 1])
     assert held.indices[stored].tolist() == [31, 33, 35]
     classifier.forget(7)
     assert find_markers(classifier, MARKER) == [False]
-    assert not classifier._state.rows.held.X.indices[stored].any()
+    assert not classifier._state.rows.data.X.indices[stored].any()
 
 
 def make_pandas(texts, values):
@@ -220,10 +220,10 @@ def test_values_are_overwritten_where_they_were():
     """The array that held a row does not hold it any more, copies aside."""
     for method in METHODS:
         classifier = make_case(method=method).fit(mark(X), Y)
-        held = classifier._state.rows.held.X
+        held = classifier._state.rows.data.X
         assert MARKER in held
         classifier.forget([7, 8])
-        assert classifier._state.rows.held.X is held
+        assert classifier._state.rows.data.X is held
         assert MARKER not in held
 
 
@@ -241,7 +241,7 @@ def test_a_pickle_holds_rows_once(method, convert):
     assert len(data) < 1.2 * size + 7 * 8 * len(y)
     copy = pickle.loads(data)
     assert len(pickle.dumps(copy)) < 1.2 * size + 7 * 8 * len(y)
-    objective, held = copy._state.optimum.objective, copy._state.rows.held.X
+    objective, held = copy._state.optimum.objective, copy._state.rows.data.X
     parts = [getattr(objective.X, "data", None), getattr(held, "data", None)]
     parts = [objective.X, held] if convert is np.asarray else parts
     assert np.shares_memory(*parts)

@@ -22,7 +22,7 @@ WEIGHT = 1.0 + np.arange(120) % 3
 
 def get_weights(classifier):
     """Return all weights that a classifier was given, sorted."""
-    return sorted(classifier._state.rows.held.sample_weight)
+    return sorted(classifier._state.rows.data.sample_weight)
 
 
 @pytest.mark.parametrize("routing", [True, False])

@@ -93,7 +93,7 @@ def test_a_copy_is_made_while_another_thread_forgets(duplicate, convert, weight)
     weights = {} if weight is None else {"sample_weight": weight}
     for each in (classifier, twin):
         assert_same_classifier(each, fit_anew(each, rows, Y, **weights), X)
-    held = twin._state.rows.held.X
+    held = twin._state.rows.data.X
     assert not np.any((held.toarray() if sparse.issparse(held) else held) == X[0, 0])
 
 
@@ -119,14 +119,14 @@ def test_rows_are_overwritten_in_place_again_when_nobody_reads_them():
     classifier = ShardedUnlearningClassifier(GaussianNB(), random_state=0).fit(X, Y)
     pickle.dumps(classifier)
     copy.deepcopy(classifier)
-    held = classifier._state.rows.held
+    held = classifier._state.rows.data
     classifier.forget(0)
-    assert classifier._state.rows.held.X is held.X
+    assert classifier._state.rows.data.X is held.X
     with classifier._reading() as state:
-        rows = state.rows.held.X.copy()
+        rows = state.rows.data.X.copy()
         classifier.forget(1)
-        np.testing.assert_array_equal(state.rows.held.X, rows)
-    assert classifier._state.rows.held.X is not held.X
+        np.testing.assert_array_equal(state.rows.data.X, rows)
+    assert classifier._state.rows.data.X is not held.X
 
 
 class Slow(KernelDensity):
@@ -160,7 +160,7 @@ def test_an_answer_is_that_before_or_after(n_shards):
 def classifier_weight(classifier):
     """Return the weights that a classifier was given, 0 for forgotten rows."""
     rows = classifier._state.rows
-    return rows.held.sample_weight[rows.slot_of]
+    return rows.data.sample_weight[rows.slot_of]
 
 
 class Sleepy(GaussianNB):

@@ -129,7 +129,7 @@ class classifier_rows:
     """Set the first feature of the rows that a classifier holds, for a while."""
 
     def __init__(self, classifier, value):
-        self.column = classifier._state.rows.held.X[:, 0]
+        self.column = classifier._state.rows.data.X[:, 0]
         self.value = value
 
     def __enter__(self):

@@ -144,7 +144,7 @@ def test_dtypes(dtype):
     """Rows keep the dtype that they came with."""
     data = (X * 3).astype(dtype)
     classifier = make_case("tree", "default").fit(data, Y).forget(range(10))
-    assert classifier._state.rows.held.X.dtype == dtype
+    assert classifier._state.rows.data.X.dtype == dtype
     assert_same_classifier(classifier, fit_anew(classifier, data, Y), data)
 
 

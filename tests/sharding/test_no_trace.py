@@ -51,7 +51,7 @@ def test_arrays(base, retrain):
     assert find_markers(classifier, MARKER, LABEL, GROUP) == [True, True, False]
     classifier.forget(groups=GROUP, retrain=retrain)
     assert find_markers(classifier, MARKER, LABEL, GROUP) == [False, False, False]
-    assert MARKER not in classifier._state.rows.held.X
+    assert MARKER not in classifier._state.rows.data.X
 
 
 @pytest.mark.filterwarnings("ignore:Number of distinct clusters")  # two equal rows
@@ -93,13 +93,13 @@ def test_sparse_rows(base):
     matrix[7, [31, 33, 35]] = MARKER
     classifier = make_case(base, "default", n_shards=2).fit(matrix.tocsr(), Y)
     assert find_markers(classifier, MARKER) == [True]
-    held = classifier._state.rows.held.X
+    held = classifier._state.rows.data.X
     slot = classifier._state.rows.slot_of[7]
     stored = slice(held.indptr[slot], held.indptr[slot + 1])
     assert held.indices[stored].tolist() == [31, 33, 35]
     classifier.forget(7)
     assert find_markers(classifier, MARKER) == [False]
-    held = classifier._state.rows.held.X
+    held = classifier._state.rows.data.X
     assert not held.indices[stored].any()
 
 
@@ -180,10 +180,10 @@ def test_values_are_overwritten_where_they_were():
     data = X.copy()
     data[7] = MARKER
     classifier = ShardedUnlearningClassifier(DecisionTreeClassifier()).fit(data, Y)
-    held = classifier._state.rows.held.X
+    held = classifier._state.rows.data.X
     assert MARKER in held
     classifier.forget(7)
-    assert classifier._state.rows.held.X is held
+    assert classifier._state.rows.data.X is held
     assert MARKER not in held
 
 

@@ -72,7 +72,7 @@ def test_weights_groups_and_probabilities_of_new_rows():
     )
     classifier.forget(groups=[11, 12])
     assert classifier.forgotten_indices_.tolist() == list(range(55, 65))
-    assert classifier._state.rows.held.sample_weight is not None
+    assert classifier._state.rows.data.sample_weight is not None
 
 
 def test_frames_with_other_categories():
@@ -86,11 +86,11 @@ def test_frames_with_other_categories():
     classifier.set_params(estimator__categorical_features="from_dtype")
     classifier.fit(early, labels[kinds != "a"])
     classifier.partial_fit(late, labels[kinds != "c"][:40])
-    held = classifier._state.rows.held.X
+    held = classifier._state.rows.data.X
     assert sorted(held["kind"].cat.categories) == ["a", "b", "c"]
     assert len(held) == len(early) + 40
     classifier.forget(range(len(early)))
-    assert sorted(classifier._state.rows.held.X["kind"].cat.categories) == ["a", "b"]
+    assert sorted(classifier._state.rows.data.X["kind"].cat.categories) == ["a", "b"]
     assert classifier.score(late, labels[kinds != "c"][:40]) > 0.8
 
 

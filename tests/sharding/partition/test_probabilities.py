@@ -53,7 +53,7 @@ def test_the_likeliest_row_of_a_group_goes_alone(layout):
 def test_rows_of_a_group_are_equally_likely(layout):
     """As likely as the likeliest of the rows with which it came."""
     held = add(fit(layout, 60), slice(60, 90))._state.rows
-    proba = held.held.forget_proba[held.slot_of]
+    proba = held.data.forget_proba[held.slot_of]
     for group in range(23):
         expected = PROBA[:60][GROUPS[:60] == group].max()
         np.testing.assert_array_equal(proba[group == GROUPS], expected)
@@ -73,13 +73,13 @@ def test_a_group_that_was_forgotten_comes_anew():
     classifier = fit("distribution_aware", 60).forget(groups=[3])
     rows = np.flatnonzero(GROUPS == 3)[-1:]
     add(classifier, rows, forget_proba=[0.05])
-    assert classifier._state.rows.held.forget_proba[-1] == 0.05
+    assert classifier._state.rows.data.forget_proba[-1] == 0.05
 
 
 def test_probabilities_that_come_late():
     """A group that came without any has probability 0."""
     classifier = add(fit("uniform", 60, forget_proba=None), slice(60, 90))
-    assert not classifier._state.rows.held.forget_proba.any()
+    assert not classifier._state.rows.data.forget_proba.any()
     other = add(fit("uniform", 60), slice(60, 90), forget_proba=None)
     same = add(fit("uniform", 60), slice(60, 90))
     assert_same_classifier(other, same, X)

@@ -231,7 +231,7 @@ def test_no_trace():
     """Rows that were never trained on are overwritten too."""
     classifier = fit("uniform")
     row = np.setdiff1d(np.arange(60), find_picks(classifier))[0]
-    held = classifier._state.rows.held.X
+    held = classifier._state.rows.data.X
     assert X[row, 0] in held
     classifier.forget(row)
     assert X[row, 0] not in held
