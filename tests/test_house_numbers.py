@@ -11,7 +11,12 @@ HOUSE = runpy.run_path(str(NUMBERS))
 
 @pytest.mark.parametrize(
     "name",
-    ["modules in a folder", "lines of a function", "median lines of a function"],
+    [
+        "modules in a folder",
+        "lines of a file",
+        "lines of a function",
+        "median lines of a function",
+    ],
 )
 def test_limits(name):
     """The limits that `benchmarks/house_numbers.py` prints beside the numbers."""

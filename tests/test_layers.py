@@ -45,7 +45,7 @@ FLOORS = {
     "influence._solvers": "newton refine",
     "influence._methods": "reweighting transitions newton puma",
     "costs": "_chances _checks _picks _requests _curves _expected _recommend",
-    "model_selection": "_state _scores _removal _search",
+    "model_selection": "_state _scores _removal _fit _search",
     "metrics": "_costs",
 }
 ORDER = {wing: rooms.split() for wing, rooms in FLOORS.items()}

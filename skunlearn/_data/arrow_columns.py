@@ -6,6 +6,8 @@ pyarrow itself is imported by the code that made the column.
 import sys
 from typing import Any
 
+from skunlearn._data.versions import check_version
+
 __all__ = [
     "is_dictionary",
     "is_self_contained",
@@ -18,6 +20,7 @@ __all__ = [
 
 def is_self_contained(dtype: Any) -> bool:
     """Return True if rows that are taken from a column have nothing of the others."""
+    check_version("pyarrow")
     types = sys.modules["pyarrow"].types
     dtype = getattr(dtype, "storage_type", dtype)  # of an extension
     is_encoded = types.is_dictionary(dtype) or types.is_run_end_encoded(dtype)

@@ -1,12 +1,13 @@
-"""The oldest versions of optional libraries whose frames can be held."""
+"""The oldest versions of optional libraries with which rows can be forgotten."""
 
 from functools import cache
 from importlib.metadata import version
 
 __all__ = ["check_version"]
 
-# Older ones of polars keep the categories of forgotten rows, in pickles too.
-_OLDEST = {"polars": (1, 35, 2)}
+# Older ones of polars keep the categories of forgotten rows, in pickles too. Those of
+# the others were not tried.
+_OLDEST = {"polars": (1, 35, 2), "pyarrow": (15,), "skorch": (1, 4), "torch": (2, 2)}
 
 
 @cache
@@ -16,9 +17,8 @@ def check_version(name: str) -> None:
     if _parse(installed) < oldest:
         wanted = ".".join(map(str, oldest))
         raise ImportError(
-            f"{name} {installed} is installed, but rows of {name} can be forgotten "
-            f"without a trace only with {name} {wanted} or later. Upgrade {name}, or "
-            "pass an array."
+            f"{name} {installed} is installed, and rows can be forgotten without a "
+            f"trace only with {name} {wanted} or later. Upgrade {name}, or do without."
         )
 
 

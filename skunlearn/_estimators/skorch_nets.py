@@ -23,6 +23,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clo
 from sklearn.pipeline import Pipeline
 
 from skunlearn._data.containers import is_frame
+from skunlearn._data.versions import check_version
 from skunlearn._runtime.warn import warn
 from skunlearn.exceptions import UnsupportedEstimatorError
 
@@ -54,6 +55,8 @@ def find_net(estimator: Any) -> Any:
 
 def check_net(net: Any) -> None:
     """Refuse nets that cannot be trained from scratch; warn of rows held out."""
+    for library in ("torch", "skorch"):
+        check_version(library)
     if isinstance(net.module, sys.modules["torch"].nn.Module):
         raise UnsupportedEstimatorError(
             "the net was built on an instance of a module, and every copy would start "

@@ -185,7 +185,6 @@ class ShardedUnlearningClassifier(VotingMixin):
     __metadata_request__score = {"sample_weight": True}
 
     _effective_later = frozenset({"voting", "n_jobs", "verbose"})
-
     _parameter_constraints = PARAMETER_CONSTRAINTS
 
     def __init__(

@@ -26,3 +26,11 @@ def test_versions_that_will_do(installed, monkeypatch):
     """The oldest one and later ones."""
     monkeypatch.setattr(versions, "version", lambda name: installed)
     versions.check_version("polars")
+
+
+@pytest.mark.parametrize("name", ["pyarrow", "skorch", "torch"])
+def test_other_libraries(name, monkeypatch):
+    """They are checked where their columns or nets are met first."""
+    monkeypatch.setattr(versions, "version", lambda name: "0.9")
+    with pytest.raises(ImportError, match=f"{name} 0.9 is installed"):
+        versions.check_version(name)
