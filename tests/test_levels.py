@@ -1,5 +1,6 @@
 """Plain, --thorough and --exhaustive: which tests are run, on how many examples."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -41,8 +42,14 @@ def test_levels(level, factor, tmp_path):
     (tmp_path / "test_module.py").write_text(TESTS)
     command = [sys.executable, "-m", "pytest", "-vsp", "no:cacheprovider", tmp_path]
     options = [] if level == "plain" else [f"--{level}"]
+    env = {k: v for k, v in os.environ.items() if k != "PYTEST_ADDOPTS"}
     result = subprocess.run(
-        [*command, *options], cwd=tmp_path, capture_output=True, text=True, check=True
+        [*command, *options],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert f"examples: {2 * factor} {3 * factor}" in result.stdout
     for name in ("plain", "thorough", "exhaustive"):

@@ -52,8 +52,9 @@ CONTAINERS = {
     "pandas": lambda X, folder: pd.DataFrame(X, columns=NAMES),
     "polars": lambda X, folder: pl.DataFrame(X, schema=NAMES),
     "csr": lambda X, folder: sparse.csr_array(X),
-    "coo": lambda X, folder: sparse.coo_array(X),
 }
+if hasattr(sparse.coo_array, "__getitem__"):  # or else no column is found in it
+    CONTAINERS["coo"] = lambda X, folder: sparse.coo_array(X)
 
 
 def repair(X):

@@ -137,7 +137,7 @@ def test_labels():
 
 def test_columns_of_sparse_rows():
     """Of a CSR row neither the values nor the columns stay."""
-    matrix = sparse.random_array((90, 40), density=0.2, rng=0, format="lil")
+    matrix = sparse.random_array((90, 40), density=0.2, random_state=0, format="lil")
     matrix[7] = 0
     matrix[7, [31, 33, 35]] = MARKER
     classifier = make_case(method="puma", random_state=0).fit(matrix.tocsr(), Y)

@@ -130,7 +130,7 @@ def test_unequal_last_slices():
 
 def test_sparse_rows():
     """CSR in, CSR to the constituents, exact all the same; other formats convert."""
-    matrix = sparse.random_array((80, 30), density=0.2, rng=0, format="csr")
+    matrix = sparse.random_array((80, 30), density=0.2, random_state=0, format="csr")
     labels = np.arange(80) % 3
     for convert in (sparse.csr_matrix, sparse.coo_array, sparse.csc_array):
         classifier = make_case("logistic", "default").fit(convert(matrix), labels)

@@ -88,7 +88,7 @@ def test_other_partitions(base, params, retrain):
 @pytest.mark.parametrize("base", ["neighbors", "svc", "logistic"])
 def test_sparse_rows(base):
     """Of a CSR row neither the values nor the columns stay."""
-    matrix = sparse.random_array((60, 40), density=0.2, rng=0, format="lil")
+    matrix = sparse.random_array((60, 40), density=0.2, random_state=0, format="lil")
     matrix[7] = 0
     matrix[7, [31, 33, 35]] = MARKER
     classifier = make_case(base, "default", n_shards=2).fit(matrix.tocsr(), Y)

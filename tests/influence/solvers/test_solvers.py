@@ -210,7 +210,7 @@ def test_columns_of_any_scale():
 def test_wide_rows():
     """Without a Hessian, softmax on sparse rows of many columns."""
     rng = np.random.default_rng(0)
-    X = sparse.random_array((300, 2000), density=0.01, rng=rng, format="csr")
+    X = sparse.random_array((300, 2000), density=0.01, random_state=rng, format="csr")
     codes = rng.integers(4, size=300)
     estimator = LogisticRegression(max_iter=5).fit(X, codes)
     objective = make_objective(estimator, X, codes)
