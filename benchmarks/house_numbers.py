@@ -46,11 +46,13 @@ def measure_files():
 
 def trace(call):
     """Return the files of the package that a call enters, and the moves between."""
-    entered = []
+    import skunlearn
+
+    home, entered = str(Path(skunlearn.__file__).parent), []  # that which is imported
 
     def watch(frame, event, argument):
         name = frame.f_code.co_filename
-        if event == "call" and name.startswith(str(PACKAGE)):
+        if event == "call" and name.startswith(home):
             entered.append(name)
 
     sys.setprofile(watch)
