@@ -304,6 +304,40 @@ def test_timeouts_at_any_time(alarm):
     assert_same_classifier(classifier, fit_anew(classifier, X, Y), X)
 
 
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("kind", CLASSIFIERS)
+def test_hundreds_of_signals_at_any_time(kind, alarm):
+    """Time-outs and Ctrl-C hit requests at random instants, not at calls alone."""
+    fitted = CLASSIFIERS[kind].fit(X[:60], Y[:60])
+    start = time.perf_counter()
+    after = copy.deepcopy(fitted).forget(1).predict_proba(X)
+    expected = [fitted.predict_proba(X), after]
+    longest = 2 * (time.perf_counter() - start)
+    handler, rng = signal.getsignal(signal.SIGINT), np.random.default_rng(0)
+    signal.signal(signal.SIGUSR1, handler)  # raises KeyboardInterrupt, by default
+    seen = [0, 0]
+    for i in range(1000):
+        twin = copy.deepcopy(fitted)
+        delay = rng.uniform(1e-6, longest)
+        try:
+            if i % 2:
+                threading.Timer(delay, signal.raise_signal, [signal.SIGUSR1]).start()
+            else:
+                signal.setitimer(signal.ITIMER_REAL, delay)
+            twin.forget(1)
+            time.sleep(2 * longest)
+        except (Expired, KeyboardInterrupt):
+            pass
+        n_forgotten = len(twin.forgotten_indices_)
+        np.testing.assert_array_equal(twin.predict_proba(X), expected[n_forgotten])
+        assert signal.getsignal(signal.SIGINT) is handler
+        assert not _limit.users
+        assert not twin._lock.is_taken
+        seen[n_forgotten] += 1
+    assert min(seen) > 50
+    signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+
+
 class Reentrant(DummyClassifier):
     """A base whose fit calls back."""
 

@@ -172,6 +172,15 @@ def test_bounds_are_never_violated(kind):
         check_bounds(kind, seed)
 
 
+@pytest.mark.exhaustive
+@pytest.mark.filterwarnings("ignore::skunlearn.exceptions.UnlearningQualityWarning")
+@pytest.mark.parametrize("kind", KINDS)
+def test_bounds_of_thousands_of_problems(kind):
+    """The same for as many seeds as make ten thousand requests and more."""
+    for seed in range(400, 1400):
+        check_bounds(kind, seed)
+
+
 @pytest.mark.filterwarnings("ignore::skunlearn.exceptions.UnlearningQualityWarning")
 @pytest.mark.parametrize("seed", [67, 85, 199, 248, 258, 285, 332])
 def test_bounds_near_separable_data(seed):
