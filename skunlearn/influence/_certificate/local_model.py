@@ -104,7 +104,7 @@ class LocalModel(FieldsOnly):
 
     @cached_property
     def gradient(self) -> np.ndarray:
-        """Return the gradient of the objective at `theta`, as far as it is known."""
+        """Return the tracked gradient of the objective at `theta`."""
         return self.objective.join_gradients(
             self.gradients, self.weight_sums, self.theta
         )
