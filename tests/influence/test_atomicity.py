@@ -1,10 +1,7 @@
 """Law 6: whatever is raised, the classifier is what it was, and says so."""
 
 import copy
-import os
 import pickle
-import signal
-import sys
 import threading
 import warnings
 from itertools import count
@@ -25,7 +22,7 @@ from influence_cases import (
 )
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
-from support import assert_identical
+from support import assert_identical, interrupt_at_call
 
 from skunlearn import InfluenceUnlearningClassifier
 from skunlearn._data.rows import Rows
@@ -158,29 +155,6 @@ def test_a_refit_that_fails(method):
         assert not hasattr(classifier, "feature_names_in_")
         assert classifier.forgotten_indices_.tolist() == [5]
         assert_unchanged(classifier, before)
-
-
-def interrupt_at_call(k, function):
-    """Call a function, with Ctrl-C at the k-th call of ours; tell if it was made."""
-    n_calls = 0
-
-    def watch(frame, event, argument):
-        nonlocal n_calls
-        code = frame.f_code
-        is_ours = f"{os.sep}skunlearn{os.sep}" in code.co_filename
-        if event == "call" and is_ours:
-            n_calls += 1
-            if n_calls == k:
-                signal.raise_signal(signal.SIGINT)
-
-    sys.setprofile(watch)
-    try:
-        function()
-    except KeyboardInterrupt:
-        pass
-    finally:
-        sys.setprofile(None)
-    return n_calls >= k
 
 
 @pytest.mark.parametrize("method", ["newton", "puma"])

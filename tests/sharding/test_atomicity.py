@@ -4,7 +4,6 @@ import copy
 import os
 import pickle
 import signal
-import sys
 import threading
 from itertools import count
 
@@ -16,7 +15,13 @@ from scipy import sparse
 from sklearn.dummy import DummyClassifier
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
-from support import assert_identical, assert_same_classifier, fit_anew, make_data
+from support import (
+    assert_identical,
+    assert_same_classifier,
+    fit_anew,
+    interrupt_at_call,
+    make_data,
+)
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from skunlearn import ShardedUnlearningClassifier
@@ -164,29 +169,6 @@ def test_other_threads_need_no_such_care():
     thread.start()
     thread.join()
     assert done == [True]
-
-
-def interrupt_at_call(k, function):
-    """Call a function, with Ctrl-C at the k-th call of ours; tell if it was made."""
-    n_calls = 0
-
-    def watch(frame, event, argument):
-        nonlocal n_calls
-        code = frame.f_code
-        is_ours = f"{os.sep}skunlearn{os.sep}" in code.co_filename
-        if event == "call" and is_ours:
-            n_calls += 1
-            if n_calls == k:
-                signal.raise_signal(signal.SIGINT)
-
-    sys.setprofile(watch)
-    try:
-        function()
-    except KeyboardInterrupt:
-        pass
-    finally:
-        sys.setprofile(None)
-    return n_calls >= k
 
 
 def test_an_interrupt_at_any_call():
