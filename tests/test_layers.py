@@ -27,7 +27,7 @@ FLOORS = {
         class_settings fit_params one_class capabilities seeding
         sample_weight leakage""",
     "sharding": """_aggregation _roles _selection _partition _training _state
-        _class_changes _plans _expected_cost _validation _fit _prediction
+        _class_changes _plans _expected_cost _validation _fit _prediction _forget
         _classifier""",
     "sharding._roles": "base all_classes one_vs_rest one_class",
     "sharding._selection": "greedy pools representative selected_rows",

@@ -1,47 +1,27 @@
 """The public classifier of exact unlearning."""
 
-import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
 from sklearn.base import is_classifier, is_outlier_detector
 from sklearn.utils.metadata_routing import MetadataRouter
 
-from skunlearn._compat import (
-    _fit_context,
-    with_callbacks,
-)
+from skunlearn._compat import _fit_context, with_callbacks
 from skunlearn._estimators.capabilities import copy_tags
-from skunlearn._estimators.fit_params import (
-    make_router,
-)
-from skunlearn._records import ForgetRecord
-from skunlearn._requests import Request, refuse_labels
+from skunlearn._estimators.fit_params import make_router
 from skunlearn.checkpoints._transaction import Transaction
 from skunlearn.sharding._fit import prepare_addition, prepare_fit
-from skunlearn.sharding._partition.registry import (
-    find_partitions,
-)
-from skunlearn.sharding._plans import (
-    Completed,
-    Plan,
-    carry_out,
-    plan_removal,
-    plan_retraining,
-)
-from skunlearn.sharding._prediction import VotingMixin
+from skunlearn.sharding._forget import ForgettingMixin
+from skunlearn.sharding._partition.registry import find_partitions
+from skunlearn.sharding._plans import carry_out
 from skunlearn.sharding._selection.representative import RepresentativeSelection
-from skunlearn.sharding._validation import (
-    PARAMETER_CONSTRAINTS,
-    check_models,
-)
+from skunlearn.sharding._validation import PARAMETER_CONSTRAINTS, check_models
 
 __all__ = ["ShardedUnlearningClassifier"]
 
 
-class ShardedUnlearningClassifier(VotingMixin):
+class ShardedUnlearningClassifier(ForgettingMixin):
     """Exact unlearning for any classifier by sharded training.
 
     Rows are partitioned into shards, a clone of `estimator`, called *constituent*, is
@@ -345,133 +325,6 @@ class ShardedUnlearningClassifier(VotingMixin):
         grown = carry_out(self, plan, "partial_fit").state
         change.stage(self, lambda _: grown)
 
-    @refuse_labels
-    @with_callbacks
-    def forget(
-        self,
-        X_idx: Any = None,
-        *,
-        groups: Any = None,
-        retrain: bool = True,
-        unknown: str = "raise",
-    ) -> Self:
-        """Forget rows, as if they had never been in `X`.
-
-        Parameters
-        ----------
-        X_idx : int, sequence of int, slice or mask of bool, default=None
-            Positions of rows in the `X` passed to `fit`, continued by `partial_fit`.
-            They are never renumbered. Rows that are already forgotten are counted and
-            ignored.
-        groups : group id or sequence of group ids, default=None
-            Groups of which all rows are forgotten.
-        retrain : bool, default=True
-            Whether to retrain the affected shards now. If False, until `retrain` is
-            called, each of them predicts with its last checkpoint from before the rows
-            were used, or abstains if there is none.
-        unknown : {"raise", "ignore"}, default="raise"
-            Whether positions and groups that were never in the data are an error, or
-            are counted in the record (`n_unknown`) while the rest is forgotten.
-            Malformed requests are an error in any case.
-
-        Returns
-        -------
-        ShardedUnlearningClassifier
-            The classifier itself.
-
-        Raises
-        ------
-        ForgetIndexError
-            If a position or group does not exist, the request is malformed, or neither
-            `X_idx` nor `groups` is given.
-        NothingRetainedError
-            If no row would be left to train on.
-
-        Warns
-        -----
-        UserWarning
-            If `fit` was given groups, and integers in `X_idx` are also ids of other
-            rows' groups; or if parameters were set that only `fit` uses.
-
-        Notes
-        -----
-        If an exception is raised, the classifier is unchanged, and a note on the
-        exception says so. One exception: a Ctrl-C during the final swap is raised after
-        it, without the note; the rows are then forgotten.
-        """
-        return self._forget(X_idx, groups, unknown, retrain=retrain)
-
-    @with_callbacks
-    def retrain(self) -> Self:
-        """Retrain the shards that ``forget(..., retrain=False)`` has deferred.
-
-        If nothing is pending, nothing is recorded.
-
-        Returns
-        -------
-        ShardedUnlearningClassifier
-            The classifier itself.
-
-        Warns
-        -----
-        UnlearningQualityWarning
-            If shards cannot be trained on the rows that they have left. The others
-            are; these stay pending, and `retrain` can be called again.
-        UserWarning
-            If parameters were set that only `fit` uses.
-        """
-        self._check_is_fitted()
-        self._warn_of_unused_params()
-        with self._lock.take("retrain"), Transaction("retrain", self) as change:
-            plan = plan_retraining(self._state)
-            if not plan.touched:
-                return self
-            completed = carry_out(self, plan, "retrain", keep_going=True)
-            seconds = time.perf_counter() - change.start
-            record = completed.make_record(Request.nothing(), seconds)
-            state = completed.state.with_record(record)
-            change.stage(self, lambda _: state)
-            change.commit()
-        return self
-
-    @refuse_labels
-    def preview_forget(
-        self, X_idx: Any = None, *, groups: Any = None, unknown: str = "raise"
-    ) -> ForgetRecord:
-        """Preview the cost of `forget` without modifying the classifier.
-
-        Parameters
-        ----------
-        X_idx : int, sequence of int, slice or mask of bool, default=None
-            Positions, as for `forget`.
-        groups : group id or sequence of group ids, default=None
-            Groups, as for `forget`.
-        unknown : {"raise", "ignore"}, default="raise"
-            What to do about unknown positions and groups, as for `forget`.
-
-        Returns
-        -------
-        ForgetRecord
-            The record that `forget` would add. Its `seconds` are those of the preview.
-        """
-        return self._preview(X_idx, groups, unknown)
-
-    def _prepare(self, request: Request, **options: Any) -> Plan:
-        """Return the plan of a removal; with ``retrain=False`` nothing is trained."""
-        plan = plan_removal(self._state, request.positions)
-        return plan if options.get("retrain", True) else replace(plan, touched=())
-
-    def _apply(self, removal: Plan) -> Completed:
-        """Train the shards that a removal touches."""
-        try:
-            return carry_out(self, removal, "forget")
-        except Exception as error:
-            error.add_note(
-                "forget(..., retrain=False) forgets these rows without training. "
-                "retrain() then trains the shards that it can."
-            )
-            raise
-
     def get_metadata_routing(self) -> MetadataRouter:
         """Return the routing of metadata: what is wanted here, and by the estimator.
 
@@ -481,12 +334,6 @@ class ShardedUnlearningClassifier(VotingMixin):
             The routing information.
         """
         return make_router(self, self._get_estimator())
-
-    @property
-    def n_pending_(self) -> int:
-        """Number of forgotten positions whose shards `retrain` has yet to train."""
-        self._check_is_fitted()
-        return len(self._state.pending)
 
     def __sklearn_tags__(self) -> Any:
         """Return the tags, most of them those of the wrapped estimator."""

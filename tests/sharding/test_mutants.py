@@ -12,7 +12,7 @@ from skunlearn import ShardedUnlearningClassifier
 from skunlearn._data.identities import GroupIndex
 from skunlearn._data.rows import Erasure
 from skunlearn.exceptions import ForgetIndexError
-from skunlearn.sharding import _classifier
+from skunlearn.sharding import _forget
 from skunlearn.sharding import _plans as _changes
 from skunlearn.sharding._training import shard as _shards
 
@@ -28,7 +28,7 @@ def forget_one_row_too_few(monkeypatch):
     """The last row of a request stays."""
     plan = _changes.plan_removal
     monkeypatch.setattr(
-        _classifier, "plan_removal", lambda state, rows: plan(state, rows[:-1])
+        _forget, "plan_removal", lambda state, rows: plan(state, rows[:-1])
     )
 
 
