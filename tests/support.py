@@ -8,6 +8,7 @@ import types
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import make_classification
@@ -110,6 +111,13 @@ def layouts_of(base):
 
 
 CASES = [(base, layout) for base in BASES | DENSITIES for layout in layouts_of(base)]
+
+
+def thin(cases, step=3):
+    """Return cases: each step-th for plain runs, the others for thorough ones."""
+    cases = [case if isinstance(case, tuple) else (case,) for case in cases]
+    marks = [[] if i % step == 0 else pytest.mark.thorough for i in range(len(cases))]
+    return [pytest.param(*c, marks=m) for c, m in zip(cases, marks, strict=True)]
 
 
 def make_case(base, layout, **params):

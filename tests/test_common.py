@@ -19,9 +19,6 @@ INSTANCES = [
     ShardedUnlearningClassifier(),
     ShardedUnlearningClassifier(n_shards=1),
     ShardedUnlearningClassifier(n_shards=3, n_slices=2),
-    ShardedUnlearningClassifier(n_replicas=3),
-    ShardedUnlearningClassifier(n_shards=3, voting="hard"),
-    ShardedUnlearningClassifier(n_shards=2, n_jobs=2),
     ShardedUnlearningClassifier(make_pipeline(StandardScaler(), LogisticRegression())),
     ShardedUnlearningClassifier(DecisionTreeClassifier(), n_shards=1),
     ShardedUnlearningClassifier(DecisionTreeClassifier(), n_shards=4, n_replicas=2),
@@ -31,7 +28,6 @@ INSTANCES = [
     ),
     ShardedUnlearningClassifier(SVC(), n_shards=2),
     ShardedUnlearningClassifier(LinearSVC(), n_shards=3, voting="hard"),
-    ShardedUnlearningClassifier(HistGradientBoostingClassifier(), n_shards=2),
     ShardedUnlearningClassifier(partition="class", n_shards=1),
     ShardedUnlearningClassifier(
         GaussianNB(), partition="class", n_shards=2, n_slices=2, n_epochs=2
@@ -40,6 +36,13 @@ INSTANCES = [
     ShardedUnlearningClassifier(
         KernelDensity(), partition="class", voting="hard", n_shards=2
     ),
+]
+
+SLOW_INSTANCES = [
+    ShardedUnlearningClassifier(n_replicas=3),
+    ShardedUnlearningClassifier(n_shards=3, voting="hard"),
+    ShardedUnlearningClassifier(n_shards=2, n_jobs=2),
+    ShardedUnlearningClassifier(HistGradientBoostingClassifier(), n_shards=2),
 ]
 
 INFLUENCE_INSTANCES = [
@@ -125,4 +128,12 @@ SEARCHES = [
 )
 def test_scikit_learn_checks(estimator, check):
     """Every check, in every configuration."""
+    check(estimator)
+
+
+@pytest.mark.thorough
+@pytest.mark.filterwarnings("ignore")
+@parametrize_with_checks(SLOW_INSTANCES, expected_failed_checks=expected_failures)
+def test_scikit_learn_checks_of_more_layouts(estimator, check):
+    """The same for configurations that take longer."""
     check(estimator)

@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import hypergeom
 from sklearn.linear_model import SGDClassifier
 from sklearn.naive_bayes import GaussianNB
+from support import thin
 
 from skunlearn import ShardedUnlearningClassifier
 from skunlearn.costs import expected_retrained_samples, simulate_requests
@@ -128,7 +129,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("sequence", [False, True], ids=["batch", "sequence"])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", thin(CASES, 2))
 def test_simulated_layouts(case, sequence):
     """The mean over layouts and requests is met to 2 %."""
     settings = CASES[case]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
+from support import thin
 
 from skunlearn import ShardedUnlearningClassifier
 from skunlearn.costs import expected_retrained_samples
@@ -58,7 +59,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("k", [1, 6])
-@pytest.mark.parametrize(("base", "settings"), CASES)
+@pytest.mark.parametrize(("base", "settings"), thin(CASES, 2))
 def test_mean_of_previews(base, settings, k):
     """Over layouts and random batches, to 3 % (and the rounding of quotas)."""
     rng = np.random.default_rng(0)

@@ -15,7 +15,7 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from support import fit_anew, make_data
+from support import fit_anew, make_data, thin
 
 from skunlearn import ShardedUnlearningClassifier
 from skunlearn.exceptions import UnlearningQualityWarning, UnsupportedEstimatorError
@@ -142,7 +142,7 @@ def test_a_class_that_disappears(layout):
 
 
 @pytest.mark.parametrize("layout", ["default", "cumulative"])
-@pytest.mark.parametrize("backend", ["loky", "threading", "sequential"])
+@pytest.mark.parametrize("backend", thin(["threading", "sequential", "loky"]))
 def test_jobs_and_backends(layout, backend):
     """Law 4: torch's generator belongs to the process, and still nothing races."""
     expected = make_case(layout).fit(X, Y).forget([1, 2, 30])
@@ -357,6 +357,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.thorough
 def test_module_of_a_script_with_jobs(tmp_path):
     """Its class cannot be sent back by a worker, so no worker is asked."""
     path = tmp_path / "script.py"

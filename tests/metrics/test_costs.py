@@ -9,7 +9,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer
-from support import CASES, make_case, make_data
+from support import CASES, make_case, make_data, thin
 
 from skunlearn import ShardedUnlearningClassifier
 from skunlearn.exceptions import UnsupportedEstimatorError
@@ -37,7 +37,7 @@ def assert_exact(classifier):
     assert retraining_cost_scorer(classifier, X, Y) == pytest.approx(-mean / full)
 
 
-@pytest.mark.parametrize(("base", "layout"), CASES)
+@pytest.mark.parametrize(("base", "layout"), thin(CASES))
 def test_mean_of_previews(base, layout):
     """After fit, forget, deferred forget and partial_fit, for all layouts."""
     classifier = make_case(base, layout).fit(X, Y)

@@ -13,7 +13,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from support import CASES, assert_same_classifier, make_case, make_data
+from support import CASES, assert_same_classifier, make_case, make_data, thin
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from skunlearn import ShardedUnlearningClassifier
@@ -21,7 +21,7 @@ from skunlearn import ShardedUnlearningClassifier
 X, Y = make_data()
 
 
-@pytest.mark.parametrize(("base", "layout"), CASES)
+@pytest.mark.parametrize(("base", "layout"), thin(CASES))
 def test_jobs(base, layout):
     """Two processes give what one gives, for fit and forget and predict."""
     one = make_case(base, layout).fit(X, Y).forget(range(0, 60, 9))

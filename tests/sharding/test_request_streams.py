@@ -97,7 +97,7 @@ def run(base, layout, how):
 @pytest.mark.parametrize(("base", "layout"), CONFIGURATIONS)
 def test_any_stream(base, layout, examples):
     """Steps in any order, for few cases."""
-    run(base, layout, examples(12, stateful_step_count=10))
+    run(base, layout, examples(6, stateful_step_count=10))
 
 
 @pytest.mark.thorough

@@ -168,7 +168,7 @@ def run(classifier, rows, operations, *, weighted, grouped, n_jobs=None):
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize(("rows", "base"), CASES)
-@settings(max_examples=8)
+@settings(max_examples=4)
 @given(
     data=st.data(), operations=operations, weighted=st.booleans(), grouped=st.booleans()
 )

@@ -253,7 +253,7 @@ def test_selections_that_make_no_sense(selection):
         ShardedUnlearningClassifier(selection=selection).fit(X, Y)
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(
     first=st.sets(st.integers(0, 39), min_size=1, max_size=20),
     label=st.sampled_from(np.unique(Y)),
