@@ -14,9 +14,9 @@ from skunlearn.costs._checks import (
     check_shares,
 )
 from skunlearn.costs._picks import expect_picks
-from skunlearn.sharding._training.schedule import total_passes
+from skunlearn.sharding._training.schedule import total_passes, total_passes_by_size
 
-__all__ = ["count_full", "expected_retrained_samples"]
+__all__ = ["count_full", "expected_retrained_samples", "find_sizes"]
 
 
 def expected_retrained_samples(
@@ -25,6 +25,7 @@ def expected_retrained_samples(
     *,
     n_shards: Any = 1,
     n_slices: Any = 1,
+    slice_sizes: Any = None,
     n_replicas: Any = 1,
     n_epochs: Any = 1,
     slice_training: str = "cumulative",
@@ -53,11 +54,13 @@ def expected_retrained_samples(
     n_slices : int or array-like of int, default=1
         Number of slices per shard. With ``partition="class"``, they are the blocks of
         ARCANE.
+    slice_sizes : array-like of shape (n_slices,), default=None
+        Proportion of the rows in each slice, instead of `n_slices` equal ones.
     n_replicas : int or array-like of int, default=1
         Number of shards that each row joins.
     n_epochs : int or array-like of int, default=1
-        Number of passes over each shard. Cumulative slices share them, with at least
-        one per slice.
+        Number of passes over each shard. Cumulative slices share them in proportion to
+        their sizes, with at least one per slice.
     slice_training : {"cumulative", "sequential"}, default="cumulative"
         Rows used for training at slice j: those of slices 1 to j ("cumulative"), or
         those of slice j only ("sequential").
@@ -100,7 +103,9 @@ def expected_retrained_samples(
     -----
     Rows are assigned by hash, so the sizes of shards and slices are random. The
     formulas assume that shards and slices have rows of several classes, and that no
-    class disappears.
+    class disappears. Rows that pass through a growing ensemble count once per slice,
+    however few estimators the slice adds: for their cost in seconds, see
+    :func:`recommend_shards`.
 
     Examples
     --------
@@ -124,6 +129,8 @@ def expected_retrained_samples(
     """
     check_choice("slice_training", slice_training, ("cumulative", "sequential"))
     check_choice("partition", partition, ("uniform", "class"))
+    sizes = find_sizes(slice_sizes, n_slices)
+    n_slices = n_slices if sizes is None else len(sizes)
     counts = check_counts(
         1,
         n_samples=n_samples,
@@ -139,7 +146,8 @@ def expected_retrained_samples(
     # From here on the last axis is that of slices, the one before that of classes.
     N, S, R, r, e, K, negatives = (array[..., None, None] for array in arrays)
     _check_limits(N, K, S, r)
-    steps = _make_steps(R, e, slice_training == "cumulative", slice_proba, N, K)
+    is_cumulative = slice_training == "cumulative"
+    steps = _make_steps(R, e, is_cumulative, sizes, slice_proba, N, K)
     classes = _count_classes(partition, class_counts, negatives)
     rows = _Rows(N, S * R / r, classes, fraction[..., None, None], negatives)
     units = _make_units(rows, by_class=partition == "class")
@@ -150,17 +158,23 @@ def expected_retrained_samples(
 
 
 def count_full(
-    n_samples: Any, n_slices: Any, n_epochs: Any, n_replicas: Any, slice_training: str
+    n_samples: Any,
+    n_slices: Any,
+    n_epochs: Any,
+    n_replicas: Any,
+    slice_training: str,
+    slice_sizes: tuple[float, ...] | None = None,
 ) -> Any:
     """Return the rows that training all shards passes to training.
 
-    The arguments are numbers or arrays that broadcast.
+    The arguments are numbers or arrays that broadcast, but for the sizes of slices.
     """
     N, R, e, r = (
         np.asarray(value)[..., None]
         for value in (n_samples, n_slices, n_epochs, n_replicas)
     )
-    steps = _make_steps(R, e, slice_training == "cumulative", None, N, 0 * N)
+    is_cumulative = slice_training == "cumulative"
+    steps = _make_steps(R, e, is_cumulative, slice_sizes, None, N, 0 * N)
     return (r * N * steps.rows * steps.passes).sum(axis=-1)
 
 
@@ -312,10 +326,23 @@ def _count_sequence(
     return steps.passes * (early + pairs * hit * rows)
 
 
+def find_sizes(slice_sizes: Any, n_slices: Any) -> tuple[float, ...] | None:
+    """Return the share of the rows in each slice, or None if slices are equal."""
+    if slice_sizes is None:
+        return None
+    if np.any(np.asarray(n_slices) != 1):
+        raise ValueError(
+            f"slice_sizes={slice_sizes!r} says how many slices there are; got "
+            f"n_slices={n_slices} as well. Leave out one of the two."
+        )
+    return tuple(check_shares("slice_sizes", slice_sizes).tolist())
+
+
 def _make_steps(
     R: np.ndarray,
     e: np.ndarray,
     cumulative: bool,
+    sizes: tuple[float, ...] | None,
     slice_proba: Any,
     N: np.ndarray,
     K: np.ndarray,
@@ -323,17 +350,20 @@ def _make_steps(
     """Return what the steps of a shard of R slices and e epochs are."""
     step = np.arange(R.max(initial=1))
     exists = step < R
-    ends = np.minimum(step + 1, R) / R
-    if slice_proba is None:
-        hits = ends
-        own = exists / R
+    if sizes is None:
+        rows, ends = exists / R, np.minimum(step + 1, R) / R
+        shared = total_passes(step + 1, R, e) - total_passes(step, R, e)
     else:
-        own = _check_slice_proba(slice_proba, R, N, K)
+        rows, ends = np.array(sizes), np.minimum(np.cumsum(sizes), 1)
+        so_far = total_passes_by_size(ends, sizes, e)
+        shared = np.diff(so_far, prepend=0, axis=-1)
+    own, hits = rows, ends
+    if slice_proba is not None:
+        own = _check_slice_proba(slice_proba, R, rows, N, K)
         hits = np.minimum(np.cumsum(own, axis=-1), 1)
     if cumulative:
-        shared = total_passes(step + 1, R, e) - total_passes(step, R, e)
         return _Steps(ends, hits, hits, np.maximum(shared, 1) * exists)
-    return _Steps(exists / R, own, hits, e * exists)
+    return _Steps(rows, own, hits, e * exists)
 
 
 def _make_units(rows: _Rows, *, by_class: bool) -> _Units:
@@ -397,7 +427,7 @@ def _check_limits(N: np.ndarray, K: np.ndarray, S: np.ndarray, r: np.ndarray) ->
 
 
 def _check_slice_proba(
-    slice_proba: Any, R: np.ndarray, N: np.ndarray, K: np.ndarray
+    slice_proba: Any, R: np.ndarray, rows: np.ndarray, N: np.ndarray, K: np.ndarray
 ) -> np.ndarray:
     proba = check_shares("slice_proba", slice_proba)
     if np.any(len(proba) != R):
@@ -405,9 +435,11 @@ def _check_slice_proba(
             "slice_proba must hold one share of the requests for each slice; got "
             f"{len(proba)} of them for n_slices={R.max()}."
         )
-    if np.any(K * proba > N / R * (1 + 1e-9)):
+    requests, available = np.broadcast_arrays(K * proba, N * rows)
+    excess = np.argmax(requests - available)
+    if requests.flat[excess] > available.flat[excess] * (1 + 1e-9):
         raise ValueError(
-            f"slice_proba sends {K.max() * proba.max():g} requests to a slice of "
-            f"{(N / R).min():g} rows. Ask for fewer requests or spread them."
+            f"slice_proba sends {requests.flat[excess]:g} requests to a slice of "
+            f"{available.flat[excess]:g} rows. Ask for fewer requests or spread them."
         )
     return proba

@@ -44,6 +44,10 @@ class ShardedUnlearningClassifier(ForgettingMixin):
         Number of slices per shard, with a checkpoint after each. Values above 1
         require an estimator that can resume training: one with ``partial_fit``,
         ``LogisticRegression``, or a Gaussian mixture.
+    slice_sizes : sequence of float, default=None
+        Proportion of the rows in each slice, such as ``(0.9, 0.1)``, instead of
+        `n_slices` equal ones. They sum to 1. With `forget_proba`, a small last slice
+        holds the rows that are most likely to be forgotten.
     partition : {"uniform", "class", "distribution_aware"}, default="uniform"
         How rows are assigned to shards.
 
@@ -70,7 +74,7 @@ class ShardedUnlearningClassifier(ForgettingMixin):
         those of slice j only ("sequential").
     n_epochs : int, default=1
         Number of passes of ``partial_fit`` over each shard. Cumulative slices share
-        them, with at least one per slice.
+        them in proportion to their sizes, with at least one per slice.
     voting : {"soft", "hard"}, default="soft"
         If "soft", average the class probabilities, or the decision values if
         `estimator` has no ``predict_proba``. If "hard", use the majority of the
@@ -173,6 +177,7 @@ class ShardedUnlearningClassifier(ForgettingMixin):
         *,
         n_shards: int = 8,
         n_slices: int = 1,
+        slice_sizes: Any = None,
         partition: str = "uniform",
         n_replicas: int = 1,
         n_negatives: int = 1,
@@ -187,6 +192,7 @@ class ShardedUnlearningClassifier(ForgettingMixin):
         self.estimator = estimator
         self.n_shards = n_shards
         self.n_slices = n_slices
+        self.slice_sizes = slice_sizes
         self.partition = partition
         self.n_replicas = n_replicas
         self.n_negatives = n_negatives

@@ -20,6 +20,7 @@ from skunlearn.sharding._validation import (
     check_incoming,
     check_parameters,
     check_probabilities,
+    check_slice_sizes,
     match_batch,
 )
 
@@ -88,10 +89,12 @@ def prepare_addition(
 def _make_recipe(
     classifier: Any, estimator: Any, root_seed: int, batch: Batch
 ) -> Recipe:
+    sizes = check_slice_sizes(classifier.slice_sizes, classifier.n_slices)
     return make_recipe(
         estimator,
         root_seed=root_seed,
-        n_slices=classifier.n_slices,
+        n_slices=classifier.n_slices if sizes is None else len(sizes),
+        slice_sizes=sizes,
         cumulative=classifier.slice_training == "cumulative",
         n_epochs=classifier.n_epochs,
         by_class=PARTITIONS[classifier.partition].is_by_class,
@@ -104,7 +107,8 @@ def _make_spec(classifier: Any, recipe: Recipe) -> PartitionSpec:
         recipe.root_seed,
         classifier.partition,
         classifier.n_shards,
-        classifier.n_slices,
+        recipe.policy.n_slices,
         classifier.n_replicas,
         classifier.n_negatives if recipe.policy.role.has_negatives else 0,
+        recipe.policy.slice_sizes,
     )

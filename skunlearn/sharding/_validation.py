@@ -49,9 +49,11 @@ __all__ = [
     "check_parameters",
     "check_probabilities",
     "check_samples",
+    "check_slice_sizes",
     "match_batch",
 ]
 
+_OFF_ONE = 1e-6  # what rounded shares may sum to more or less than 1
 
 PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
     "estimator": [HasMethods(["fit"]), None],
@@ -65,6 +67,7 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
         Interval(Real, 0, 1, closed="right"),
         RepresentativeSelection,
     ],
+    "slice_sizes": ["array-like", None],
     "slice_training": [StrOptions({"cumulative", "sequential"})],
     "n_epochs": [Interval(Integral, 1, None, closed="left")],
     "voting": [StrOptions({"soft", "hard"})],
@@ -245,6 +248,25 @@ def check_parameters(
             f"n_replicas={n_replicas} requires at least as many shards; got "
             f"n_shards={n_shards}."
         )
+
+
+def check_slice_sizes(slice_sizes: Any, n_slices: int) -> tuple[float, ...] | None:
+    """Return the share of each slice, or None if there are `n_slices` equal ones."""
+    if slice_sizes is None:
+        return None
+    if n_slices != 1:
+        raise ValueError(
+            f"slice_sizes={slice_sizes!r} says how many slices there are; got "
+            f"n_slices={n_slices} as well. Leave out one of the two."
+        )
+    sizes = np.asarray(slice_sizes)
+    is_numeric = sizes.ndim == 1 and len(sizes) > 0 and sizes.dtype.kind in "iuf"
+    if not is_numeric or not (sizes > 0).all() or abs(sizes.sum() - 1) > _OFF_ONE:
+        raise ValueError(
+            "slice_sizes must be shares of the rows, all above 0, which sum to 1, such "
+            f"as (0.9, 0.1); got {slice_sizes!r}."
+        )
+    return tuple(sizes.astype(float).tolist())
 
 
 def _name_partitions(ability: str) -> str:

@@ -21,6 +21,7 @@ def simulate(
     *,
     n_shards=1,
     n_slices=1,
+    slice_sizes=None,
     n_replicas=1,
     n_epochs=1,
     slice_training="cumulative",
@@ -41,8 +42,15 @@ def simulate(
     counts = np.array([n] if class_counts is None else class_counts)
     labels = np.repeat(np.arange(len(counts)), counts)
     cumulative = slice_training == "cumulative"
+    n_slices = n_slices if slice_sizes is None else len(slice_sizes)
+    ends = np.cumsum([1 / n_slices] * n_slices if slice_sizes is None else slice_sizes)
     policy = TrainingPolicy(
-        "partial_fit", "partial_fit", cumulative, n_slices, n_epochs
+        "partial_fit",
+        "partial_fit",
+        cumulative,
+        n_slices,
+        n_epochs,
+        slice_sizes=slice_sizes,
     )
     passes = [count_passes(policy, j) for j in range(n_slices)]
     total = 0
@@ -51,11 +59,12 @@ def simulate(
         joins = np.zeros((n, n_shards), dtype=bool)
         np.put_along_axis(joins, shards, True, axis=1)
         if slice_proba is None:
-            slices = rng.integers(n_slices, size=n)
+            slices = np.searchsorted(ends[:-1], rng.random(n))
             requests = rng.permutation(n)[:k]
         else:
-            slices = rng.permutation(np.arange(n) * n_slices // n)
-            waiting = rng.exponential(size=n) / np.array(slice_proba)[slices]
+            slices = np.searchsorted(ends[:-1] - 1e-9, np.arange(n) / n, side="right")
+            rate = np.array(slice_proba) / np.diff(ends, prepend=0)
+            waiting = rng.exponential(size=n) / rate[slices]
             requests = waiting.argsort()[:k]
         units = np.zeros((n, len(counts)), dtype=bool)
         units[np.arange(n), labels] = True
@@ -103,6 +112,12 @@ CASES = {
     },
     "all of SISA": {"n_shards": 5, "n_slices": 3, "n_epochs": 5, "n_replicas": 3},
     "ordered": {"n_shards": 2, "n_slices": 3, "slice_proba": [0.05, 0.15, 0.8]},
+    "unequal slices": {"n_shards": 3, "slice_sizes": (0.7, 0.2, 0.1), "n_epochs": 5},
+    "likely last": {
+        "n_shards": 2,
+        "slice_sizes": (0.75, 0.25),
+        "slice_proba": [0.3, 0.7],
+    },
     "classes": {"partition": "class", "class_counts": [70, 35, 10, 5]},
     "sharded classes": {
         "partition": "class",
@@ -157,6 +172,7 @@ Y = np.arange(600) % 2
                 "slice_training": "sequential",
             },
         ),
+        (GaussianNB(), {"n_shards": 2, "slice_sizes": (0.9, 0.1), "n_epochs": 4}),
     ],
 )
 @pytest.mark.parametrize("k", [pytest.param(1, marks=pytest.mark.thorough), 8])

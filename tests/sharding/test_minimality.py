@@ -57,6 +57,7 @@ COUNTED_LAYOUTS = [
     {"n_shards": 3, "n_slices": 4, "n_epochs": 5},
     {"n_shards": 3, "n_slices": 4, "slice_training": "sequential", "n_epochs": 2},
     {"n_shards": 4, "n_slices": 2, "n_replicas": 2},
+    {"n_shards": 2, "slice_sizes": (0.6, 0.3, 0.1), "n_epochs": 5},
 ]
 
 

@@ -38,6 +38,8 @@ class PartitionSpec:
         How rows are spread, by name.
     n_shards, n_slices, n_replicas, n_negatives : int
         As the classifier takes them; no negatives where estimators see one class.
+    slice_sizes : tuple of float or None
+        Share of the rows in each slice; None if they are equal.
     """
 
     key: int
@@ -46,16 +48,18 @@ class PartitionSpec:
     n_slices: int
     n_replicas: int
     n_negatives: int
+    slice_sizes: tuple[float, ...] | None = None
 
     def fix(self, traits: RowTraits) -> Layout:
         """Return the layout; thresholds come from counts and probabilities alone.
 
-        Slices are cut evenly by hash or, with probabilities to be forgotten, at their
+        Slices are cut by hash or, with probabilities to be forgotten, at their
         quantiles, so that rows that are likely to go come last.
         """
-        proba = traits.forget_proba
+        proba, sizes = traits.forget_proba, self.slice_sizes
         thresholds = Thresholds.at_quantiles(
-            np.zeros(1) if proba is None else proba, self.n_slices
+            np.zeros(1) if proba is None else proba,
+            np.ones(self.n_slices) if sizes is None else np.array(sizes),
         )
         partition = PARTITIONS[self.partition].from_rows(self, traits)
         return Layout(self.key, partition, thresholds)

@@ -23,16 +23,20 @@ class Thresholds:
     hashes: np.ndarray
 
     @classmethod
-    def at_quantiles(cls, values: np.ndarray, n_parts: int) -> "Thresholds":
-        """Cut into equal parts; among equal values in shares of the space of hashes.
+    def at_quantiles(cls, values: np.ndarray, sizes: np.ndarray) -> "Thresholds":
+        """Cut into parts of sizes in proportion to the given ones.
 
-        The thresholds depend on the values and how many there are, not on hashes.
+        Among equal values they are shares of the space of hashes. The thresholds depend
+        on the values and how many there are, not on hashes.
         """
         levels, counts = np.unique(values, return_counts=True)
         above = np.cumsum(counts)
-        targets = len(values) * np.arange(1, n_parts) / n_parts
+        ends = np.cumsum(sizes)
+        targets = len(values) * ends[:-1] / ends[-1]
         level = np.searchsorted(above, targets, side="right")
+        level = np.minimum(level, len(levels) - 1)  # where a sum is rounded upwards
         share = (targets - (above - counts)[level]) / counts[level]
+        share = np.minimum(share, np.nextafter(1, 0))
         return cls(levels[level], (share * 2.0**64).astype(np.uint64))
 
     def find(self, values: np.ndarray | None, hashes: np.ndarray) -> np.ndarray:

@@ -171,6 +171,7 @@ def make_recipe(
     *,
     root_seed: int,
     n_slices: int,
+    slice_sizes: tuple[float, ...] | None,
     cumulative: bool,
     n_epochs: int,
     by_class: bool,
@@ -197,7 +198,8 @@ def make_recipe(
         prototype = CodedClassifier(prototype)
     resume = find_resume(estimator)
     if n_slices > 1 and resume is None:
-        raise UnsupportedEstimatorError(_explain_slices(estimator, n_slices))
+        named = f"{n_slices=}" if slice_sizes is None else f"{slice_sizes=}"
+        raise UnsupportedEstimatorError(_explain_slices(estimator, named))
     if n_epochs > 1 and resume != "partial_fit":
         raise UnsupportedEstimatorError(_explain_epochs(estimator, n_epochs))
     by_passes = resume == "partial_fit" and (n_slices > 1 or n_epochs > 1)
@@ -209,6 +211,7 @@ def make_recipe(
         n_epochs=n_epochs,
         role=_find_role(estimator, by_class),
         n_rows_full=find_rows_needed(estimator),
+        slice_sizes=slice_sizes,
     )
     parts = [part for _, part in iterate_parts(prototype)]
     given = prototype.estimator if isinstance(prototype, CodedClassifier) else prototype
@@ -295,15 +298,15 @@ def _check_inner_nets(prototype: Any) -> None:
         )
 
 
-def _explain_slices(estimator: Any, n_slices: int) -> str:
+def _explain_slices(estimator: Any, named: str) -> str:
     obstacle = find_obstacle(estimator)
     if obstacle is not None:
         return (
-            f"n_slices={n_slices} trains by partial_fit, which {estimator!r} refuses "
+            f"{named} trains by partial_fit, which {estimator!r} refuses "
             f"with {obstacle}. Set that parameter otherwise, or use n_slices=1."
         )
     return (
-        f"n_slices={n_slices} needs an estimator that can go on training from a "
+        f"{named} needs an estimator that can go on training from a "
         "checkpoint: one with partial_fit (SGDClassifier, GaussianNB, MLPClassifier, "
         "Perceptron, a skorch net, ...), LogisticRegression with a solver other than "
         "'liblinear' or, with partition='class', a GaussianMixture. Got "

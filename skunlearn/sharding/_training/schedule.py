@@ -5,6 +5,7 @@ before left (SISA, section IV.B). The schedule says for every slice on which row
 step trains, how often, and whether it starts afresh; ``forget`` repeats the tail of it.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -22,7 +23,10 @@ __all__ = [
     "count_samples",
     "make_schedule",
     "total_passes",
+    "total_passes_by_size",
 ]
+
+_FUZZ = 1e-9  # halves are rounded up, whatever the last bits of sums say
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class TrainingPolicy:
         What labels an estimator is given.
     n_rows_full : int
         Rows that an estimator needs if it is not to be made simpler than it is.
+    slice_sizes : tuple of float or None
+        Share of the rows in each slice; None if they are equal.
     """
 
     start: Literal["fit", "partial_fit"]
@@ -54,6 +60,18 @@ class TrainingPolicy:
     n_epochs: int
     role: Role = field(default_factory=AllClasses)
     n_rows_full: int = 1
+    slice_sizes: tuple[float, ...] | None = None
+
+    def find_end(self, n_steps: int) -> float:
+        """Return the share of the rows in the first slices.
+
+        A slice that came by ``partial_fit`` counts as the last one of fit does.
+        """
+        sizes = self.slice_sizes
+        if sizes is None:
+            return n_steps / self.n_slices
+        n_more = max(n_steps - len(sizes), 0)
+        return math.fsum(sizes[:n_steps]) + n_more * sizes[-1]
 
 
 @dataclass(frozen=True)
@@ -96,13 +114,21 @@ def count_passes(policy: TrainingPolicy, index: int) -> int:
     With cumulative slices each step gets ``2 * n_epochs / (n_slices + 1)`` passes, so
     that in all as many rows are passed to training as without slices (SISA, Eq. 1).
     Fractions are rounded such that the running total is right, but no step gets less
-    than one pass: its slice would be left out.
+    than one pass: its slice would be left out. With slices of other sizes the passes
+    are in proportion to them.
     """
     if not policy.cumulative:
         return policy.n_epochs
-    before = total_passes(index, policy.n_slices, policy.n_epochs)
-    after = total_passes(index + 1, policy.n_slices, policy.n_epochs)
-    return max(1, after - before)
+    sizes = policy.slice_sizes
+    if sizes is None:
+        before = total_passes(index, policy.n_slices, policy.n_epochs)
+        after = total_passes(index + 1, policy.n_slices, policy.n_epochs)
+    else:
+        before, after = (
+            total_passes_by_size(policy.find_end(n), sizes, policy.n_epochs)
+            for n in (index, index + 1)
+        )
+    return int(max(1, after - before))
 
 
 def total_passes(n_steps: Any, n_slices: Any, n_epochs: Any) -> Any:
@@ -112,6 +138,22 @@ def total_passes(n_steps: Any, n_slices: Any, n_epochs: Any) -> Any:
     """
     denominator = n_slices + 1
     return (4 * n_steps * n_epochs + denominator) // (2 * denominator)
+
+
+def total_passes_by_size(end: Any, sizes: tuple[float, ...], n_epochs: Any) -> Any:
+    """Return the same for slices of the given sizes.
+
+    Parameters
+    ----------
+    end : float or ndarray
+        Share of the rows in the slices of the first steps.
+    sizes : tuple of float
+        Share of the rows in each slice.
+    n_epochs : int or ndarray
+        Passes over a shard, in all.
+    """
+    mean_end = math.fsum(np.multiply(sizes, np.cumsum(sizes)))
+    return np.floor(n_epochs * end / mean_end + 0.5 + _FUZZ).astype(np.int64)
 
 
 def make_schedule(
