@@ -1,7 +1,6 @@
 """The data of the benchmarks: a census, digits, and rows drawn at random."""
 
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,8 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
+from skunlearn import datasets
+
 __all__ = [
     "load_census",
     "load_census_frame",
@@ -20,15 +21,12 @@ __all__ = [
     "make_rows",
 ]
 
-_CENSUS = Path(__file__).parents[1] / "examples" / "data" / "adult.csv.gz"
-
 
 @cache
 def load_census_frame() -> tuple[Any, ...]:
     """Return the census as a data frame, split: X_train, X_test, y_train, y_test."""
-    census = pd.read_csv(_CENSUS)
-    y = (census["income"] == ">50K").to_numpy().astype(int)
-    X = census.drop(columns="income")
+    X, income = datasets.load_census(return_X_y=True)
+    y = (income == ">50K").to_numpy().astype(int)
     return tuple(train_test_split(X, y, test_size=0.2, random_state=0))
 
 

@@ -12,9 +12,7 @@ year?
 """
 
 import copy
-import sys
 import time
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -24,6 +22,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import train_test_split
 
 from skunlearn import InfluenceUnlearningClassifier
+from skunlearn.datasets import load_census
 
 # %%
 # Load the data
@@ -33,8 +32,8 @@ from skunlearn import InfluenceUnlearningClassifier
 # and the answers that the questionnaire offers get a column each. One part is for
 # training, one for PUMA's criterion, and one to judge by.
 
-census = pd.read_csv(Path(sys.argv[0]).parent / "data" / "adult.csv.gz")
-y = (census.pop("income") == ">50K").to_numpy()
+census, income = load_census(return_X_y=True)
+y = (income == ">50K").to_numpy()
 numbers = census.select_dtypes("number")
 words = pd.get_dummies(census.select_dtypes(exclude="number"))
 X = np.hstack([np.log1p(numbers) / 5, words]).astype(float)

@@ -10,9 +10,6 @@ The data are a census of 48,842 persons: does somebody earn more than 50,000 dol
 year?
 """
 
-import sys
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -21,6 +18,7 @@ from sklearn.model_selection import GridSearchCV
 
 from skunlearn import ShardedUnlearningClassifier
 from skunlearn.costs import expected_retrained_samples, recommend_shards
+from skunlearn.datasets import load_census
 from skunlearn.metrics import retraining_cost_scorer
 
 # %%
@@ -30,8 +28,8 @@ from skunlearn.metrics import retraining_cost_scorer
 # be ready beforehand. They are made without learning from the rows: numbers are divided
 # by constants, and the answers that the questionnaire offers get a column each.
 
-census = pd.read_csv(Path(sys.argv[0]).parent / "data" / "adult.csv.gz")
-y = (census.pop("income") == ">50K").to_numpy()
+census, income = load_census(return_X_y=True)
+y = (income == ">50K").to_numpy()
 numbers = census.select_dtypes("number")
 words = pd.get_dummies(census.select_dtypes(exclude="number"))
 X = np.hstack([np.log1p(numbers) / 5, words]).astype(np.float32)

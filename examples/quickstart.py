@@ -10,9 +10,7 @@ The data are a census of 48,842 persons: does somebody earn more than 50,000 dol
 year? Numbers, text and missing values are mixed, as in most tables.
 """
 
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -26,6 +24,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from skunlearn import ShardedUnlearningClassifier
+from skunlearn.datasets import load_census
 
 # %%
 # Load the data
@@ -34,8 +33,7 @@ from skunlearn import ShardedUnlearningClassifier
 # users are made up**: 5,000 of them, each with a handful of rows. A quarter of the rows
 # is kept for testing.
 
-census = pd.read_csv(Path(sys.argv[0]).parent / "data" / "adult.csv.gz")
-census = census.sample(frac=0.5, random_state=0)
+census = load_census().frame.sample(frac=0.5, random_state=0)
 X, y = census.drop(columns="income"), (census["income"] == ">50K").to_numpy()
 
 rng = np.random.default_rng(0)

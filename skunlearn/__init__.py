@@ -10,7 +10,7 @@ from skunlearn.influence import InfluenceUnlearningClassifier
 from skunlearn.sharding import RepresentativeSelection, ShardedUnlearningClassifier
 
 if TYPE_CHECKING:
-    from skunlearn import costs, metrics, model_selection, pipeline
+    from skunlearn import costs, datasets, metrics, model_selection, pipeline
 
 __version__ = version("skunlearn")
 
@@ -21,6 +21,7 @@ __all__ = [
     "ShardedUnlearningClassifier",
     "__version__",
     "costs",
+    "datasets",
     "exceptions",
     "influence",
     "metrics",

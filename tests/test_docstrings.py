@@ -12,6 +12,7 @@ from numpydoc.validate import validate
 
 import skunlearn
 import skunlearn.costs
+import skunlearn.datasets
 import skunlearn.exceptions
 import skunlearn.influence
 import skunlearn.metrics
@@ -24,6 +25,7 @@ IGNORED = set(CONFIG["tool"]["numpydoc_validation"]["checks"]) - {"all"}
 MODULES = (
     skunlearn,
     skunlearn.costs,
+    skunlearn.datasets,
     skunlearn.exceptions,
     skunlearn.influence,
     skunlearn.metrics,

@@ -18,7 +18,7 @@ PACKAGE = Path(skunlearn.__file__).parent
 FLOORS = {
     "": """exceptions _compat _runtime _data _records _requests _pickling
         checkpoints _base _estimators
-        sharding influence costs metrics pipeline model_selection""",
+        sharding influence costs metrics pipeline model_selection datasets""",
     "_runtime": "threads progress warn",
     "_data": """versions hashing casting habits vectors arrow_columns pandas_frames
         polars_frames containers items declarations ownership identities rows""",
@@ -47,6 +47,7 @@ FLOORS = {
     "costs": "_chances _checks _picks _requests _curves _expected _recommend",
     "model_selection": "_state _scores _removal _fit _search",
     "metrics": "_costs",
+    "datasets": "_census",
 }
 ORDER = {wing: rooms.split() for wing, rooms in FLOORS.items()}
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -10,6 +10,7 @@ import skunlearn
 
 MODULES = (
     "costs",
+    "datasets",
     "exceptions",
     "influence",
     "metrics",
@@ -53,6 +54,7 @@ def test_modules_are_imported_when_they_are_used():
     """Without an import of their own, and no earlier than needed."""
     lazy = {
         "skunlearn.costs",
+        "skunlearn.datasets",
         "skunlearn.metrics",
         "skunlearn.pipeline",
         "skunlearn.model_selection",
