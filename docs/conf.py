@@ -4,11 +4,42 @@ The build needs no network. The pages of the examples are made without running t
 ``-D plot_gallery=1`` runs them and shows what they print.
 """
 
+import inspect
 from typing import Any
 
 from docutils import nodes
 
 import skunlearn
+
+
+def find_own_methods() -> dict[str, list[str]]:
+    """Return the methods of each public class that scikit-learn does not define."""
+    found = {}
+    for module in ("", *skunlearn.__all__):
+        name = f"skunlearn.{module}".rstrip(".")
+        value = skunlearn if not module else getattr(skunlearn, module)
+        if inspect.ismodule(value):
+            for public in value.__all__:
+                cls = getattr(value, public)
+                if inspect.isclass(cls):
+                    found[f"{name}.{public}"] = list_methods(cls)
+    return found
+
+
+def list_methods(cls: type) -> list[str]:
+    """Return the names of methods that a class, or a mixin of ours, defines."""
+    ours = [base for base in cls.__mro__ if base.__module__.startswith("skunlearn")]
+    return sorted(
+        {
+            name
+            for base in ours
+            for name, value in vars(base).items()
+            if not name.startswith("_")
+            and not name.endswith("_request")
+            and inspect.isroutine(getattr(cls, name, None) or value)
+        }
+    )
+
 
 project = "skunlearn"
 author = "The skunlearn developers"
@@ -21,6 +52,8 @@ extensions = [
     "sphinx.ext.extlinks",
     "sphinx.ext.mathjax",
     "numpydoc",
+    "sphinx_copybutton",
+    "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
 exclude_patterns = ["_build"]
@@ -33,8 +66,12 @@ nitpick_ignore_regex = [
     ("std:term", ".*"),
 ]
 
+copybutton_prompt_text = r">>> |\.\.\. "  # what is copied is ready to be pasted
+copybutton_prompt_is_regexp = True
+copybutton_exclude = ".linenos, .gp, .go"
 autodoc_typehints = "none"  # the docstrings tell types in words
 toc_object_entries_show_parents = "hide"
+autosummary_context = {"own_methods": find_own_methods()}
 numpydoc_show_class_members = False  # our own template lists the methods
 extlinks = {
     "arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s"),
