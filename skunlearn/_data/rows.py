@@ -180,7 +180,7 @@ class Rows:
     readers : Readers
         Who else reads these arrays.
     lease : Lease
-        The lease of these rows, where others have them too.
+        The lease of these rows on the arrays: others may have them too.
     declared : Declarations
         The orders in which columns of a frame declare values.
     """
@@ -191,6 +191,15 @@ class Rows:
     readers: Readers = field(default_factory=Readers)
     lease: Lease = field(default_factory=Lease)
     declared: Declarations = NOTHING
+
+    def __post_init__(self) -> None:
+        """Be one of the readers."""
+        self.readers.add(self.lease)
+
+    def __setstate__(self, values: dict[str, Any]) -> None:
+        """Be one of the readers of the arrays of a pickle or a copy."""
+        vars(self).update(values)
+        self.readers.add(self.lease)
 
     @classmethod
     def in_order(cls, batch: Batch, order: np.ndarray) -> "Rows":
@@ -208,6 +217,11 @@ class Rows:
     def n_positions(self) -> int:
         """Return how many rows were ever given."""
         return len(self.slot_of)
+
+    @property
+    def n_slots(self) -> int:
+        """Return how many rows are held, those of other classifiers included."""
+        return self.data.size
 
     def take(self, slots: np.ndarray) -> Batch:
         """Return a copy of the rows at the given slots, and nothing of the others."""
@@ -236,18 +250,43 @@ class Rows:
     def append(self, other: "Rows") -> "Rows":
         """Return these rows followed by those of `other`, positions counting on."""
         held = self.data.join(other.data)
-        declared = self.declared.append(other.declared, self.n_positions)
+        declared = self.declared.append(other.declared, self.n_slots)
         return Rows(
             held,
-            np.concatenate([self.slot_of, other.slot_of + self.n_positions]),
+            np.concatenate([self.slot_of, other.slot_of + self.n_slots]),
             np.concatenate([self.retained, other.retained]),
             declared=declared.within(held.X),
         )
 
+    def view(self, positions: np.ndarray) -> "Rows":
+        """Return the rows at some positions for a classifier, in the same memory.
+
+        There they are the positions from 0 on.
+        """
+        slots, retained = self.slot_of[positions], self.retained[positions]
+        return replace(self, slot_of=slots, retained=retained).shared()
+
     def shared(self) -> "Rows":
         """Return these rows for another classifier, in the same memory."""
-        self.readers.add(self.lease)
-        return replace(self, lease=self.readers.add(Lease()))
+        return replace(self, lease=Lease())
+
+    def follow(self, others: "Rows", forgotten: np.ndarray) -> "Rows":
+        """Return this view of other rows when these have forgotten some.
+
+        Parameters
+        ----------
+        others : Rows
+            All rows, as they are then.
+        forgotten : ndarray
+            The positions that are forgotten here.
+        """
+        retained = self.retained
+        if len(forgotten):
+            retained = retained.copy()
+            retained[forgotten] = False
+        return replace(
+            others, slot_of=self.slot_of, retained=retained, lease=self.lease
+        )
 
     def prepare_forget(self, positions: np.ndarray, erasure: Erasure) -> "Rows":
         """Do all of the forgetting that can fail; carrying out the rest remains.
@@ -322,7 +361,7 @@ class Rows:
         """Return the frame with a retained row in the place of all forgotten ones."""
         retained = self.retained.copy()
         retained[positions] = False
-        source = np.arange(self.n_positions)
+        source = np.arange(self.n_slots)
         source[self.slot_of[~retained]] = self.slot_of[retained.argmax()]
         return with_own_values(take_rows(self.data.X, source))
 

@@ -93,6 +93,7 @@ class FittingSearch(BaseSearchCV, BaseUnlearningClassifier):
         self._announce(len(folds), len(state.candidates))
         progress, start = Progress(self, "fit", n_fits), time.perf_counter()
         parallel = Parallel(n_jobs=self.n_jobs, return_as="generator")
+        trained = {fold: state.rows.view(state.find_training(fold)) for fold in folds}
         done: dict[tuple[int, int], tuple[Fold, Score]] = {}
         order = [(i, fold) for fold in folds for i in range(len(state.candidates))]
         results = parallel(
@@ -102,6 +103,7 @@ class FittingSearch(BaseSearchCV, BaseUnlearningClassifier):
         for (i, fold), (result, caught) in zip(order, results, strict=True):
             warn_again(caught)
             classifier, seconds, scores = result
+            classifier._state = classifier._state.held_in(trained[fold].shared())
             done[i, fold] = Fold(i, fold, classifier, seconds), scores
             text = f"(fit) fitted {len(done)} of {n_fits} candidates and folds"
             self._say(text, time.perf_counter() - start)
@@ -171,6 +173,7 @@ class FittingSearch(BaseSearchCV, BaseUnlearningClassifier):
         classifier = self._make_candidate(params, state.key)
         rows, identities = state.rows.take(positions), state.identities[positions]
         best = fit_rows(classifier, rows, identities)
+        best._state = best._state.held_in(state.rows.view(positions))
         return {
             "best_estimator_": best,
             "refit_time_": time.perf_counter() - start,

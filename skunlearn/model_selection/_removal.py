@@ -1,29 +1,61 @@
 """What a request does to one of many classifiers, and the cost for all of them."""
 
+import time
 from dataclasses import replace
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
+from skunlearn._data.rows import Erasure, Rows
 from skunlearn._records import ForgetRecord
 from skunlearn._requests import Request
 from skunlearn.checkpoints._transaction import Transaction
 
-__all__ = ["add_up", "make_fit_record", "preview", "stage"]
+__all__ = ["SharedRemoval", "add_up", "make_fit_record", "preview"]
 
 
-def stage(
-    change: Transaction, classifier: Any, places: np.ndarray
-) -> tuple[Any, ForgetRecord]:
-    """Stage a removal, and return the classifier as it will be, and the cost."""
-    future = classifier._as_it_is()
-    places = places[classifier._rows.retained[places]]  # it may have forgotten alone
-    request = Request(places, len(places))
-    if not len(places):
-        return future, preview(classifier, places)
-    removal = classifier._stage_removal(change, request)
-    future._state = removal.state
-    return future, removal.make_record(request, 0.0)
+class SharedRemoval:
+    """A removal from rows of which many classifiers hold views.
+
+    Parameters
+    ----------
+    change : Transaction
+        What all of them are staged in.
+    rows : Rows
+        All rows, as they are before.
+    positions : ndarray
+        The positions that are to be forgotten.
+    """
+
+    def __init__(self, change: Transaction, rows: Rows, positions: np.ndarray) -> None:
+        self._change = change
+        self._readers = rows.readers
+        self.prepare = cache(partial(rows.prepare_forget, positions))
+
+    def stage(self, classifier: Any, places: np.ndarray) -> tuple[Any, ForgetRecord]:
+        """Stage the removal, and return the classifier as it will be, and the cost."""
+        future = classifier._as_it_is()
+        retained = classifier._rows.retained  # it may have forgotten alone
+        places = places[retained[places]]
+        if not len(places):
+            conclude = partial(self._conclude, future._state, places)
+            self._change.stage(classifier, conclude)
+            return future, preview(classifier, places)
+        request = Request(places, len(places))
+        removal = classifier._apply(classifier._prepare(request))
+        future._state = removal.state
+        seconds = time.perf_counter() - self._change.start
+        record = removal.make_record(request, seconds)
+        state = removal.state.with_record(record)
+        self._change.stage(classifier, partial(self._conclude, state, places))
+        return future, record
+
+    def _conclude(self, state: Any, places: np.ndarray, erasure: Erasure) -> Any:
+        if state.rows.readers is self._readers:
+            rows = state.rows.follow(self.prepare(erasure), places)
+            return replace(state, rows=rows)
+        return state.without_rows(places, erasure) if len(places) else state
 
 
 def preview(classifier: Any, places: np.ndarray) -> ForgetRecord:

@@ -17,10 +17,10 @@ from skunlearn._runtime.threads import commit_gate, hold_all
 from skunlearn.checkpoints._transaction import Transaction
 from skunlearn.model_selection._fit import FittingSearch
 from skunlearn.model_selection._removal import (
+    SharedRemoval,
     add_up,
     make_fit_record,
     preview,
-    stage,
 )
 from skunlearn.model_selection._scores import (
     Score,
@@ -120,10 +120,10 @@ class UnlearningSearchCV(FittingSearch):
 
     Notes
     -----
-    Each candidate and fold holds the rows that it is trained on: with c candidates and
-    k folds the search needs the memory of about ``c * (k - 1)`` copies of `X`. From the
-    first `forget` on it also keeps what each constituent says of the left-out rows, so
-    that only those that were retrained are asked again.
+    The rows are stored once. Each candidate and fold stores its constituents, and about
+    30 bytes per row on their layout. From the first `forget` on, the search also keeps
+    what each constituent says of the left-out rows, so that only those that were
+    retrained are asked again.
 
     As for a single classifier, the sizes of a `selection` are fixed at `fit`.
     ``partition="distribution_aware"`` is not supported, since it needs `forget_proba`.
@@ -281,22 +281,25 @@ class UnlearningSearchCV(FittingSearch):
             warn_of_ambiguity(request)
             retained = state.rows.retained.copy()
             retained[request.positions] = False
-            fitted, scores, records = self._forget_in_folds(change, request, retained)
+            removal = SharedRemoval(change, state.rows, request.positions)
+            fitted, scores, records = self._forget_in_folds(removal, request, retained)
             found = self._choose(state, state.list_folds(retained), scores)
             if state.best_positions is not None:
                 more, positions = self._forget_in_best(
-                    change, request, retained, found, records
+                    removal, request, retained, found, records
                 )
                 found |= more
                 state = replace(state, best_positions=positions)
             state = replace(state, fitted=fitted)
             seconds = time.perf_counter() - change.start
             state = state.with_record(add_up(records, request, seconds))
-            change.stage(self, partial(state.without_rows, request.positions), **found)
+            change.stage(
+                self, lambda e: replace(state, rows=removal.prepare(e)), **found
+            )
             change.commit()
 
     def _forget_in_folds(
-        self, change: Transaction, request: Request, retained: np.ndarray
+        self, removal: SharedRemoval, request: Request, retained: np.ndarray
     ) -> tuple[tuple[Fold, ...], list[Score], list[ForgetRecord]]:
         """Stage the removal in all folds, and score what they will be."""
         state = self._state
@@ -306,7 +309,7 @@ class UnlearningSearchCV(FittingSearch):
 
         def forget_in(fit: Fold) -> tuple[Fold, Score | None, ForgetRecord]:
             places = state.find_places(fit.fold, request.positions)
-            future, record = stage(change, fit.classifier, places)
+            future, record = removal.stage(fit.classifier, places)
             if fit.fold not in tests:
                 return replace(fit, replies={}), None, record
             test = tests[fit.fold]
@@ -326,7 +329,7 @@ class UnlearningSearchCV(FittingSearch):
 
     def _forget_in_best(
         self,
-        change: Transaction,
+        removal: SharedRemoval,
         request: Request,
         retained: np.ndarray,
         found: dict[str, Any],
@@ -337,11 +340,12 @@ class UnlearningSearchCV(FittingSearch):
         assert positions is not None
         if found["best_index_"] == self.best_index_:
             places = np.searchsorted(positions, request.positions)
-            _, record = stage(change, self.best_estimator_, places)
+            _, record = removal.stage(self.best_estimator_, places)
             records.append(record)
             return {}, positions
         positions = np.flatnonzero(retained)
         more = self._fit_best(self._state, found["best_params_"], positions)
+        removal.stage(more["best_estimator_"], positions[:0])
         records.append(make_fit_record(more["best_estimator_"]))
         return more, positions
 

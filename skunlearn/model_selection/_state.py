@@ -7,7 +7,7 @@ import numpy as np
 
 from skunlearn._data.hashing import draw
 from skunlearn._data.identities import GroupIndex
-from skunlearn._data.rows import Batch, Erasure, Rows
+from skunlearn._data.rows import Batch, Rows
 from skunlearn._records import ForgetRecord
 
 __all__ = ["Fold", "State", "TestRows", "draw_folds"]
@@ -115,10 +115,6 @@ class State:
     def find_blocks(self, positions: np.ndarray) -> np.ndarray:
         """Return the block in its fold of each row, which its identity decides."""
         return draw(self.identities[positions].view(np.uint64), _BLOCKS, _N_BLOCKS)
-
-    def without_rows(self, positions: np.ndarray, erasure: Erasure) -> "State":
-        """Return the state with rows that are to be overwritten."""
-        return replace(self, rows=self.rows.prepare_forget(positions, erasure))
 
     def with_record(self, record: ForgetRecord) -> "State":
         """Return the state with one more record."""

@@ -209,7 +209,7 @@ def plan_addition(state: State, incoming: IncomingRows) -> Plan:
     places = state.layout.place_in_one_slice(traits)
     slice_ = state.layout.n_slices + len(state.batches) - 1
     layout = _count_sizes(state.layout, state.recipe, traits, places, slice_)
-    n_before = state.rows.n_positions
+    n_before, n_slots = state.rows.n_positions, state.rows.n_slots
     groups = None
     if state.groups is not None:
         groups = state.groups.extend(incoming.hashes, incoming.kinds)
@@ -227,7 +227,7 @@ def plan_addition(state: State, incoming: IncomingRows) -> Plan:
         state.recipe.policy.role.has_negatives and len(classes) > state.n_classes
     )
     if not has_moved_rows:
-        grown = _with_rows(grown, [slots + n_before for slots in places.members])
+        grown = _with_rows(grown, [slots + n_slots for slots in places.members])
     return Plan(grown.weighed(), find_touched(state, grown))
 
 

@@ -222,7 +222,9 @@ class State:
 
     def hash_slots(self) -> np.ndarray:
         """Return the hash of the row in each slot. It takes a pass over all."""
-        return self._hash(np.argsort(self.rows.slot_of))
+        hashes = np.zeros(self.rows.n_slots, dtype=np.uint64)
+        hashes[self.rows.slot_of] = self._hash(np.arange(self.rows.n_positions))
+        return hashes
 
     def _select_among(
         self, index: int, shard: Shard, hashes: np.ndarray
@@ -264,6 +266,13 @@ class State:
                 )
             )
         return tuple(blocks)
+
+    def held_in(self, rows: Rows) -> "State":
+        """Return the state after a fit, with its rows where others hold them."""
+        slots = np.empty_like(self.rows.slot_of)
+        slots[self.rows.slot_of] = rows.slot_of
+        shards = tuple(shard.in_slots(slots) for shard in self.shards)
+        return replace(self, rows=rows, shards=shards)
 
     def without_rows(self, positions: np.ndarray, erasure: Erasure) -> "State":
         """Return the state with rows that are to be overwritten."""

@@ -144,7 +144,7 @@ def test_sparse_rows_of_any_make(dtype, index_dtype):
     indptr = np.array([0, 3, 3, 5, 7], dtype=index_dtype)
     matrix = sparse.csr_array((data, indices, indptr), shape=(4, 4))
     rows = Rows.in_order(Batch(matrix, np.arange(4), None), np.arange(4))
-    rows.prepare_forget(np.array([0, 1, 3]), erasure := Erasure())
+    rows.prepare_forget(np.array([0, 1, 3]), erasure := Erasure([rows.lease]))
     erasure.carry_out()
     held = rows.data.X
     assert held.dtype == dtype
@@ -163,7 +163,7 @@ def test_sparse_rows_are_forgotten_at_once():
     )
     rows = Rows.in_order(Batch(matrix, np.zeros(n_rows), None), np.arange(n_rows))
     start = time.process_time()
-    rows.prepare_forget(np.arange(n_rows), erasure := Erasure())
+    rows.prepare_forget(np.arange(n_rows), erasure := Erasure([rows.lease]))
     erasure.carry_out()
     assert time.process_time() - start < 0.3
     assert not rows.data.X.data.any()

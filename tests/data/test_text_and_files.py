@@ -83,7 +83,7 @@ def test_labels_are_not_all_measured():
     rows = Rows.in_order(batch, np.arange(len(labels)))
     start = time.process_time()
     for place in range(1, 201, 2):
-        rows.prepare_forget(np.array([place]), Erasure())
+        rows.prepare_forget(np.array([place]), Erasure([rows.lease]))
     assert time.process_time() - start < 0.5
 
 

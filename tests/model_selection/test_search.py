@@ -4,18 +4,23 @@ import pickle
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
+from scipy import sparse
 from sklearn.base import clone
+from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, make_scorer
 from sklearn.model_selection import KFold
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 from support import assert_identical, assert_same_classifier, make_data
 
 from skunlearn import ShardedUnlearningClassifier
+from skunlearn._data.containers import take_rows
 from skunlearn.exceptions import (
     ForgetIndexError,
     NothingRetainedError,
@@ -38,6 +43,7 @@ SEARCHES = {
         "neg_log_loss",
     ),
     "slices": (LogisticRegression(), {"n_slices": [1, 3]}, "roc_auc"),
+    "by_class": (GaussianNB(), {"partition": ["class"], "n_slices": [1, 3]}, None),
     "boosting": (
         HistGradientBoostingClassifier(max_iter=3, min_samples_leaf=2),
         {"n_shards": [2, 3], "voting": ["soft", "hard"]},
@@ -56,7 +62,7 @@ def search_anew(search, X, y, groups=None, **weights):
     """Return a search on the retained rows, with the same identities."""
     keep = search.retained_indices_
     identities = np.arange(len(y)) if groups is None else groups
-    rows = X.iloc[keep] if hasattr(X, "iloc") else X[keep]
+    rows = take_rows(X, keep)
     weights = {name: value[keep] for name, value in weights.items()}
     return clone(search).fit(rows, y[keep], groups=identities[keep], **weights)
 
@@ -70,7 +76,7 @@ def assert_same_search(first, second, X):
     assert_identical(*results)
     for name in ("best_index_", "best_params_", "best_score_", "n_splits_"):
         assert_identical(getattr(first, name, None), getattr(second, name, None))
-    if hasattr(second, "best_estimator_"):
+    if hasattr(first, "best_estimator_"):
         assert_same_classifier(first.best_estimator_, second.best_estimator_, X)
     folds = {(fit.candidate, fit.fold): fit for fit in first._state.fitted}
     for fit in second._state.fitted:
@@ -278,3 +284,84 @@ def test_a_pickle_goes_on():
     other.forget([3, 4])
     assert not len(search.forgotten_indices_)
     assert_same_search(other, search_anew(other, X, Y), X)
+
+
+def list_rows(search):
+    """Return what each classifier holds of the rows."""
+    held = [fit.classifier._rows for fit in search._state.fitted]
+    return [*held, search.best_estimator_._rows]
+
+
+COLORS = np.where(X[:, :1] > 0.5, "red", np.where(X[:, :1] > -1, "green", "blue"))
+FRAME = pd.DataFrame(X, columns=list("abcd"))
+COLUMNS = make_column_transformer(
+    (OneHotEncoder(handle_unknown="ignore"), ["color"]), remainder="passthrough"
+)
+CONTAINERS = {
+    "dense": (X, LogisticRegression()),
+    "sparse": (sparse.csr_array(X), LogisticRegression()),
+    "frame": (FRAME, LogisticRegression()),
+    "categories": (
+        FRAME.assign(color=pd.Categorical(COLORS.ravel())),
+        make_pipeline(COLUMNS, LogisticRegression()),
+    ),
+    "polars": (pl.DataFrame(X, list("abcd"), orient="row"), GaussianNB()),
+    "text": (COLORS, make_pipeline(OneHotEncoder(sparse_output=False), GaussianNB())),
+}
+
+
+@pytest.mark.parametrize("kind", CONTAINERS)
+@pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.thorough)])
+def test_rows_are_held_once(kind, n_jobs):
+    """By all candidates, also when rows go, and in a copy."""
+    rows, base = CONTAINERS[kind]
+    labels = np.where(Y[0] == Y, "yes", "perhaps")
+    search = UnlearningSearchCV(
+        ShardedUnlearningClassifier(base, n_slices=1, random_state=0),
+        {"n_shards": [2, 3]},
+        cv=3,
+        n_jobs=n_jobs,
+        random_state=0,
+    ).fit(rows, labels)
+    rare = np.flatnonzero(COLORS.ravel() == "red")
+    for request in (3, rare, np.flatnonzero(labels == "perhaps")):
+        search = pickle.loads(pickle.dumps(search)).forget(request)
+        for mine in list_rows(search):
+            assert mine.data.X is search._state.rows.data.X
+            assert mine.data.y is search._state.rows.data.y
+    assert_same_search(search, search_anew(search, rows, labels), rows)
+
+
+@pytest.mark.parametrize("is_copied", [False, True])
+@pytest.mark.parametrize("kind", ["dense", "sparse", "frame"])
+def test_the_best_estimator_is_changed_alone(kind, is_copied):
+    """That takes a copy of the rows: the search has all of them still."""
+    rows, _ = CONTAINERS[kind]
+    search = make("slices").fit(rows, Y).forget([50])
+    if is_copied:
+        search = pickle.loads(pickle.dumps(search))
+    best, more = search.best_estimator_, take_rows(rows, np.arange(9))
+    best.forget([1, 2]).partial_fit(more, Y[:9], groups=np.arange(500, 509))
+    best.forget([len(Y), 7])
+    search.forget([0])
+    del search.best_estimator_
+    assert_same_search(search, search_anew(search, rows, Y), rows)
+
+
+@pytest.mark.parametrize("fraction", [0.4, 0.9])
+def test_selected_rows_are_held_elsewhere(fraction):
+    """The candidates are what they are with rows of their own."""
+    base = ShardedUnlearningClassifier(
+        GaussianNB(), n_slices=2, selection=fraction, random_state=3
+    )
+    grid = {"n_shards": [2, 3]}
+    search = UnlearningSearchCV(base, grid, cv=2, random_state=0).fit(X, Y)
+    for request in ([1, 5], np.arange(30, 70)):
+        search.forget(request)
+        for fit in search._state.fitted:
+            positions = search._state.find_training(fit.fold)
+            alone = clone(fit.classifier)
+            identities = search._state.identities[positions]
+            alone.fit(X[positions], Y[positions], groups=identities)
+            alone.forget(np.isin(positions, search.forgotten_indices_))
+            assert_same_classifier(fit.classifier, alone, X)

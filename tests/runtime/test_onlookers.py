@@ -23,6 +23,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from skunlearn import InfluenceUnlearningClassifier, ShardedUnlearningClassifier
 from skunlearn._runtime.threads import _limit, single_threaded, uninterrupted
 from skunlearn.influence._objectives.registry import _objectives
+from skunlearn.model_selection import UnlearningSearchCV
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(300, 3)), RNG.integers(0, 3, 300)
@@ -124,6 +125,26 @@ def test_a_copy_of_the_other_classifier(duplicate, monkeypatch):
     assert twin.gradient_residual_ < 1e-8
     twin.forget(GONE)
     np.testing.assert_array_equal(twin.estimator_.coef_, classifier.estimator_.coef_)
+
+
+@pytest.mark.parametrize("duplicate", DUPLICATES)
+def test_a_copy_of_a_search(duplicate):
+    """All of its classifiers are those before the request, and can be told it again."""
+    base = ShardedUnlearningClassifier(Tree(), random_state=0)
+    grid = {"n_shards": [2, 3]}
+    search = UnlearningSearchCV(base, grid, cv=2, random_state=0).fit(X, Y)
+    held = search._state.rows.data.X
+    Meanwhile.action = lambda: search.forget(GONE)
+    twin = DUPLICATES[duplicate](search)
+    assert len(search.forgotten_indices_) == 50
+    assert len(twin.forgotten_indices_) == len(twin.forget_records_) == 0
+    np.testing.assert_array_equal(held[:50], X[:50])
+    twin.forget(GONE)
+    for mine, its in zip(search._state.fitted, twin._state.fitted, strict=True):
+        assert_same_classifier(mine.classifier, its.classifier, X)
+    assert_same_classifier(search.best_estimator_, twin.best_estimator_, X)
+    for each in (search, twin):
+        assert not np.any(X[0, 0] == each._state.rows.data.X)
 
 
 def test_rows_are_overwritten_in_place_again_when_nobody_reads_them():

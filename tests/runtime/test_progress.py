@@ -8,6 +8,8 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from support import make_case, make_data
 
+from skunlearn.model_selection import UnlearningSearchCV
+
 callback = pytest.importorskip("sklearn.callback")
 
 X, Y = make_data()
@@ -65,6 +67,27 @@ def test_a_failing_forget_is_torn_down():
     assert "_callback_fit_ctx" not in vars(classifier)
     classifier.forget(9)
     assert listener.tasks[-1] == "forget"
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_callbacks_of_a_search(n_jobs):
+    """They hear of every candidate and fold, also of a forget that fails."""
+    listener = Listener()
+    base = make_case("tree", "default")
+    grid = {"n_shards": [2, 3]}
+    search = UnlearningSearchCV(base, grid, cv=2, n_jobs=n_jobs, random_state=0)
+    search.set_callbacks(listener).fit(X, Y)
+    assert listener.tasks == ["candidate"] * 4 + ["fit"]
+    for request, expected in (([1, 2], ["candidate"] * 4 + ["forget"]), (999, [])):
+        listener.tasks.clear()
+        if expected:
+            search.forget(request)
+        else:
+            with pytest.raises(IndexError):
+                search.forget(request)
+        assert listener.tasks == expected
+        assert "_callback_fit_ctx" not in vars(search)
+    assert listener.teardowns == 2  # the last request was refused before any work
 
 
 def test_progress_bar(capsys):

@@ -43,7 +43,8 @@ def drop_rows_without_retraining(monkeypatch):
             for old, new in zip(state.shards, plan.state.shards, strict=True)
         )
         self._state = replace(plan.state, shards=shards)
-        self._state.rows.prepare_forget(np.asarray(positions), erasure := Erasure())
+        rows = self._state.rows
+        rows.prepare_forget(np.asarray(positions), erasure := Erasure([rows.lease]))
         erasure.carry_out()
         return self
 

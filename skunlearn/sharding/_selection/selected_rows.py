@@ -74,6 +74,10 @@ class ClassBlock:
             and np.array_equal(self.slots, other.slots)
         )
 
+    def in_slots(self, slots: np.ndarray) -> "ClassBlock":
+        """Return the block with its rows in other slots, given for each of today's."""
+        return replace(self, slots=slots[self.slots], picks=slots[self.picks])
+
     def without_rows(self, slots: np.ndarray) -> "ClassBlock":
         """Return the block without some rows, and the picks from the first on."""
         stays = ~np.isin(self.slots, slots)
@@ -153,6 +157,12 @@ class SelectedRows:
             order[np.isin(order, picks)]
             for order, picks in zip(self.orders, chosen, strict=True)
         ]
+
+    def in_slots(self, slots: np.ndarray) -> "SelectedRows":
+        """Return these with all rows in other slots, given for each of today's."""
+        orders = tuple(slots[order] for order in self.orders)
+        blocks = (tuple(block.in_slots(slots) for block in b) for b in self.blocks)
+        return SelectedRows(orders, tuple(blocks))
 
     @property
     def is_complete(self) -> bool:

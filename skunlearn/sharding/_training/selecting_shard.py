@@ -30,6 +30,11 @@ class SelectingShard(Shard):
 
     selected: SelectedRows = field(default_factory=SelectedRows)
 
+    def in_slots(self, slots: np.ndarray) -> Shard:
+        """Return the shard with its rows, picked or not, in other slots."""
+        moved = replace(self, selected=self.selected.in_slots(slots))
+        return super(SelectingShard, moved).in_slots(slots)
+
     def find_rows(
         self, steps: tuple[Step, ...]
     ) -> tuple[np.ndarray, int, SelectedRows | None]:

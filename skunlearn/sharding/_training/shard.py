@@ -226,6 +226,10 @@ class Shard(FieldsOnly):
         pending = np.union1d(old.pending, positions)
         return replace(self, states=old.states[:n_same], pending=pending)
 
+    def in_slots(self, slots: np.ndarray) -> "Shard":
+        """Return the shard with its rows in other slots, given for each of today's."""
+        return replace(self, slots=slots[self.slots])
+
     def cut(self) -> list[np.ndarray]:
         """Return the slots of each slice."""
         return np.split(self.slots, self.bounds[1:-1])
