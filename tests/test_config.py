@@ -16,7 +16,7 @@ def test_no_tool_is_configured_twice():
     here = set(PYPROJECT["tool"])
     there = {name.removeprefix("tool:").split(":")[0] for name in SETUP.sections()}
     assert here & there == set()
-    assert here == {"setuptools", "ruff", "numpydoc_validation"}
+    assert here == {"setuptools", "ruff", "numpydoc_validation", "codespell"}
     assert there == CHECKERS
 
 
@@ -36,3 +36,12 @@ def test_extras():
     names = {line.split(">=")[0] for line in PYPROJECT["project"]["dependencies"]}
     assert names == {"scikit-learn", "numpy", "scipy", "joblib", "threadpoolctl"}
     assert "torch==2.13.0" in PYPROJECT["project"]["optional-dependencies"]["tests"]
+
+
+def test_version_is_the_same_everywhere():
+    """In the metadata, the citation, the changelog and what's new."""
+    version = PYPROJECT["project"]["version"]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+    assert f"**{version}**" in (ROOT / "CHANGELOG.md").read_text()
+    headings = (ROOT / "docs" / "whats_new.rst").read_text().split("Version ")
+    assert headings[1].startswith(f"{version}\n")
