@@ -1,8 +1,20 @@
 """Metrics of unlearning."""
 
 from skunlearn.metrics._costs import retraining_cost_scorer
+from skunlearn.metrics._discovery import discovery_curve
+from skunlearn.metrics._distance import RetrainDistance, retrain_distance
+from skunlearn.metrics._membership import MembershipScore, membership_inference_score
+from skunlearn.metrics._resistance import resistance_score
 
-__all__ = ["retraining_cost_scorer"]
+__all__ = [
+    "MembershipScore",
+    "RetrainDistance",
+    "discovery_curve",
+    "membership_inference_score",
+    "resistance_score",
+    "retrain_distance",
+    "retraining_cost_scorer",
+]
 
 
 def __dir__() -> list[str]:
