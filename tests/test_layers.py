@@ -24,8 +24,8 @@ FLOORS = {
         polars_frames containers items declarations ownership identities rows""",
     "checkpoints": "_memory _transaction",
     "_estimators": """read_only skorch_nets nested objectives coded_classifier
-        class_settings fit_params one_class capabilities seeding
-        sample_weight leakage""",
+        class_settings fit_params one_class growing growing_ensembles capabilities
+        seeding sample_weight leakage""",
     "sharding": """_aggregation _roles _selection _partition _training _state
         _class_changes _plans _expected_cost _validation _fit _prediction _forget
         _classifier""",

@@ -25,6 +25,7 @@ from sklearn.semi_supervised import (
 )
 from sklearn.utils import get_tags
 
+from skunlearn._estimators.growing import find_growing, find_growing_obstacle
 from skunlearn._estimators.nested import Path, find_part, iterate_inner, iterate_parts
 
 __all__ = [
@@ -147,9 +148,9 @@ def _find_first_steps(pipeline: Pipeline) -> list[Any]:
 def find_resume(estimator: Any) -> Any:
     """Find how an estimator goes on training.
 
-    Most estimators with ``warm_start`` add trees to those that have seen the forgotten
-    rows; of scikit-learn's only mixtures and logistic regression go on from what they
-    have without ``partial_fit``, and liblinear ignores the parameter.
+    Ensembles grow: they add estimators to those that there are. Of the others without
+    ``partial_fit`` only mixtures and logistic regression go on from what they have, and
+    liblinear ignores ``warm_start``.
     """
     if hasattr(estimator, "partial_fit"):
         lacks_pairs = isinstance(estimator, OneVsOneClassifier)  # as a slice may
@@ -162,7 +163,8 @@ def find_resume(estimator: Any) -> Any:
         and estimator.solver != "liblinear"
     ):
         return "warm_start"
-    return None
+    is_growing = find_growing(estimator) is not None
+    return "grow" if is_growing and find_obstacle(estimator) is None else None
 
 
 def is_semi_supervised(estimator: Any) -> bool:
@@ -173,9 +175,9 @@ def is_semi_supervised(estimator: Any) -> bool:
 
 
 def find_obstacle(estimator: Any) -> str | None:
-    """Return the parameter with which ``partial_fit`` is there but refuses to work."""
+    """Return the parameter with which an estimator that can go on would not."""
     if not hasattr(estimator, "partial_fit"):
-        return None
+        return find_growing_obstacle(estimator)
     for _, part in iterate_parts(estimator):
         if getattr(part, "early_stopping", None) is True:
             return "early_stopping=True"

@@ -1,5 +1,6 @@
 """Give a classifier that wants the labels 0, 1, ... what it wants, in any shard."""
 
+import copy
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -46,14 +47,27 @@ class CodedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
     def fit(self, X: Any, y: np.ndarray, **fit_params: Any) -> "CodedClassifier":
         """Train on the codes of the labels."""
-        self.classes_, codes = np.unique(y, return_inverse=True)
-        for name in (name for name in fit_params if name.endswith("eval_set")):
-            pairs = fit_params[name] or ()
-            fit_params[name] = [
-                (V, np.searchsorted(self.classes_, v)) for V, v in pairs
-            ]
+        self.classes_ = np.unique(y)
+        codes, fit_params = self.encode(y, fit_params)
         self.estimator_ = clone(self.estimator).fit(X, codes, **fit_params)
         return self
+
+    def encode(
+        self, y: np.ndarray, fit_params: dict[str, Any]
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Return the codes of labels, and keywords of fit with those of their own."""
+        evaluation = {
+            name: [(V, np.searchsorted(self.classes_, v)) for V, v in pairs or ()]
+            for name, pairs in fit_params.items()
+            if name.endswith("eval_set")
+        }
+        return np.searchsorted(self.classes_, y), fit_params | evaluation
+
+    def with_fitted(self, estimator: Any) -> "CodedClassifier":
+        """Return the classifier with another fitted one inside, of the same classes."""
+        other = copy.copy(self)
+        other.estimator_ = estimator
+        return other
 
     def predict(self, X: Any) -> np.ndarray:
         """Return labels."""

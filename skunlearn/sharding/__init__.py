@@ -1,9 +1,16 @@
 """Exact unlearning by constituents trained on isolated shards."""
 
+import skunlearn._estimators.growing_ensembles  # noqa: F401 (they register themselves)
+from skunlearn._estimators.growing import GrowingEnsemble, register_growing_ensemble
 from skunlearn.sharding._classifier import ShardedUnlearningClassifier
 from skunlearn.sharding._selection.representative import RepresentativeSelection
 
-__all__ = ["RepresentativeSelection", "ShardedUnlearningClassifier"]
+__all__ = [
+    "GrowingEnsemble",
+    "RepresentativeSelection",
+    "ShardedUnlearningClassifier",
+    "register_growing_ensemble",
+]
 
 
 def __dir__() -> list[str]:

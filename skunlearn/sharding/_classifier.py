@@ -42,7 +42,8 @@ class ShardedUnlearningClassifier(ForgettingMixin):
         forgetting cheaper and each constituent less accurate.
     n_slices : int, default=1
         Number of slices per shard, with a checkpoint after each. Values above 1
-        require an estimator that can resume training: one with ``partial_fit``,
+        require an estimator that can resume training: one with ``partial_fit``, an
+        ensemble that can grow (forests, bagging, gradient boosting),
         ``LogisticRegression``, or a Gaussian mixture.
     slice_sizes : sequence of float, default=None
         Proportion of the rows in each slice, such as ``(0.9, 0.1)``, instead of

@@ -6,6 +6,7 @@ from typing import Any
 from skunlearn._data.hashing import draw_key
 from skunlearn._data.rows import Batch
 from skunlearn._estimators.fit_params import check_fit_params, route, split_by_row
+from skunlearn._estimators.growing import check_growing_params
 from skunlearn.sharding._partition.registry import PARTITIONS, PartitionSpec
 from skunlearn.sharding._plans import (
     Plan,
@@ -53,6 +54,8 @@ def prepare_fit(
     recipe = _make_recipe(classifier, estimator, root_seed, batch)
     fit_params = route(classifier, fit_params)
     check_fit_params(estimator, fit_params, recipe.policy.start)
+    if recipe.policy.resume == "grow":
+        check_growing_params(estimator, fit_params)
     by_row, others = split_by_row(fit_params, batch.size)
     batch = replace(batch, fit_params=by_row)
     recipe = replace(recipe, fit_params=others)

@@ -107,7 +107,7 @@ class Plan:
         values = {}
         if offset > 0:
             find = state.rows.list_values
-            values = {s.slice: find(shard.slots[: s.stop]) for s in steps}
+            values = {s.slice: find(shard.slots[: s.n_known or s.stop]) for s in steps}
         return Task(
             shard=index,
             seed_path=shard.seed_path,

@@ -29,6 +29,7 @@ from skunlearn._estimators.class_settings import (
     find_class_settings,
 )
 from skunlearn._estimators.coded_classifier import CodedClassifier, needs_codes
+from skunlearn._estimators.growing import find_growing, find_size
 from skunlearn._estimators.nested import Path, find_part, iterate_parts
 from skunlearn._estimators.objectives import find_multiclass, make_binary
 from skunlearn._estimators.sample_weight import find_weight_name
@@ -197,6 +198,9 @@ def make_recipe(
     if needs_codes(estimator) and not (by_class or is_semi_supervised(estimator)):
         prototype = CodedClassifier(prototype)
     resume = find_resume(estimator)
+    if resume == "grow" and n_slices == 1:
+        resume = None  # rows that come later are no reason for more estimators
+    is_growing = resume == "grow"
     if n_slices > 1 and resume is None:
         named = f"{n_slices=}" if slice_sizes is None else f"{slice_sizes=}"
         raise UnsupportedEstimatorError(_explain_slices(estimator, named))
@@ -212,6 +216,7 @@ def make_recipe(
         role=_find_role(estimator, by_class),
         n_rows_full=find_rows_needed(estimator),
         slice_sizes=slice_sizes,
+        n_estimators=find_size(estimator) if is_growing else 0,
     )
     parts = [part for _, part in iterate_parts(prototype)]
     given = prototype.estimator if isinstance(prototype, CodedClassifier) else prototype
@@ -300,6 +305,12 @@ def _check_inner_nets(prototype: Any) -> None:
 
 def _explain_slices(estimator: Any, named: str) -> str:
     obstacle = find_obstacle(estimator)
+    if obstacle is not None and find_growing(estimator) is not None:
+        return (
+            f"{named} divides the estimators of an ensemble among slices, which "
+            f"{estimator!r} refuses with {obstacle}. Leave that parameter out, or use "
+            "n_slices=1."
+        )
     if obstacle is not None:
         return (
             f"{named} trains by partial_fit, which {estimator!r} refuses "
@@ -309,8 +320,10 @@ def _explain_slices(estimator: Any, named: str) -> str:
         f"{named} needs an estimator that can go on training from a "
         "checkpoint: one with partial_fit (SGDClassifier, GaussianNB, MLPClassifier, "
         "Perceptron, a skorch net, ...), LogisticRegression with a solver other than "
-        "'liblinear' or, with partition='class', a GaussianMixture. Got "
-        f"{estimator!r}, which cannot; use n_slices=1."
+        "'liblinear', a forest, bagging or gradient boosting (scikit-learn, LightGBM, "
+        "XGBoost, CatBoost) or, with partition='class', a GaussianMixture. Got "
+        f"{estimator!r}, which cannot; use n_slices=1. What another ensemble needs is "
+        "said by skunlearn.sharding.register_growing_ensemble."
     )
 
 

@@ -37,7 +37,7 @@ class TrainingPolicy:
     ----------
     start : {"fit", "partial_fit"}
         Method that trains a fresh estimator.
-    resume : {"partial_fit", "warm_start", None}
+    resume : {"partial_fit", "warm_start", "grow", None}
         How a trained estimator goes on; None if it cannot.
     cumulative : bool
         Whether a step goes over all slices so far rather than its own alone.
@@ -51,16 +51,19 @@ class TrainingPolicy:
         Rows that an estimator needs if it is not to be made simpler than it is.
     slice_sizes : tuple of float or None
         Share of the rows in each slice; None if they are equal.
+    n_estimators : int
+        Estimators of an ensemble that grows from slice to slice; 0 for others.
     """
 
     start: Literal["fit", "partial_fit"]
-    resume: Literal["partial_fit", "warm_start"] | None
+    resume: Literal["partial_fit", "warm_start", "grow"] | None
     cumulative: bool
     n_slices: int
     n_epochs: int
     role: Role = field(default_factory=AllClasses)
     n_rows_full: int = 1
     slice_sizes: tuple[float, ...] | None = None
+    n_estimators: int = 0
 
     def find_end(self, n_steps: int) -> float:
         """Return the share of the rows in the first slices.
@@ -72,6 +75,17 @@ class TrainingPolicy:
             return n_steps / self.n_slices
         n_more = max(n_steps - len(sizes), 0)
         return math.fsum(sizes[:n_steps]) + n_more * sizes[-1]
+
+    def count_estimators(self, n_steps: int) -> int:
+        """Return the estimators of an ensemble after the first slices.
+
+        They are in proportion to the rows, but each slice adds one at least.
+        """
+        count = 0
+        for k in range(1, n_steps + 1):
+            wanted = math.floor(self.n_estimators * self.find_end(k) + 0.5 + _FUZZ)
+            count = max(wanted, count + 1)
+        return count
 
 
 @dataclass(frozen=True)
@@ -89,6 +103,10 @@ class Step:
         Rows of the shard to train on; for "constant" one row that shows the class.
     n_epochs : int
         Passes over them; for "constant" none.
+    n_estimators : int
+        Estimators that an ensemble has after the step; 0 if it does not grow.
+    n_known : int or None
+        Rows of the shard whose categories the estimator knows; None is up to `stop`.
     """
 
     slice: int
@@ -96,6 +114,8 @@ class Step:
     start: int
     stop: int
     n_epochs: int
+    n_estimators: int = 0
+    n_known: int | None = None
 
     @property
     def n_samples(self) -> int:
@@ -178,6 +198,7 @@ def make_schedule(
     role, steps = policy.role, list[Step]()
     seen = np.zeros(present.shape[1], dtype=bool)
     known: np.ndarray | None = None  # labels of the estimator to go on from
+    n_known: int | None = None
     for index, (start, stop) in enumerate(pairwise(bounds.tolist())):
         if start == stop:
             continue
@@ -185,18 +206,21 @@ def make_schedule(
         if stop < role.min_rows or np.count_nonzero(seen) < role.min_labels:
             steps.append(Step(index, "constant", 0, 1, 0))
             continue
+        size = policy.count_estimators(index + 1) if policy.n_estimators else 0
         own = seen if policy.cumulative else present[index]
         n_rows = stop if policy.cumulative else stop - start
         if known is None or not _can_resume(policy, known, own, n_rows):
             n_epochs = 1 if policy.start == "fit" else count_passes(policy, index)
-            steps.append(Step(index, "fresh", 0, stop, n_epochs))
+            steps.append(Step(index, "fresh", 0, stop, n_epochs, size))
+            n_known = stop if policy.resume == "grow" else None
             if stop >= policy.n_rows_full:
                 is_told = policy.start == "partial_fit"
                 known = np.ones_like(seen) if is_told else seen
             continue
-        n_epochs = 1 if policy.resume == "warm_start" else count_passes(policy, index)
+        is_counted = policy.resume == "partial_fit"
+        n_epochs = count_passes(policy, index) if is_counted else 1
         first = 0 if policy.cumulative else start
-        steps.append(Step(index, "resume", first, stop, n_epochs))
+        steps.append(Step(index, "resume", first, stop, n_epochs, size, n_known))
     return tuple(steps)
 
 

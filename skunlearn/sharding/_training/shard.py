@@ -98,7 +98,9 @@ class Shard(FieldsOnly):
     def list_values(self, rows: Rows) -> Any:
         """Return the values of columns that the last checkpoint knows."""
         if "_values" not in vars(self):
-            vars(self)["_values"] = rows.list_values(self.slots_seen)
+            made = [step for step in self.steps if step.slice < len(self.states)]
+            n_known = made[-1].n_known if made else None
+            vars(self)["_values"] = rows.list_values(self.slots_seen[:n_known])
         return vars(self)["_values"]
 
     @cached_property

@@ -18,10 +18,16 @@ from joblib.parallel import get_active_backend
 from sklearn.utils.parallel import Parallel, delayed
 
 from skunlearn._data.casting import trim_text
-from skunlearn._data.containers import slice_rows
+from skunlearn._data.containers import (
+    is_frame,
+    list_values,
+    slice_rows,
+    view_rows,
+)
 from skunlearn._data.declarations import NOTHING, Declarations
 from skunlearn._data.rows import Batch
 from skunlearn._estimators.fit_params import cut_fit_params
+from skunlearn._estimators.growing import grow, set_size
 from skunlearn._estimators.skorch_nets import training_shard
 from skunlearn._runtime.threads import single_threaded
 from skunlearn._runtime.warn import CaughtWarning, catch_in_worker, warn_again
@@ -90,7 +96,10 @@ class Task:
         start, stop = step.start - self.offset, step.stop - self.offset
         X, y, weight = self.rows.X, self.rows.y[start:stop], self.rows.sample_weight
         if not isinstance(X, np.ndarray) or len(y) < len(X):
-            X = slice_rows(X, start, stop, self.values.get(step.slice))
+            values = self.values.get(step.slice)
+            if values is None and step.n_known is not None and is_frame(X):
+                values = list_values(view_rows(X, 0, step.n_known - self.offset))
+            X = slice_rows(X, start, stop, values)
         return Batch(
             X,
             trim_text(y) if y.dtype.kind in "US" else y,
@@ -250,13 +259,14 @@ def _make(recipe: Recipe, task: Task, step: Step, state: Any) -> tuple[Any, str 
 def _train(recipe: Recipe, task: Task, step: Step, rows: Batch, state: Any) -> Any:
     """Return an estimator trained on from a state or, without one, from scratch."""
     fresh = state is None
-    estimator = recipe.start() if fresh else recipe.copy(state)
     method = recipe.policy.start if fresh else recipe.policy.resume
+    is_grown = method == "grow"
+    estimator = recipe.start() if fresh or is_grown else recipe.copy(state)
     arguments: dict[str, Any] = {}
     if recipe.weight_name is not None and rows.sample_weight is not None:
         arguments[recipe.weight_name] = rows.sample_weight
     labels = (rows.y,) if recipe.policy.role.is_supervised else ()
-    if fresh and (recipe.class_settings or recipe.multiclass):
+    if (fresh or is_grown) and (recipe.class_settings or recipe.multiclass):
         told = task.all_classes if method == "partial_fit" else np.unique(rows.y)
         recipe.limit_to_classes(estimator, task.all_classes, told)
     if method == "partial_fit":
@@ -273,5 +283,9 @@ def _train(recipe: Recipe, task: Task, step: Step, rows: Batch, state: Any) -> A
     arguments |= rows.fit_params
     if recipe.fit_params:
         arguments |= cut_fit_params(recipe.fit_params, np.unique(rows.y))
+    if is_grown:
+        return grow(estimator, state, step.n_estimators, rows.X, rows.y, arguments)
+    if step.n_estimators:
+        set_size(estimator, step.n_estimators)
     estimator.fit(rows.X, *labels, **arguments)
     return estimator
