@@ -46,7 +46,9 @@ FLOORS = {
     "influence._methods": "reweighting transitions newton puma",
     "costs": "_chances _checks _picks _requests _curves _expected _recommend",
     "model_selection": "_state _scores _removal _fit _search",
-    "metrics": """_costs _confidence _membership _resistance _discovery _distance""",
+    "metrics": """_costs _confidence _membership _resistance _discovery _distance
+        _traces""",
+    "metrics._traces": "needles scan search",
     "datasets": "_census",
 }
 ORDER = {wing: rooms.split() for wing, rooms in FLOORS.items()}

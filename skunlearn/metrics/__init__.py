@@ -5,11 +5,14 @@ from skunlearn.metrics._discovery import discovery_curve
 from skunlearn.metrics._distance import RetrainDistance, retrain_distance
 from skunlearn.metrics._membership import MembershipScore, membership_inference_score
 from skunlearn.metrics._resistance import resistance_score
+from skunlearn.metrics._traces.search import Trace, find_traces
 
 __all__ = [
     "MembershipScore",
     "RetrainDistance",
+    "Trace",
     "discovery_curve",
+    "find_traces",
     "membership_inference_score",
     "resistance_score",
     "retrain_distance",

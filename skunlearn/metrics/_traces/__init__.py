@@ -1,0 +1,1 @@
+"""Search for values of rows in models, bytes and files."""
