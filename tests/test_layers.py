@@ -26,7 +26,7 @@ FLOORS = {
     "_estimators": """read_only skorch_nets nested objectives coded_classifier
         class_settings fit_params one_class growing growing_ensembles capabilities
         seeding sample_weight leakage""",
-    "sharding": """_aggregation _roles _selection _partition _training _state
+    "sharding": """_adapters _aggregation _roles _selection _partition _training _state
         _class_changes _plans _expected_cost _validation _fit _prediction _forget
         _classifier""",
     "sharding._roles": "base all_classes one_vs_rest one_class",
@@ -34,7 +34,8 @@ FLOORS = {
     "sharding._partition": """thresholds base uniform by_class distribution_aware
         layout registry incoming""",
     "sharding._training": "schedule shard selecting_shard recipe tasks",
-    "sharding._aggregation": "panel logistic_stack votes class_scores",
+    "sharding._adapters": "base linear trees",
+    "sharding._aggregation": "panel votes voters class_scores",
     "influence": """_settings _linalg _objectives _certificate _criteria _solvers
         _optimum _state _methods _row_scores _validation _prediction _forget
         _fit _classifier""",

@@ -17,6 +17,7 @@ from skunlearn._data.casting import cast_values, trim_text
 from skunlearn._data.pandas_frames import merge_values, with_order
 
 __all__ = [
+    "as_numbers",
     "cast_rows",
     "is_frame",
     "join_rows",
@@ -39,6 +40,27 @@ def is_frame(X: Any) -> bool:
     if isinstance(X, np.ndarray):  # by far the most
         return False
     return _pandas.is_pandas(X) or _polars.is_polars(X)
+
+
+def as_numbers(X: Any) -> np.ndarray | None:
+    """Return rows as an array of numbers, None if they are of another kind.
+
+    A frame is one if no number is missing or infinite: it may not have been checked.
+    """
+    if isinstance(X, np.ndarray):
+        return X if X.dtype.kind in "biuf" and X.dtype.itemsize <= 8 else None
+    if not is_frame(X) or not all(map(_is_numeric, X.dtypes)):
+        return None
+    values = X.to_numpy()
+    if values.dtype.kind not in "biuf" or not np.isfinite(values.sum()):
+        return None
+    return values
+
+
+def _is_numeric(dtype: Any) -> bool:
+    if isinstance(dtype, np.dtype):
+        return dtype.kind in "biuf"
+    return hasattr(dtype, "is_numeric") and dtype.is_numeric()
 
 
 def without_labels(X: Any) -> Any:

@@ -2,13 +2,18 @@
 
 import skunlearn._estimators.growing_ensembles  # noqa: F401 (they register themselves)
 from skunlearn._estimators.growing import GrowingEnsemble, register_growing_ensemble
+import skunlearn.sharding._adapters.linear
+import skunlearn.sharding._adapters.trees  # noqa: F401 (they register themselves)
+from skunlearn.sharding._adapters.base import ConstituentAdapter, register_adapter
 from skunlearn.sharding._classifier import ShardedUnlearningClassifier
 from skunlearn.sharding._selection.representative import RepresentativeSelection
 
 __all__ = [
+    "ConstituentAdapter",
     "GrowingEnsemble",
     "RepresentativeSelection",
     "ShardedUnlearningClassifier",
+    "register_adapter",
     "register_growing_ensemble",
 ]
 

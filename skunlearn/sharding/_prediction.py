@@ -30,8 +30,14 @@ def _has(method: str) -> Callable[[Any], bool]:
         base = self._get_base()
         if not is_classifier(base):
             return method == "decision_function" or is_log_density(base)
-        for judge in find_judges(self._get_voters(), base):
+        state = getattr(self, "_state", None)
+        if state is not None and method in state.voters.methods:
+            return True
+        estimators = [] if state is None else state.estimators
+        for judge in find_judges(estimators, base):
             getattr(judge, method)  # its own AttributeError becomes ours
+        if state is not None:
+            state.voters.methods.add(method)
         return True
 
     return check
@@ -84,11 +90,6 @@ class VotingMixin(BaseUnlearningClassifier):
         if self.__sklearn_is_fitted__():
             return self._state.recipe.prototype
         return self._get_estimator()
-
-    def _get_voters(self) -> list[Any]:
-        """Return the constituents that there are; before fit, none."""
-        state = getattr(self, "_state", None)
-        return [] if state is None else state.estimators
 
     @property
     def classes_(self) -> np.ndarray:
@@ -207,12 +208,12 @@ class VotingMixin(BaseUnlearningClassifier):
 
     def _seat(self, state: State, X: Any) -> Panel:
         """Return the constituents that there are, with the rows to ask about."""
-        seated = [i for i, s in enumerate(state.shards) if s.estimator is not None]
+        voters = state.voters
         return Panel(
-            estimators=[state.shards[i].estimator for i in seated],
-            shards=seated,
+            estimators=voters.estimators,
+            shards=voters.shards,
             X=X,
-            values=[state.shards[i].list_values(state.rows) for i in seated],
-            find_own=lambda k: state.take_first_row(seated[k]),
+            values=voters.values,
+            find_own=lambda k: state.take_first_row(voters.shards[k]),
             n_jobs=self.n_jobs,
         )

@@ -6,6 +6,7 @@ completes them, and the classifier then swaps references.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ import numpy as np
 from skunlearn._data.hashing import hash_positions
 from skunlearn._data.identities import GroupIndex
 from skunlearn._data.rows import Erasure, Rows
+from skunlearn._pickling import FieldsOnly
 from skunlearn._records import ForgetRecord
+from skunlearn.sharding._aggregation.voters import Voters
 from skunlearn.sharding._partition.base import RowTraits
 from skunlearn.sharding._partition.layout import Layout
 from skunlearn.sharding._selection.selected_rows import ClassBlock, SelectedRows
@@ -25,7 +28,7 @@ __all__ = ["State"]
 
 
 @dataclass(frozen=True, eq=False)
-class State:
+class State(FieldsOnly):
     """A fitted sharded classifier.
 
     Parameters
@@ -92,13 +95,27 @@ class State:
         """Return the constituents in order of shards, None where there is none."""
         return [shard.estimator for shard in self.shards]
 
+    @cached_property
+    def voters(self) -> Voters:
+        """Return the constituents that there are."""
+        pairs = [(i, shard.estimator) for i, shard in enumerate(self.shards)]
+        seated = [i for i, estimator in pairs if estimator is not None]
+        weights = np.ones(len(seated))
+        if self.layout.partition.weighs_by_size:
+            weights[:] = [self.shards[i].bounds[-1] for i in seated]
+        return Voters(
+            estimators=[pairs[i][1] for i in seated],
+            shards=seated,
+            values=[self.shards[i].list_values(self.rows) for i in seated],
+            weights=weights,
+            prototype=self.prototype,
+            classes=self.classes,
+        )
+
     @property
-    def vote_weights(self) -> np.ndarray | None:
-        """Return the weight of each constituent's vote, None if they are equal."""
-        if not self.layout.partition.weighs_by_size:
-            return None
-        voters = (shard for shard in self.shards if shard.estimator is not None)
-        return np.array([shard.bounds[-1] for shard in voters], dtype=float)
+    def n_shards(self) -> int:
+        """Return the number of shards."""
+        return len(self.shards)
 
     @property
     def n_classes(self) -> int:

@@ -19,7 +19,6 @@ from sklearn.tree import BaseDecisionTree, DecisionTreeClassifier
 
 from skunlearn._estimators.read_only import as_array, ask_labels, call_read_only
 from skunlearn._estimators.skorch_nets import NetClassifier
-from skunlearn.sharding._aggregation.logistic_stack import LogisticStack
 from skunlearn.sharding._aggregation.panel import Panel, Question
 
 __all__ = [
@@ -76,7 +75,7 @@ def aggregate(
     classes: np.ndarray,
     kind: ScoreKind,
     voting: str,
-    weights: np.ndarray | None = None,
+    weights: np.ndarray,
 ) -> np.ndarray:
     """Return a score of each class, the highest being the answer.
 
@@ -92,16 +91,14 @@ def aggregate(
         "soft": the mean of the scores. "hard": what each predicts, with ties broken by
         the mean of the scores.
         Of probabilities the mean counts as one vote more, and the sum is made 1.
-    weights : ndarray of shape (n_estimators,) or None
-        What each vote counts; None is 1.
+    weights : ndarray of shape (n_estimators,)
+        What each vote counts.
 
     Returns
     -------
     ndarray of shape (n_samples, n_classes)
         The scores. Whoever says NaN of a row abstains there; where all do, NaN is left.
     """
-    if weights is None:
-        weights = np.ones(len(panel.estimators))
     panel = _with_converted_rows(panel)
     if voting == "soft":
         return _mean_scores(panel, classes, kind, weights)
@@ -122,17 +119,14 @@ def _with_converted_rows(panel: Panel) -> Panel:
     if isinstance(panel.X, np.ndarray) and all(
         isinstance(estimator, BaseDecisionTree) for estimator in panel.estimators
     ):
-        return replace(panel, X=panel.X.astype(np.float32, copy=False))
+        with np.errstate(over="ignore"):  # trees refuse what is too large
+            return replace(panel, X=panel.X.astype(np.float32, copy=False))
     return panel
 
 
 def _mean_scores(
     panel: Panel, classes: np.ndarray, kind: ScoreKind, weights: np.ndarray
 ) -> np.ndarray:
-    if kind == "predict_proba":
-        stack = LogisticStack.from_estimators(panel.estimators, panel.X, classes)
-        if stack is not None:
-            return stack.mean_proba(panel.X, weights, panel.n_jobs)
     total = np.zeros((panel.X.shape[0], len(classes)))
     question = Question(
         partial(compute_scores, classes=classes, kind=kind),

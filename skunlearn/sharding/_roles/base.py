@@ -11,6 +11,7 @@ from sklearn.dummy import DummyClassifier
 
 from skunlearn._data.rows import Batch
 from skunlearn.sharding._aggregation.panel import Panel
+from skunlearn.sharding._aggregation.voters import Voters
 from skunlearn.sharding._aggregation.votes import ScoreKind
 
 __all__ = ["ClassChange", "Fitted", "Role"]
@@ -26,12 +27,12 @@ class Fitted(Protocol):
         """Return what the constituents are clones of."""
 
     @property
-    def estimators(self) -> list[Any]:
-        """Return the constituents in order of shards, None where there is none."""
+    def voters(self) -> Voters:
+        """Return the constituents that there are."""
 
     @property
-    def vote_weights(self) -> np.ndarray | None:
-        """Return the weight of each constituent's vote, None if they are equal."""
+    def n_shards(self) -> int:
+        """Return the number of shards."""
 
     @property
     def classes(self) -> np.ndarray:

@@ -76,6 +76,6 @@ class OneClass(Role):
         judges = find_judges(panel.estimators, fitted.prototype)
         is_density = all(map(is_log_density, judges))
         kind: ClassScoreKind = "log_density" if is_density else "score"
-        scores = score_shards(panel, kind, len(fitted.estimators))
+        scores = score_shards(panel, kind, fitted.n_shards)
         committees = form_committees(scores, len(fitted.classes))
         return answer_committees(committees, kind, fitted.class_weights, voting)

@@ -11,10 +11,7 @@ from skunlearn.sharding._aggregation.class_scores import (
     score_shards,
 )
 from skunlearn.sharding._aggregation.panel import Panel
-from skunlearn.sharding._aggregation.votes import (
-    ScoreKind,
-    find_score_kind,
-)
+from skunlearn.sharding._aggregation.votes import ScoreKind
 from skunlearn.sharding._roles.base import ClassChange, Fitted, Role, Shards
 
 __all__ = ["OneVsRest"]
@@ -45,8 +42,8 @@ class OneVsRest(Role):
         self, fitted: Fitted, panel: Panel, voting: str
     ) -> tuple[np.ndarray, ScoreKind]:
         """Return the scores that each class has from its own constituents."""
-        kind = find_score_kind(panel.estimators, fitted.prototype)
-        scores = score_shards(panel, kind, len(fitted.estimators))
+        kind = fitted.voters.kind
+        scores = score_shards(panel, kind, fitted.n_shards)
         if kind == "predict_proba":
             for i, n_against, n_rest in fitted.count_negatives():
                 scores[i] = correct_prior(scores[i], n_against, n_rest)

@@ -3,16 +3,18 @@
 import copy
 import types
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import Any
 
 import numpy as np
+from sklearn import config_context
 from sklearn.base import clone, is_classifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import get_tags
 
-from skunlearn._compat import BaseSearchCV
+from skunlearn._compat import BaseSearchCV, validate_parameter_constraints
 from skunlearn._estimators.capabilities import (
     InputTags,
     find_input_tags,
@@ -40,9 +42,11 @@ from skunlearn._estimators.skorch_nets import (
     find_net,
     is_bound_to_process,
     is_net,
+    training_shard,
 )
 from skunlearn._runtime.warn import warn
 from skunlearn.exceptions import UnsupportedEstimatorError
+from skunlearn.sharding._adapters.base import find_adapter
 from skunlearn.sharding._roles.all_classes import AllClasses
 from skunlearn.sharding._roles.base import Role
 from skunlearn.sharding._roles.one_class import OneClass
@@ -118,6 +122,15 @@ class Recipe:
     def copy(self, estimator: Any) -> Any:
         """Return a copy with its own random and optimiser state."""
         return copy.deepcopy(estimator, {id(part): part for part in self.shared})
+
+    def training(self, shard: int) -> AbstractContextManager[Any]:
+        """Return the context in which a shard is trained."""
+        if self.has_nets:
+            return training_shard(shard)
+        adapter = find_adapter(self.prototype)
+        if adapter is None or not adapter.skips_validation:
+            return nullcontext()
+        return config_context(skip_parameter_validation=True)
 
     def limit_to_rows(self, estimator: Any, n_rows: int) -> None:
         """Let an estimator do with as many neighbours or components as there can be."""
@@ -261,9 +274,22 @@ def _check_kind(estimator: Any) -> None:
             "a FrozenEstimator is never trained, so it cannot forget. Wrap the "
             "estimator inside it."
         )
+    _check_params(estimator)
     if isinstance(estimator, BaseSearchCV) and not estimator.refit:
         raise UnsupportedEstimatorError(
             f"{estimator!r} has no classifier to predict with. Set refit=True."
+        )
+
+
+def _check_params(estimator: Any) -> None:
+    """Check parameters that constituents, whose validation is skipped, do not check."""
+    adapter = find_adapter(estimator)
+    constraints = getattr(estimator, "_parameter_constraints", None)
+    if adapter is not None and adapter.skips_validation and constraints is not None:
+        validate_parameter_constraints(
+            constraints,
+            estimator.get_params(deep=False),
+            caller_name=type(estimator).__name__,
         )
 
 

@@ -7,7 +7,7 @@ on the task alone: not on the worker, the number of workers, or their threads.
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -28,9 +28,9 @@ from skunlearn._data.declarations import NOTHING, Declarations
 from skunlearn._data.rows import Batch
 from skunlearn._estimators.fit_params import cut_fit_params
 from skunlearn._estimators.growing import grow, set_size
-from skunlearn._estimators.skorch_nets import training_shard
 from skunlearn._runtime.threads import single_threaded
 from skunlearn._runtime.warn import CaughtWarning, catch_in_worker, warn_again
+from skunlearn.sharding._adapters.base import find_adapter
 from skunlearn.sharding._selection.representative import RepresentativeSelection
 from skunlearn.sharding._selection.selected_rows import SelectedRows
 from skunlearn.sharding._training.recipe import Recipe, own_arrays
@@ -219,7 +219,7 @@ def train_shard(recipe: Recipe, task: Task) -> Trained:
     selection_seconds = time.perf_counter() - start
     states = {}
     state, failure = task.state, None
-    with training_shard(task.shard) if recipe.has_nets else nullcontext():
+    with recipe.training(task.shard):
         for step in task.steps:
             with _naming_shard(task, step):
                 state, failure = _make(recipe, task, step, state)
@@ -287,5 +287,9 @@ def _train(recipe: Recipe, task: Task, step: Step, rows: Batch, state: Any) -> A
         return grow(estimator, state, step.n_estimators, rows.X, rows.y, arguments)
     if step.n_estimators:
         set_size(estimator, step.n_estimators)
-    estimator.fit(rows.X, *labels, **arguments)
+    adapter, X = find_adapter(estimator), rows.X
+    if adapter is not None:
+        X, allowed = adapter.prepare_rows(X)
+        arguments |= allowed
+    estimator.fit(X, *labels, **arguments)
     return estimator

@@ -21,7 +21,7 @@ from sklearn.tree import DecisionTreeClassifier
 from support import BASES, make_data
 
 from skunlearn import ShardedUnlearningClassifier
-from skunlearn.sharding._aggregation.logistic_stack import LogisticStack
+from skunlearn.sharding._adapters.base import find_adapter
 
 X, Y = make_data(200)
 
@@ -237,6 +237,11 @@ def test_a_base_that_can_tell_only_once_fitted():
     assert set(constant.predict(X)) == {"ash"}
 
 
+def stack(models, classes):
+    """Return what answers for all models at once, or None."""
+    return find_adapter(models[0]).stack(models, classes, "predict_proba")
+
+
 @pytest.mark.parametrize("multi_class", ["ovr", "multinomial"])
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_older_logistic_regressions_are_asked_one_by_one(multi_class, n_classes):
@@ -244,9 +249,9 @@ def test_older_logistic_regressions_are_asked_one_by_one(multi_class, n_classes)
     y = Y if n_classes == 3 else Y == "ash"
     models = fit(LogisticRegression(), y).estimators_
     classes = np.unique(y)
-    assert LogisticStack.from_estimators(models, X, classes) is not None
+    assert stack(models, classes) is not None
     models[3].multi_class = multi_class
-    assert LogisticStack.from_estimators(models, X, classes) is None
+    assert stack(models, classes) is None
 
 
 def test_classes_against_the_rest_are_asked_one_by_one():
@@ -254,5 +259,4 @@ def test_classes_against_the_rest_are_asked_one_by_one():
     for y, can_stack in ((Y == "ash", True), (Y, False)):
         models = fit(LogisticRegression(), y).estimators_
         models[3].set_params(solver="liblinear")
-        stack = LogisticStack.from_estimators(models, X, np.unique(y))
-        assert (stack is not None) == can_stack
+        assert (stack(models, np.unique(y)) is not None) == can_stack
