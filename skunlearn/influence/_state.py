@@ -1,7 +1,7 @@
 """All that a fitted influence classifier is, as one value that is swapped at once."""
 
 import copy
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -10,7 +10,7 @@ from sklearn.pipeline import Pipeline
 
 from skunlearn._data.identities import GroupIndex
 from skunlearn._data.rows import Batch, Erasure, Rows
-from skunlearn._records import ForgetRecord
+from skunlearn._records import ForgetRecord, Records
 from skunlearn.influence._certificate.privacy_budget import Budget
 from skunlearn.influence._criteria import Criterion, Validation
 from skunlearn.influence._linalg.blocks import view_rows
@@ -80,7 +80,7 @@ class State:
     groups: GroupIndex | None
     budget: Budget | None
     is_reweighted: bool = False
-    records: tuple[ForgetRecord, ...] = ()
+    records: Records = field(default_factory=Records)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields, with the rows once: those of the objective are a view."""
@@ -187,7 +187,7 @@ class State:
 
     def with_record(self, record: ForgetRecord) -> "State":
         """Return this with one more receipt."""
-        return replace(self, records=(*self.records, record))
+        return replace(self, records=self.records.append(record))
 
 
 def _is_same(X: object, Y: object) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 from skunlearn._data.hashing import draw
 from skunlearn._data.identities import GroupIndex
 from skunlearn._data.rows import Batch, Rows
-from skunlearn._records import ForgetRecord
+from skunlearn._records import ForgetRecord, Records
 
 __all__ = ["Fold", "State", "TestRows", "draw_folds"]
 
@@ -77,7 +77,7 @@ class State:
         All candidates without each fold, in order of candidates.
     best_positions : ndarray or None
         Positions of the rows that the best estimator was fitted to.
-    records : tuple of ForgetRecord
+    records : Records
         What was forgotten so far, and at what cost.
     """
 
@@ -89,7 +89,7 @@ class State:
     key: int
     fitted: tuple[Fold, ...] = ()
     best_positions: np.ndarray | None = None
-    records: tuple[ForgetRecord, ...] = ()
+    records: Records = field(default_factory=Records)
 
     def find_training(self, fold: int) -> np.ndarray:
         """Return the positions that the classifiers without a fold have."""
@@ -118,7 +118,7 @@ class State:
 
     def with_record(self, record: ForgetRecord) -> "State":
         """Return the state with one more record."""
-        return replace(self, records=(*self.records, record))
+        return replace(self, records=self.records.append(record))
 
 
 def draw_folds(hashes: np.ndarray, n_folds: int) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 
 from skunlearn.sharding._partition.layout import arrange
 from skunlearn.sharding._state import State
-from skunlearn.sharding._training.shard import Shard
+from skunlearn.sharding._training.shard import Shard, Shards
 
 __all__ = ["find_touched", "with_classes"]
 
@@ -86,23 +86,23 @@ class _Change:
         """Return the shards before, by what identifies them."""
         return {shard.seed_path: shard for shard in self.before.shards}
 
-    def relabel(self) -> tuple[Shard, ...]:
+    def relabel(self) -> Shards:
         """Return all shards, with their rows counted by the new classes."""
-        return tuple(
+        return Shards(
             shard.with_classes(self.columns, self.after.n_classes, self.positions)
             for shard in self.before.shards
         )
 
-    def keep(self) -> tuple[Shard, ...]:
+    def keep(self) -> Shards:
         """Return the shards of the classes that stay, and empty ones of new classes."""
         after, known = self.after, self.known
         n_shards = after.layout.partition.count_shards(after.n_classes)
         no_slots = [np.empty(0, dtype=np.int64)] * n_shards
         no_bounds = [np.zeros(after.layout.n_slices + 1, dtype=np.int64)] * n_shards
         shards = after.make_shards(no_slots, no_bounds)
-        return tuple(known.get(shard.seed_path, shard) for shard in shards)
+        return Shards(known.get(shard.seed_path, shard) for shard in shards)
 
-    def lay_out_again(self) -> tuple[Shard, ...]:
+    def lay_out_again(self) -> Shards:
         """Return shards of all rows, which stand against other classes now.
 
         A shard keeps the checkpoints of the slices that come out as they were.
@@ -122,7 +122,7 @@ class _Change:
         )
         slots = after.rows.slot_of[kept[places.order]]
         shards = after.make_shards([slots[m] for m in places.members], places.bounds)
-        return tuple(
+        return Shards(
             shard.trimmed().continuing(known.get(shard.seed_path), self.positions)
             for shard in shards
         )

@@ -6,7 +6,7 @@ and cuts their checkpoints back to those that the change leaves true.
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from itertools import chain, pairwise
 from typing import Any
@@ -17,6 +17,7 @@ from skunlearn._data.casting import trim_text
 from skunlearn._data.identities import GroupIndex, hash_groups
 from skunlearn._records import ForgetRecord
 from skunlearn._requests import Request
+from skunlearn._runtime.evolve import evolve
 from skunlearn._runtime.progress import LISTENED, Progress
 from skunlearn._runtime.warn import warn
 from skunlearn.checkpoints._memory import MemoryCheckpoint
@@ -30,6 +31,7 @@ from skunlearn.sharding._selection.selected_rows import ClassBlock
 from skunlearn.sharding._state import State
 from skunlearn.sharding._training.recipe import Recipe
 from skunlearn.sharding._training.schedule import Step, count_samples
+from skunlearn.sharding._training.shard import Shard, Shards
 from skunlearn.sharding._training.tasks import Task, Trained, train_shards
 
 # Shards that are idle by chance, of rows that are many enough, are fewer than these.
@@ -103,7 +105,7 @@ class Plan:
         slots, offset, selected = shard.find_rows(steps)
         rows = state.rows.take(slots)
         if state.recipe.policy.role.has_negatives:
-            rows = replace(rows, y=state.find_labels(index, slots))
+            rows = evolve(rows, y=state.find_labels(index, slots))
         values = {}
         if offset > 0:
             find = state.rows.list_values
@@ -147,7 +149,7 @@ class Completed:
     def make_record(self, request: Request, seconds: float) -> ForgetRecord:
         """Return the record of the request that was the reason for it."""
         record = self.plan.make_record(request, seconds)
-        return replace(
+        return evolve(
             record,
             selection_seconds=self.selection_seconds,
             n_failed_shards=self.n_failed,
@@ -178,10 +180,10 @@ def plan_fit(
         classes=classes,
         class_hashes=class_hashes,
         class_counts=np.bincount(traits.codes, minlength=len(classes)),
-        shards=(),
+        shards=Shards(),
     )
     shards = state.make_shards(places.members, places.bounds)
-    state = replace(state, shards=shards).weighed()
+    state = evolve(state, shards=shards).weighed()
     return Plan(state, tuple(range(len(shards))))
 
 
@@ -213,7 +215,7 @@ def plan_addition(state: State, incoming: IncomingRows) -> Plan:
     groups = None
     if state.groups is not None:
         groups = state.groups.extend(incoming.hashes, incoming.kinds)
-    grown = replace(
+    grown = evolve(
         state,
         layout=layout,
         groups=groups,
@@ -222,7 +224,7 @@ def plan_addition(state: State, incoming: IncomingRows) -> Plan:
     )
     class_counts = np.bincount(traits.codes, minlength=len(classes))
     grown = with_classes(grown, classes, class_hashes, np.empty(0, dtype=np.int64))
-    grown = replace(grown, class_counts=grown.class_counts + class_counts)
+    grown = evolve(grown, class_counts=grown.class_counts + class_counts)
     has_moved_rows = (  # all of them have been laid out again
         state.recipe.policy.role.has_negatives and len(classes) > state.n_classes
     )
@@ -233,7 +235,7 @@ def plan_addition(state: State, incoming: IncomingRows) -> Plan:
 
 def _with_rows(state: State, slots: list[np.ndarray]) -> State:
     """Return the state with new slots in its shards."""
-    shards = list(state.shards)
+    shards = dict[int, Shard]()
     slice_ = state.layout.n_slices + len(state.batches) - 2
     hash_slots = cache(state.hash_slots)  # a pass over all rows, if at all
 
@@ -242,10 +244,10 @@ def _with_rows(state: State, slots: list[np.ndarray]) -> State:
 
     for i, mine in enumerate(slots):
         if len(mine):
-            shards[i] = shards[i].with_rows(
+            shards[i] = state.shards[i].with_rows(
                 mine, partial(state.count_labels, i), partial(make_blocks, i)
             )
-    return replace(state, shards=tuple(shards))
+    return evolve(state, shards=state.shards.changed(shards))
 
 
 def plan_removal(state: State, positions: np.ndarray) -> Plan:
@@ -267,23 +269,23 @@ def plan_removal(state: State, positions: np.ndarray) -> Plan:
             f"forgetting {len(positions)} rows would leave none to train on. Keep at "
             "least one row or, if all is to go, delete the classifier."
         )
-    shards, touched = list(state.shards), list[int]()
-    changed = dict(_group_by_shard(state.layout.partition.find_shards(traits)))
-    for i, which in changed.items():
-        smaller = shards[i].without_rows(
+    shards, touched = dict[int, Shard](), list[int]()
+    for i, which in _group_by_shard(state.layout.partition.find_shards(traits)):
+        smaller = state.shards[i].without_rows(
             slots[which], positions[which], partial(state.find_labels, i)
         )
         shards[i] = smaller.settled()
         if not shards[i].same_rows_as(state.shards[i]):
             touched.append(i)
-    reduced = replace(state, class_counts=class_counts, shards=tuple(shards))
+    changed = state.shards.changed(shards)
+    reduced = evolve(state, class_counts=class_counts, shards=changed)
     if class_counts.all():
         return Plan(reduced.weighed(positions), tuple(touched))
     is_left = class_counts > 0
     classes = trim_text(state.classes[is_left])
     reduced = with_classes(reduced, classes, state.class_hashes[is_left], positions)
-    settled = tuple(shard.settled() for shard in reduced.shards)
-    reduced = replace(reduced, shards=settled).weighed(positions)
+    settled = Shards(shard.settled() for shard in reduced.shards)
+    reduced = evolve(reduced, shards=settled).weighed(positions)
     return Plan(reduced, find_touched(state, reduced))
 
 
@@ -334,15 +336,15 @@ def complete(
     )
     errors = {i: result.error for i, result in trained.items() if result.error}
     done = Plan(plan.state, tuple(i for i in plan.touched if i not in errors))
-    shards = list(plan.state.shards)
+    shards = dict[int, Shard]()
     for i in done.touched:
         result = trained.get(i, Trained(i, {}, None, 0.0))
         states = {k: MemoryCheckpoint(state) for k, state in result.states.items()}
-        shards[i] = shards[i].with_states(states, result.selected)
+        shards[i] = plan.state.shards[i].with_states(states, result.selected)
     _warn_of_failures([r.failure for r in trained.values() if r.failure is not None])
     _warn_of_errors(errors)
     seconds = sum((result.selection_seconds for result in trained.values()), 0.0)
-    state = replace(plan.state, shards=tuple(shards))
+    state = evolve(plan.state, shards=plan.state.shards.changed(shards))
     return Completed(done if errors else plan, state, seconds, len(errors))
 
 

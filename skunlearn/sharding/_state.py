@@ -5,7 +5,7 @@ completes them, and the classifier then swaps references.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -15,14 +15,15 @@ from skunlearn._data.hashing import hash_positions
 from skunlearn._data.identities import GroupIndex
 from skunlearn._data.rows import Erasure, Rows
 from skunlearn._pickling import FieldsOnly
-from skunlearn._records import ForgetRecord
+from skunlearn._records import ForgetRecord, Records
+from skunlearn._runtime.evolve import evolve
 from skunlearn.sharding._aggregation.voters import Voters
 from skunlearn.sharding._partition.base import RowTraits
 from skunlearn.sharding._partition.layout import Layout
 from skunlearn.sharding._selection.selected_rows import ClassBlock, SelectedRows
 from skunlearn.sharding._training.recipe import Recipe
 from skunlearn.sharding._training.selecting_shard import SelectingShard
-from skunlearn.sharding._training.shard import Shard
+from skunlearn.sharding._training.shard import Shard, Shards
 
 __all__ = ["State"]
 
@@ -49,11 +50,11 @@ class State(FieldsOnly):
         Hash of each class.
     class_counts : ndarray of shape (n_classes,)
         Retained rows of each class.
-    shards : tuple of Shard
+    shards : Shards
         The shards.
     class_weights : ndarray of shape (n_classes,) or None
         Weight of each class, see `weighed`.
-    records : tuple of ForgetRecord
+    records : Records
         What was forgotten so far, and at what cost.
     """
 
@@ -65,14 +66,14 @@ class State(FieldsOnly):
     classes: np.ndarray
     class_hashes: np.ndarray
     class_counts: np.ndarray
-    shards: tuple[Shard, ...]
+    shards: Shards
     class_weights: Any = None
-    records: tuple[ForgetRecord, ...] = ()
+    records: Records = field(default_factory=Records)
 
     @property
     def n_samples_full(self) -> int:
         """Return the rows that retraining all shards would pass to training."""
-        return sum(shard.n_samples_full for shard in self.shards)
+        return self.shards.n_samples_full
 
     @property
     def pending(self) -> np.ndarray:
@@ -185,13 +186,13 @@ class State(FieldsOnly):
         """
         weight = self.rows.data.sample_weight
         if weight is None or self.layout.partition.find_class(0) is None:
-            return replace(self, class_weights=self.class_counts)
+            return evolve(self, class_weights=self.class_counts)
         positions = self.find_counting()
         if len(gone):
             positions = np.setdiff1d(positions, gone, assume_unique=True)
         slots = self.rows.slot_of[positions]
         weights = np.bincount(self.find_codes(slots), weight[slots], self.n_classes)
-        return replace(self, class_weights=weights)
+        return evolve(self, class_weights=weights)
 
     def describe(self, positions: np.ndarray) -> RowTraits:
         """Return what decides where the rows at the given positions belong."""
@@ -213,9 +214,7 @@ class State(FieldsOnly):
         """Return a row that the constituent of a shard was trained on."""
         return self.rows.take(self.shards[shard].slots_seen[:1]).X
 
-    def make_shards(
-        self, slots: list[np.ndarray], bounds: list[np.ndarray]
-    ) -> tuple[Shard, ...]:
+    def make_shards(self, slots: list[np.ndarray], bounds: list[np.ndarray]) -> Shards:
         """Return untrained shards of the given slots, cut into slices at the bounds."""
         policy, partition = self.recipe.policy, self.layout.partition
         shards = (
@@ -231,9 +230,9 @@ class State(FieldsOnly):
             for i, (mine, edges) in enumerate(zip(slots, bounds, strict=True))
         )
         if self.recipe.selection is None:
-            return tuple(shards)
+            return Shards(shards)
         hashes = self.hash_slots()
-        return tuple(
+        return Shards(
             self._select_among(i, shard, hashes) for i, shard in enumerate(shards)
         )
 
@@ -288,13 +287,13 @@ class State(FieldsOnly):
         """Return the state after a fit, with its rows where others hold them."""
         slots = np.empty_like(self.rows.slot_of)
         slots[self.rows.slot_of] = rows.slot_of
-        shards = tuple(shard.in_slots(slots) for shard in self.shards)
-        return replace(self, rows=rows, shards=shards)
+        shards = Shards(shard.in_slots(slots) for shard in self.shards)
+        return evolve(self, rows=rows, shards=shards)
 
     def without_rows(self, positions: np.ndarray, erasure: Erasure) -> "State":
         """Return the state with rows that are to be overwritten."""
-        return replace(self, rows=self.rows.prepare_forget(positions, erasure))
+        return evolve(self, rows=self.rows.prepare_forget(positions, erasure))
 
     def with_record(self, record: ForgetRecord) -> "State":
         """Return the state with one more record."""
-        return replace(self, records=(*self.records, record))
+        return evolve(self, records=self.records.append(record))

@@ -5,12 +5,13 @@ import types
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import cache
 from os import PathLike
 from typing import Any
 
 import numpy as np
 from sklearn import config_context
-from sklearn.base import clone, is_classifier
+from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import get_tags
 
@@ -113,15 +114,20 @@ class Recipe:
 
     def start(self) -> Any:
         """Return an unfitted estimator."""
-        if all(
-            isinstance(value, _IMMUTABLE) for value in vars(self.prototype).values()
-        ):
-            return copy.copy(self.prototype)  # as good, at a third of the price
         return self.copy(self.prototype)
 
     def copy(self, estimator: Any) -> Any:
         """Return a copy with its own random and optimiser state."""
-        return copy.deepcopy(estimator, {id(part): part for part in self.shared})
+        memo: dict[int, Any] = {id(part): part for part in self.shared}
+        kind: type = type(estimator)
+        if not _is_plain(kind):
+            return copy.deepcopy(estimator, memo)
+        twin: Any = object.__new__(kind)
+        memo[id(estimator)] = twin
+        for name, value in vars(estimator).items():  # as deepcopy does, but directly
+            is_immutable = isinstance(value, _IMMUTABLE)
+            vars(twin)[name] = value if is_immutable else copy.deepcopy(value, memo)
+        return twin
 
     def training(self, shard: int) -> AbstractContextManager[Any]:
         """Return the context in which a shard is trained."""
@@ -178,6 +184,23 @@ class Recipe:
     def seed(self, estimator: Any, *where: int) -> None:
         """Seed an estimator for the given shard, slice and pass."""
         plant_seeds(estimator, self.seed_paths, self.root_seed, *where)
+
+
+@cache
+def _is_plain(kind: type) -> bool:
+    """Return True if instances are their attributes, with no way of their own to copy.
+
+    scikit-learn's way adds its version to a pickle, and takes it off again.
+    """
+    return (
+        kind.__module__.startswith("sklearn.")
+        and issubclass(kind, BaseEstimator)
+        and not hasattr(kind, "__deepcopy__")
+        and all(
+            getattr(kind, name) is getattr(BaseEstimator, name)
+            for name in ("__getstate__", "__setstate__", "__reduce_ex__", "__reduce__")
+        )
+    )
 
 
 def make_recipe(

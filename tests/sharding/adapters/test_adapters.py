@@ -96,6 +96,7 @@ def test_rows_of_other_kinds(base, monkeypatch):
         np.testing.assert_allclose(classifier.predict_proba(each), expected, rtol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")  # scikit-learn's own
 def test_missing_and_too_large_values_are_left_to_the_trees():
     """Trees take NaN where they can, and say what they cannot take."""
     holes = X.copy()
