@@ -5,6 +5,8 @@ The build needs no network. The pages of the examples are made without running t
 """
 
 import inspect
+import sys
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
@@ -41,6 +43,8 @@ def list_methods(cls: type) -> list[str]:
     )
 
 
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+
 project = "skunlearn"
 author = "The skunlearn developers"
 copyright = f"2026, {author}"
@@ -50,13 +54,14 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.extlinks",
-    "sphinx.ext.mathjax",
+    "mathml",  # in _ext
     "numpydoc",
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
 exclude_patterns = ["_build"]
+html_math_renderer = "mathml"
 templates_path = ["_templates"]
 default_role = "literal"
 nitpicky = True  # a reference that leads nowhere fails the build
@@ -91,21 +96,34 @@ sphinx_gallery_conf = {
 html_theme = "pydata_sphinx_theme"
 html_title = f"skunlearn {release}"
 html_static_path = ["_static"]
+html_favicon = "_static/logo.svg"
 html_css_files = ["custom.css"]
 html_copy_source = False
 html_theme_options = {
-    "logo": {"text": "skunlearn"},
+    "logo": {
+        "text": "skunlearn",
+        "image_light": "_static/logo.svg",
+        "image_dark": "_static/logo.svg",
+        "alt_text": "skunlearn: home",
+    },
     "navbar_end": ["theme-switcher"],
+    "header_links_before_dropdown": 5,
+    "show_toc_level": 2,
+    "navigation_with_keys": False,
+    "footer_start": ["copyright"],
+    "footer_end": ["sphinx-version", "theme-version"],
     "secondary_sidebar_items": {"**": ["page-toc"], "benchmarks": []},
     "show_prev_next": False,
 }
-WITHOUT_SIDEBAR = (  # only the API has pages below it
+WITHOUT_SIDEBAR = (  # they have no pages below them
     "index",
-    "user_guide/*",
-    "auto_examples/*",
+    "getting_started",
     "benchmarks",
     "whats_new",
     "contributing",
+    "search",
+    "genindex",
+    "py-modindex",
 )
 html_sidebars = {page: [] for page in WITHOUT_SIDEBAR}
 
