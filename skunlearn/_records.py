@@ -53,7 +53,7 @@ class ForgetRecord:
         How the parameters were updated: by one step computed from stored statistics
         ("patch"), by further steps with gradients computed on the retained rows
         ("polish"), or by a new fit ("refit"). This and the following fields are None
-        for exact unlearning.
+        for sharded unlearning.
     gradient_residual : float, default=None
         Gradient norm of the objective on the retained rows. None if not computed.
     distance_bound : float, default=None

@@ -37,14 +37,15 @@ FLOORS = {
     "sharding._adapters": "base linear trees",
     "sharding._aggregation": "panel votes voters class_scores",
     "influence": """_settings _linalg _objectives _certificate _criteria _solvers
-        _optimum _state _methods _row_scores _validation _prediction _forget
+        _optimum _state _methods _row_scores _attributes _validation _prediction _forget
         _fit _classifier""",
     "influence._linalg": "blocks cholesky conjugate_gradients",
     "influence._objectives": """losses hooks base registry constant linear_form
-        linear_scores linear_bounds linear scikit_learn""",
-    "influence._certificate": "bounds local_model privacy_budget",
-    "influence._solvers": "newton refine",
-    "influence._methods": "reweighting transitions newton puma",
+        linear_scores linear_bounds linear linear_sums scikit_learn""",
+    "influence._certificate": """bounds local_model grid reference enclosure
+        privacy_budget""",
+    "influence._solvers": "newton refine exact",
+    "influence._methods": "reweighting transitions exact newton puma",
     "costs": "_chances _checks _picks _requests _curves _expected _recommend",
     "model_selection": "_state _scores _removal _fit _search",
     "metrics": """_costs _confidence _membership _resistance _discovery _distance

@@ -5,7 +5,6 @@ from dataclasses import fields, replace
 from numbers import Integral, Real
 from typing import Any, Self
 
-import numpy as np
 from sklearn.pipeline import Pipeline
 
 from skunlearn._compat import HasMethods, Interval, StrOptions, _fit_context
@@ -15,6 +14,7 @@ from skunlearn._records import ForgetRecord
 from skunlearn._requests import Request, refuse_labels
 from skunlearn._runtime.threads import single_threaded
 from skunlearn.checkpoints._transaction import Transaction
+from skunlearn.influence._attributes import AttributesMixin
 from skunlearn.influence._certificate.privacy_budget import make_budget
 from skunlearn.influence._criteria import CRITERIA, find_criterion
 from skunlearn.influence._fit import prepare
@@ -34,7 +34,7 @@ from skunlearn.influence._validation import (
 __all__ = ["InfluenceUnlearningClassifier"]
 
 
-class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
+class InfluenceUnlearningClassifier(AttributesMixin, PredictionMixin, RowScoresMixin):
     """Approximate unlearning for linear classifiers, by patching their parameters.
 
     The parameters are updated by a Newton step on the objective of the retained rows,
@@ -89,6 +89,19 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
         gradient residual exceeds what this noise can mask. If None, no noise is added.
     noise_scale : float, default=1.0
         Standard deviation of the noise of `certify`, in units of the gradient.
+    exact : bool or "auto", default="auto"
+        Whether `forget` gives exactly the parameters of a fresh fit on the retained
+        rows, bit for bit. The parameters are rounded to a grid of 1e-4 standard errors
+        or less, which is coarser than the error of their computation, and nothing that
+        is stored depends on forgotten rows.
+
+        - "auto": where it is possible, that is with ``method="newton"``,
+          ``n_steps="auto"``, a Cholesky solver and without `certify`, for
+          ``LogisticRegression`` and ``SGDClassifier(loss="log_loss")`` with an L2
+          penalty, and for ``RidgeClassifier``.
+        - True: an error is raised where it is not possible.
+        - False: never. Requests take less time, but the parameters depend on what was
+          forgotten, and can be solved for it with the retained rows.
     solver : {"auto", "cholesky", "cg"}, default="auto"
         Solver of the linear systems: a Cholesky factorization of the Hessian, or
         conjugate gradients with Hessian-vector products. "auto" is "cholesky" for up
@@ -130,10 +143,13 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
         intercepts in one vector) and the optimum for the current weights; infinite if
         no bound is known. If `forget` has not computed it, it is computed on first
         access, in a pass over the rows.
+    exact_ : bool
+        Whether the parameters are exactly those of a fresh fit on the retained rows.
     classes_ : ndarray of shape (n_classes,)
         Classes of the retained rows, without those held out.
     n_iter_ : int
-        Number of Newton steps of the last fit to the optimum, plus one.
+        Number of Newton steps of the last fit to the optimum, plus one; 1 if `exact_`
+        is True, since the number may depend on forgotten rows.
     n_features_in_ : int
         Number of features seen during `fit`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -153,15 +169,16 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
     Notes
     -----
     The following may be changed with `set_params` between requests: `method`,
-    `hessian`, `eta`, `max_weight`, `l1_penalty`, `max_reabsorption`, `damping`, `tol`,
-    `max_iter` and `n_steps`. All other parameters take effect at `fit`, and `forget`
-    warns if they were set since.
+    `hessian`, `eta`, `max_weight`, `l1_penalty`, `max_reabsorption`, `exact`,
+    `damping`, `tol`, `max_iter` and `n_steps`. All other parameters take effect at
+    `fit`, and `forget` warns if they were set since.
 
     With p parameters, the first step for a forget set of k rows has a cost of
-    O(k p^2 + p^3), which does not depend on the number of retained rows. Exceptions are
-    "puma", losses with a discontinuous second derivative (squared hinge, modified
-    Huber), `certify` and ``solver="cg"``, which pass over the retained rows. Each
-    further step takes a few passes over them.
+    O(k p^2 + p^3), which does not depend on the number of retained rows. An exact
+    request also passes over the retained rows, usually twice. With ``exact=False``,
+    exceptions are "puma", losses with a discontinuous second derivative (squared hinge,
+    modified Huber), `certify` and ``solver="cg"``, which pass over the retained rows.
+    Each further step takes a few passes over them.
 
     The classifier stores the retained rows, and so does its pickle. `forget` overwrites
     the values of forgotten rows. Fitted transformers of a pipeline are not updated:
@@ -185,8 +202,8 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
     >>> classifier = InfluenceUnlearningClassifier(method="newton")
     >>> classifier.fit(scale(X), y).forget([7, 42]).score(scale(X), y) > 0.97
     True
-    >>> classifier.distance_bound_ < 1e-6
-    True
+    >>> classifier.exact_, classifier.distance_bound_ < 1e-3
+    (True, True)
     """
 
     __metadata_request__fit = {"sample_weight": True, "groups": True}
@@ -208,6 +225,7 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
         "max_reabsorption": [Interval(Real, 0, None, closed="left")],
         "certify": [tuple, None],
         "noise_scale": [Interval(Real, 0, None, closed="neither")],
+        "exact": [StrOptions({"auto"}), "boolean"],
         "solver": [StrOptions({"auto", "cholesky", "cg"})],
         "damping": [Interval(Real, 0, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
@@ -232,6 +250,7 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
         max_reabsorption: float = 0.1,
         certify: tuple[float, float] | None = None,
         noise_scale: float = 1.0,
+        exact: bool | str = "auto",
         solver: str = "auto",
         damping: float = 0.0,
         tol: float = 1e-8,
@@ -252,6 +271,7 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
         self.max_reabsorption = max_reabsorption
         self.certify = certify
         self.noise_scale = noise_scale
+        self.exact = exact
         self.solver = solver
         self.damping = damping
         self.tol = tol
@@ -298,7 +318,8 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
         Raises
         ------
         UnsupportedEstimatorError
-            If no objective is registered for the estimator.
+            If no objective is registered for the estimator, or it cannot be exact and
+            ``exact=True``.
         ValueError
             If an argument or parameter is invalid.
 
@@ -378,7 +399,8 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
         -----
         UnlearningQualityWarning
             If the distance to the retrained parameters cannot be bounded, the
-            classifier is refitted, or no row is left for `criterion`.
+            parameters are not exact because rounding hides the optimum, the classifier
+            is refitted, or no row is left for `criterion`.
         UserWarning
             If `fit` was given groups, and integers in `X_idx` are also ids of other
             rows' groups; or if parameters were set that only `fit` uses.
@@ -418,49 +440,6 @@ class InfluenceUnlearningClassifier(PredictionMixin, RowScoresMixin):
             change = remove(state, state.rows.slot_of[request.positions])
         self._say("(forget) moved the parameters", time.perf_counter() - start)
         return change
-
-    # What is known after fit
-
-    @property
-    def estimator_(self) -> Any:
-        """The fitted estimator with the current parameters."""
-        self._check_is_fitted()
-        return self._state.estimator
-
-    @property
-    def classes_(self) -> np.ndarray:
-        """Classes of the retained rows, without those held out."""
-        self._check_is_fitted()
-        return self._state.classes
-
-    @property
-    def weights_(self) -> np.ndarray:
-        """Weight of each row, an ndarray of shape (n_positions,)."""
-        self._check_is_fitted()
-        with self._reading() as state:
-            padded = np.zeros(state.rows.n_positions)
-            padded[: state.n_training] = state.w
-            return padded[state.rows.slot_of]
-
-    @property
-    def gradient_residual_(self) -> float:
-        """Gradient norm of the objective on the retained rows."""
-        self._check_is_fitted()
-        with self._reading() as state, single_threaded():
-            return state.gradient_residual
-
-    @property
-    def distance_bound_(self) -> float:
-        """Upper bound of the distance to the optimum for the current weights."""
-        self._check_is_fitted()
-        with self._reading() as state, single_threaded():
-            return state.distance_bound
-
-    @property
-    def n_iter_(self) -> int:
-        """Number of Newton steps of the last fit to the optimum, plus one."""
-        self._check_is_fitted()
-        return self._state.optimum.n_steps + 1
 
     def __sklearn_tags__(self) -> Any:
         """Return the tags, most of them those of the wrapped estimator."""

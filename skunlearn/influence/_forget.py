@@ -9,6 +9,7 @@ from sklearn.base import clone
 from skunlearn._data.casting import trim_text
 from skunlearn._runtime.warn import warn
 from skunlearn.exceptions import NothingRetainedError
+from skunlearn.influence._methods.exact import by_rounding, can_be_exact
 from skunlearn.influence._methods.newton import by_influence, by_newton
 from skunlearn.influence._methods.puma import by_puma
 from skunlearn.influence._methods.transitions import Change, finish, without_rows
@@ -50,6 +51,11 @@ def remove(state: State, slots: np.ndarray) -> Change:
     if w is not None and state.find_poor_classes(w).any():
         state = _refit(state, rows)
         return Change(state, "refit", state.optimum.gradient_norm)
+    if can_be_exact(state):
+        exact = by_rounding(state, rows)
+        if exact is not None:
+            return exact
+    state = state.sharpened if state.optimum.is_exact else state
     if state.settings.method == "puma":
         change = by_puma(state, rows, state.find_validation(slots))
     elif state.settings.method == "newton":

@@ -1,6 +1,7 @@
 """Fit a classifier, and go on to the true optimum of its objective."""
 
 import copy
+import math
 import warnings
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,14 +15,25 @@ from skunlearn._data.rows import Batch
 from skunlearn._runtime.warn import warn
 from skunlearn.influence._certificate.local_model import LocalModel
 from skunlearn.influence._certificate.privacy_budget import Budget
+from skunlearn.influence._certificate.reference import Reference, Weighted
 from skunlearn.influence._objectives.base import Objective
 from skunlearn.influence._objectives.constant import ConstantObjective
-from skunlearn.influence._objectives.registry import find_objective
+from skunlearn.influence._objectives.linear_sums import allows_exact
+from skunlearn.influence._objectives.registry import find_objective, make_unsupported
 from skunlearn.influence._settings import Settings
+from skunlearn.influence._solvers.exact import Rounded, round_optimum
 from skunlearn.influence._solvers.newton import Point, Polished, polish
 from skunlearn.influence._solvers.refine import bound_measured, estimate_rounding
 
-__all__ = ["Optimum", "choose_solver", "explain_no_bound", "find_optimum"]
+__all__ = [
+    "Optimum",
+    "choose_solver",
+    "explain_no_bound",
+    "find_optimum",
+    "find_rounded",
+    "is_exact_wanted",
+    "write_copy",
+]
 
 _MAX_DENSE_PARAMS = 2000  # a Hessian of 32 MB
 _MAX_START = 1e50  # size of parameters that no optimum is near
@@ -30,7 +42,11 @@ _LAST_STEP_RTOL = 1e-6  # share of the parameters' norm that a last step may hav
 
 @dataclass(frozen=True)
 class Optimum:
-    """A fitted classifier at the optimum of its objective, and what is known there."""
+    """A fitted classifier at the optimum of its objective, and what is known there.
+
+    Where it is exact, parameters are rounded, the reference is what is known, and no
+    local model is kept.
+    """
 
     estimator: Any
     objective: Objective
@@ -40,6 +56,23 @@ class Optimum:
     bound: float
     gradient_norm: float
     n_steps: int
+    is_exact: bool = False
+    reference: Reference | None = None
+
+    def rounded(self, found: Rounded) -> "Optimum":
+        """Return this at the point of the grid, with all that is exact and no more."""
+        return replace(
+            self,
+            estimator=write_copy(self, found.theta, is_exact=True),
+            theta=found.theta,
+            local=None,
+            R=math.nan,
+            bound=float(np.linalg.norm(found.spacing)) / 2,
+            gradient_norm=math.nan,
+            n_steps=0,
+            is_exact=True,
+            reference=found.reference,
+        )
 
     def with_rows(self, rows: Batch | None) -> "Optimum":
         """Return this with an objective that refers to rows elsewhere, or to none."""
@@ -51,6 +84,20 @@ class Optimum:
         if local is not None:
             local = replace(local, objective=objective)
         return replace(self, objective=objective, local=local)
+
+
+def write_copy(optimum: Optimum, theta: np.ndarray, *, is_exact: bool = False) -> Any:
+    """Return a copy of the estimator with other parameters.
+
+    Where they are exact, it does not say how many steps were made: that depends on rows
+    that are forgotten.
+    """
+    estimator = copy.copy(optimum.estimator)
+    optimum.objective.write(estimator, theta)
+    for name in ("n_iter_", "t_") if is_exact else ():
+        if getattr(estimator, name, None) is not None:
+            setattr(estimator, name, 0 * getattr(estimator, name) + 1)
+    return estimator
 
 
 def choose_solver(solver: str, n_params: int) -> str:
@@ -108,6 +155,10 @@ def find_optimum(
         polished = again if _is_there(again) else polished
     theta = polished.theta
     objective.write(estimator, theta)
+    if is_exact_wanted(estimator, objective, settings, budget):
+        optimum = _make_exact(estimator, objective, polished, w)
+        if optimum is not None:
+            return optimum
     R = objective.compute_self_concordance()
     is_formed = solver == "cholesky" and len(theta) > 0  # not where one class is left
     local = LocalModel.measure(objective, theta, w, R) if is_formed else None
@@ -129,6 +180,81 @@ def find_optimum(
             f"most {budget.allowed:.2g} is certified. Increase noise_scale or epsilon."
         )
     return optimum
+
+
+def is_exact_wanted(
+    estimator: Any, objective: Objective, settings: Settings, budget: Budget | None
+) -> bool:
+    """Whether parameters are to be exact.
+
+    Raises
+    ------
+    ValueError, UnsupportedEstimatorError
+        If they have to be, and cannot.
+    """
+    if not settings.exact:
+        return False
+    reason = _find_obstacle(objective, settings, budget)
+    is_supported = not objective.n_params or allows_exact(objective)
+    if settings.exact != "auto" and reason is not None:
+        raise ValueError(f"exact=True needs {reason}. Set that, or exact='auto'.")
+    if settings.exact != "auto" and not is_supported:
+        raise make_unsupported(
+            estimator,
+            "exact=True needs one optimum of a smooth objective: LogisticRegression or "
+            "SGDClassifier(loss='log_loss') with an l2 penalty, or RidgeClassifier",
+        )
+    return reason is None and is_supported
+
+
+def _find_obstacle(
+    objective: Objective, settings: Settings, budget: Budget | None
+) -> str | None:
+    """Return which parameter would have to be another one."""
+    if settings.method != "newton":
+        return f"method='newton'; got method={settings.method!r}"
+    if budget is not None:
+        return "certify=None, since the noise of certify is not of the rows"
+    if settings.n_steps != "auto":
+        return f"n_steps='auto'; got n_steps={settings.n_steps!r}"
+    if choose_solver(settings.solver, objective.n_params) != "cholesky":
+        return (
+            f"a Hessian: solver='cholesky'; got solver={settings.solver!r} with "
+            f"{objective.n_params:,} parameters"
+        )
+    return None
+
+
+def _make_exact(
+    estimator: Any, objective: Objective, polished: Polished, w: np.ndarray
+) -> Optimum | None:
+    """Return the optimum rounded to its grid; None, with a warning, if it is hidden."""
+    theta = polished.theta
+    start = Optimum(estimator, objective, theta, None, math.nan, 0.0, math.nan, 0)
+    if not len(theta):
+        return replace(start, is_exact=True)
+    found = find_rounded(objective, theta, w)
+    return None if found is None else start.rounded(found)
+
+
+def find_rounded(
+    objective: Objective,
+    theta: np.ndarray,
+    w: np.ndarray,
+    reference: Reference | None = None,
+    step: np.ndarray | None = None,
+) -> Rounded | None:
+    """Return the optimum rounded to its grid; None, with a warning, if it is hidden."""
+    assert allows_exact(objective)
+    weighted = Weighted.measure(objective, w)
+    found = round_optimum(objective, theta, weighted, reference, step)
+    if found is None:
+        warn(
+            "the parameters are not exact: rounding hides to which point of the grid "
+            "the optimum belongs. Scale the features, drop those that depend on "
+            "others, or increase the l2 penalty."
+        )
+    return found
 
 
 def _fit(prototype: Any, rows: Batch, w: np.ndarray, classes: np.ndarray) -> Any:

@@ -117,12 +117,13 @@ class RowScoresMixin(BaseUnlearningClassifier):
         with self._reading() as state, single_threaded():
             if len(state.classes) == 1:
                 return _spread(state, np.zeros(state.n_training))
+            state = state.sharpened
             if state.optimum.local is None:
                 raise ValueError(
                     "the scores need a Hessian, and solver='cg' does not form it. Fit "
                     "with solver='cholesky'."
                 )
-            return _spread(state, compute(state.sharpened, self.n_jobs))
+            return _spread(state, compute(state, self.n_jobs))
 
 
 def _spread(state: State, values: np.ndarray) -> np.ndarray:

@@ -20,6 +20,8 @@ class Settings:
         Of which rows the Hessian of a first step is.
     damping : float
         What is added to the diagonals of Hessians.
+    exact : {"auto", True, False}
+        Whether parameters are a function of the retained rows alone.
     tol : float
         The largest distance to the optimum, as a share of the parameters' norm.
     max_iter : int
@@ -36,6 +38,7 @@ class Settings:
     solver: Literal["cholesky", "cg"]
     hessian: str = "retained"
     damping: float = 0.0
+    exact: Any = "auto"
     tol: float = 1e-8
     max_iter: int = 200
     n_steps: Any = "auto"

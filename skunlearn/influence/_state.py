@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline
 from skunlearn._data.identities import GroupIndex
 from skunlearn._data.rows import Batch, Erasure, Rows
 from skunlearn._records import ForgetRecord, Records
+from skunlearn.influence._certificate.local_model import LocalModel
 from skunlearn.influence._certificate.privacy_budget import Budget
 from skunlearn.influence._criteria import Criterion, Validation
 from skunlearn.influence._linalg.blocks import view_rows
@@ -139,6 +140,11 @@ class State:
     def sharpened(self) -> "State":
         """Return this with the Hessian at the parameters, if that known is another."""
         optimum, local = self.optimum, self.optimum.local
+        if optimum.is_exact and len(optimum.theta):
+            objective, theta = optimum.objective, optimum.theta
+            R = objective.compute_self_concordance()
+            local = LocalModel.measure(objective, theta, self.w, R)
+            return replace(self, optimum=replace(optimum, R=R, local=local))
         if local is None or local.low + local.up <= _MAX_SCORE_RTOL:
             return self
         local = local.remeasured(optimum.theta, self.w)

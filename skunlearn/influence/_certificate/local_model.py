@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.linalg.lapack import dtrtri
 
 from skunlearn._pickling import FieldsOnly
 from skunlearn.influence._certificate.bounds import bound_distance, bound_mean_change
@@ -137,9 +136,7 @@ class LocalModel(FieldsOnly):
     @cached_property
     def _inverse_root(self) -> np.ndarray:
         """Return G with inverse(H) = G.T G."""
-        factor = self.factor
-        root, _ = dtrtri(factor.triangle, lower=True)  # scipy has no wrapper of it
-        return np.tril(root) / factor.roots
+        return self.factor.inverse_root
 
     @cached_property
     def inverse(self) -> np.ndarray:

@@ -35,13 +35,15 @@ def view_rows(X: Any, start: int, stop: int) -> Any:
     return type(X)(parts, shape=(stop - start, X.shape[1]), copy=False)
 
 
-def iterate_blocks(X: Any, rows: np.ndarray | None) -> Iterator[tuple[Any, Any]]:
+def iterate_blocks(
+    X: Any, rows: np.ndarray | None, max_rows: int = _SPARSE_ROWS
+) -> Iterator[tuple[Any, Any]]:
     """Yield an index and the rows there, for all rows or some.
 
     The index is a slice where all rows are asked for, so that dense blocks are views.
     """
     size = max(64, _DENSE_VALUES // max(X.shape[1], 1))
-    size = _SPARSE_ROWS if sparse.issparse(X) else size
+    size = min(_SPARSE_ROWS if sparse.issparse(X) else size, max_rows)
     n_rows = X.shape[0] if rows is None else len(rows)
     for start in range(0, n_rows, size):
         block: Any = slice(start, min(start + size, n_rows))

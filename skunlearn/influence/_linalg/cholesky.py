@@ -1,9 +1,11 @@
 """Cholesky factors of Hessians, whatever the scale of their columns."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg.lapack import dtrtri
 
 __all__ = ["Factor", "factorise", "factorise_somehow"]
 
@@ -39,6 +41,14 @@ class Factor:
             x = cho_solve((self.triangle, True), x, check_finite=False)
         x = x / roots
         return x - self.null_space.T @ (self.null_space @ x)
+
+    @cached_property
+    def inverse_root(self) -> np.ndarray:
+        """Return G with inverse(H) = G.T G, the null space as if it were filled."""
+        if not len(self.roots):
+            return np.empty((0, 0))
+        root, _ = dtrtri(self.triangle, lower=True)  # scipy has no wrapper of it
+        return np.tril(root) / self.roots
 
 
 def factorise(

@@ -1,17 +1,15 @@
 """How a state goes over into another: steps that leave what there was as it is."""
 
-import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from skunlearn._records import ForgetRecord
 from skunlearn._requests import Request
 from skunlearn.influence._certificate.local_model import LocalModel
-from skunlearn.influence._optimum import Optimum
+from skunlearn.influence._optimum import write_copy
 from skunlearn.influence._solvers.newton import evaluate
 from skunlearn.influence._solvers.refine import MAX_STEPS, Update, patch, settle
 from skunlearn.influence._state import State
@@ -66,7 +64,7 @@ class Change:
             n_samples_retrained=n_training if self.path == "refit" else 0,
             n_samples_full_retrain=n_training,
             seconds=seconds,
-            kind="approximate",
+            kind="exact" if self.state.optimum.is_exact else "approximate",
             path=self.path,
             gradient_residual=self.gradient_norm,
             distance_bound=self.state.optimum.bound,
@@ -124,14 +122,9 @@ def finish(state: State, update: Update) -> Change:
         local=update.local,
         bound=np.inf if update.failed else update.bound,
         gradient_norm=norm,
-        estimator=_write_copy(optimum, update.theta),
+        estimator=write_copy(optimum, update.theta),
+        is_exact=False,
+        reference=None,
     )
     path = "failed" if update.failed else update.path
     return Change(replace(state, optimum=new), path, update.gradient_norm)
-
-
-def _write_copy(optimum: Optimum, theta: np.ndarray) -> Any:
-    """Return a copy of the estimator with other parameters."""
-    estimator = copy.copy(optimum.estimator)
-    optimum.objective.write(estimator, theta)
-    return estimator

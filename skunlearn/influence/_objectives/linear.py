@@ -424,8 +424,10 @@ class LinearObjective(Objective):
         """Return the function from an index of rows to their weights in each output.
 
         Its result has one column where all outputs have the same. Without sums the
-        scales of balanced classes are left out, and without w all rows count once.
+        scales of balanced classes are left out, and without w all rows count once. The
+        precision is that of the sums.
         """
+        dtype = np.dtype(float) if sums is None else sums.dtype
         scales = self._class_scales
         if self.balance is not None and sums is not None:
             scales = self.balance.compute(sums[1:])
@@ -433,7 +435,7 @@ class LinearObjective(Objective):
 
         def weigh(rows: Any) -> np.ndarray:
             codes = self.codes[rows]
-            weights = np.full((len(codes), 1), float(self.spec.loss_factor))
+            weights = np.full((len(codes), 1), self.spec.loss_factor, dtype)
             for factor in (w, self.sample_weight):
                 if factor is not None:
                     weights *= factor[rows, None]

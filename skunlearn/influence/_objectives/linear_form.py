@@ -62,7 +62,7 @@ class ClassBalance:
     def compute(self, counts: np.ndarray) -> np.ndarray:
         """Return the scales from the weight of each class, in each output."""
         there = counts > 0  # a class without rows is not counted, and weighs nothing
-        weights = np.zeros(len(counts))
+        weights = np.zeros_like(counts)
         weights[there] = counts.sum() / (there.sum() * counts[there])
         return _scale(weights, self.counts_in)
 

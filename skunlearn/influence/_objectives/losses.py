@@ -131,7 +131,8 @@ class LogLoss(_Separable):
         # Not expit(Z) - 1, which has no digits left where rows are far from the margin.
         if Z.shape[1] == 1:
             signs = 1.0 - 2.0 * codes[:, None]
-            return signs * expit(signs * Z)
+            with np.errstate(over="ignore"):  # to infinity, and the slope to 0
+                return signs / (1 + np.exp(-signs * Z))
         S, own = expit(Z), (np.arange(len(codes)), codes)
         S[own] = -expit(-Z[own])
         return S

@@ -1,0 +1,190 @@
+"""What is kept of the rows for exact forgetting: sums at a point that tells nothing.
+
+The Hessian belongs to a coarse point: parameters rounded so far that only the retained
+rows decide about it. Gradients are not kept at all.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from skunlearn._pickling import FieldsOnly
+from skunlearn.influence._certificate.grid import (
+    bound_inverse,
+    find_coarse_spacing,
+    find_spacing,
+)
+from skunlearn.influence._linalg.cholesky import Factor, factorise
+from skunlearn.influence._objectives.linear import LinearObjective
+from skunlearn.influence._objectives.linear_sums import (
+    Grams,
+    join_grams,
+    sum_grams,
+    sum_weights,
+)
+
+__all__ = ["Reference", "Weighted"]
+
+_EPS = float(np.finfo(float).eps)
+_BLOCK_ROWS = 2**15  # at most, in one product
+_PARTS = 64  # of a binary digit, in which losses are counted
+_MAX_LOST = 4 * _PARTS
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """The weights of retained rows, and their sums to all digits."""
+
+    w: np.ndarray
+    sums: np.ndarray
+
+    @classmethod
+    def measure(cls, objective: LinearObjective, w: np.ndarray) -> "Weighted":
+        """Sum the weights."""
+        return cls(w, sum_weights(objective, w))
+
+    @property
+    def rounding(self) -> float:
+        """Return the largest error of a sum of products, in units of its terms."""
+        n = len(self.w)
+        return _EPS * (min(n, _BLOCK_ROWS) + n / _BLOCK_ROWS + 64)
+
+
+@dataclass(frozen=True)
+class Reference(FieldsOnly):
+    """Sums over the retained rows at a coarse point.
+
+    Parameters
+    ----------
+    theta : ndarray of shape (n_params,)
+        The point.
+    hessians : ndarray of shape (n_groups, n_params, n_params)
+        Sums of Hessians there.
+    grams : ndarray of shape (n_groups, n_outputs or 1, n_columns, n_columns)
+        Second moments of the rows.
+    lost : int
+        Digits that subtraction has lost, in parts of a binary digit, rounded up.
+    """
+
+    theta: np.ndarray
+    hessians: np.ndarray
+    grams: np.ndarray
+    lost: int = 0
+
+    @classmethod
+    def measure(
+        cls, objective: LinearObjective, near: np.ndarray, weighted: Weighted
+    ) -> "Reference":
+        """Form all sums at the coarse point that is next to some parameters."""
+        grams = sum_grams(objective, weighted.w)
+        joined = join_grams(objective, grams, weighted.w, weighted.sums)
+        theta = _round(near, find_coarse_spacing(objective, joined))
+        return cls(theta, objective.hessians_by_group(theta, weighted.w), grams)
+
+    def moved(
+        self, objective: LinearObjective, near: np.ndarray, weighted: Weighted
+    ) -> "Reference":
+        """Return this, or one at the coarse point that is now next to parameters."""
+        joined = join_grams(objective, self.grams, weighted.w, weighted.sums)
+        theta = _round(near, find_coarse_spacing(objective, joined))
+        if (theta == self.theta).all():
+            return self
+        hessians = objective.hessians_by_group(theta, weighted.w)
+        return replace(self, theta=theta, hessians=hessians)
+
+    def without(
+        self, objective: LinearObjective, w: np.ndarray, rows: np.ndarray
+    ) -> "Reference | None":
+        """Subtract some rows, whose weights are in `w`; None if too little is left."""
+        hessians = self.hessians - objective.hessians_by_group(self.theta, w, rows)
+        grams = self.grams - sum_grams(objective, w, rows)
+        lost = self.lost + _count_lost(self.grams, grams)
+        lost = max(lost, self.lost + _count_lost(self.hessians, hessians))
+        if lost > _MAX_LOST:
+            return None
+        return replace(self, hessians=hessians, grams=grams, lost=lost)
+
+    def at(self, objective: LinearObjective, weighted: Weighted) -> "Local | None":
+        """Return the Hessian with scales and penalty; None if it is singular."""
+        rounding = weighted.rounding * 2.0 ** (self.lost / _PARTS)
+        hessian = objective.join_hessians(self.hessians, weighted.sums)
+        joined = join_grams(objective, self.grams, weighted.w, weighted.sums)
+        try:
+            factor = factorise(hessian, objective.null_space)
+        except np.linalg.LinAlgError:
+            return None
+        spacing = find_spacing(objective, joined, weighted.sums, rounding)
+        return Local(
+            self.theta,
+            hessian,
+            factor,
+            joined,
+            spacing,
+            bound_inverse(factor, rounding),
+        )
+
+
+@dataclass(frozen=True)
+class Local:
+    """A Hessian, what else is known of the rows, and how much rounding may change it.
+
+    Parameters
+    ----------
+    theta : ndarray of shape (n_params,)
+        Where the Hessian was formed.
+    hessian : ndarray of shape (n_params, n_params)
+        The Hessian of the objective.
+    factor : Factor
+        Its factor.
+    grams : Grams
+        Second moments of the rows.
+    spacing : ndarray of shape (n_params,), or None
+        The grid of parameters, if it is known.
+    error : float
+        What may be wrong with the Hessian, as a share of it in any direction.
+    """
+
+    theta: np.ndarray
+    hessian: np.ndarray
+    factor: Factor
+    grams: Grams
+    spacing: np.ndarray | None
+    error: float
+
+    def formed_at(
+        self, objective: LinearObjective, theta: np.ndarray, weighted: Weighted
+    ) -> "Local | None":
+        """Return this with the Hessian at other parameters; None if it is singular."""
+        hessian = objective.hessian(theta, weighted.w)
+        try:
+            factor = factorise(hessian, objective.null_space)
+        except np.linalg.LinAlgError:
+            return None
+        error = bound_inverse(factor, weighted.rounding)
+        return Local(theta, hessian, factor, self.grams, self.spacing, error)
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """Return the largest move of each parameter by a move of length 1."""
+        return np.sqrt((self.factor.inverse_root**2).sum(axis=0))
+
+    def measure(self, v: np.ndarray) -> float:
+        """Return the length of a move, in the norm of the Hessian."""
+        return math.sqrt(max(float(v @ (self.hessian @ v)), 0.0))
+
+
+def _round(theta: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+    return np.rint(theta / spacing) * spacing + 0.0
+
+
+def _count_lost(before: np.ndarray, after: np.ndarray) -> int:
+    """Return how many parts of digits a subtraction has lost; 1 at least."""
+    was = np.diagonal(before, axis1=-2, axis2=-1)
+    left = np.diagonal(after, axis1=-2, axis2=-1)
+    there = was > 0
+    if not (left[there] > 0).all():
+        return _MAX_LOST + 1
+    ratio = float((was[there] / left[there]).max(initial=1.0))
+    return max(1, math.ceil(_PARTS * math.log2(ratio)))

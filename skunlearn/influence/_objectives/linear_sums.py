@@ -1,0 +1,203 @@
+"""Sums over the rows of a linear classifier, with what bounds their rounding.
+
+Blocks are small and are added with compensation. So the errors have bounds that hold,
+and that are short enough to decide in which cell of a fine grid an optimum is.
+"""
+
+from dataclasses import dataclass
+from typing import Any, TypeGuard
+
+import numpy as np
+
+from skunlearn.influence._linalg.blocks import (
+    compute_grams,
+    iterate_blocks,
+    multiply,
+    multiply_back,
+)
+from skunlearn.influence._objectives.base import Objective
+from skunlearn.influence._objectives.linear import LinearObjective
+from skunlearn.influence._objectives.losses import LogLoss, Loss, Softmax, SquaredError
+
+__all__ = [
+    "GradientSum",
+    "Grams",
+    "allows_exact",
+    "find_block_rows",
+    "find_max_curvature",
+    "join_grams",
+    "sum_gradient",
+    "sum_grams",
+    "sum_weights",
+]
+
+_MAX_BLOCK_ROWS, _MIN_BLOCK_ROWS = 4096, 256
+_MAX_BLOCKS = 32  # of small data
+_MAX_COUNT = 100.0  # mean weight that may be a count of rows
+
+
+def allows_exact(objective: Objective) -> TypeGuard[LinearObjective]:
+    """Whether an objective has one optimum that can be computed to any precision."""
+    if not isinstance(objective, LinearObjective) or objective.linear_term is not None:
+        return False
+    loss, is_penalised = objective.spec.loss, objective.spec.coef_penalty > 0
+    is_smooth = isinstance(loss, LogLoss | Softmax) and is_penalised
+    return is_smooth or isinstance(loss, SquaredError)
+
+
+@dataclass(frozen=True)
+class GradientSum:
+    """What a pass over the rows tells at some parameters.
+
+    Parameters
+    ----------
+    gradient : ndarray of shape (n_params,)
+        The gradient of the objective.
+    squares : ndarray of shape (n_outputs, 1)
+        Sums of the squared slopes of the rows' losses.
+    change : float
+        The largest change of a margin, or of the difference of two, in the direction
+        that was asked for.
+    """
+
+    gradient: np.ndarray
+    squares: np.ndarray
+    change: float
+
+
+def sum_gradient(
+    objective: LinearObjective,
+    theta: np.ndarray,
+    w: np.ndarray,
+    sums: np.ndarray,
+    v: np.ndarray,
+) -> GradientSum:
+    """Sum gradients, and see how far `v` changes margins, in one pass.
+
+    All is computed in the precision of `sums`, the sums of weights.
+    """
+    n_outputs, dtype, loss = objective.n_outputs, sums.dtype, objective.spec.loss
+    both = np.concatenate([theta, v]).astype(dtype).reshape(2 * n_outputs, -1)
+    weigh = objective._weigh(w, sums)
+    total, rest = np.zeros((2, n_outputs, objective.n_columns), dtype)
+    squares, change = np.zeros((n_outputs, 1)), 0.0
+    for rows, X in iterate_blocks(objective.X, None, find_block_rows(objective)):
+        X = X.astype(dtype, copy=False)
+        Z = multiply(X, both)
+        S = loss.slopes(Z[:, :n_outputs], objective.codes[rows])
+        A = weigh(rows) * S
+        squares[:, 0] += np.einsum("ij,ij->j", A, S).astype(float)
+        added = multiply_back(X, A, objective.intercept) - rest
+        total, before = total + added, total
+        rest = (total - before) - added
+        change = max(change, _find_change(Z[:, n_outputs:], loss))
+    penalty = objective.regularizer(sums) * theta
+    return GradientSum(total.ravel() + penalty, squares, change)
+
+
+def find_block_rows(objective: LinearObjective) -> int:
+    """Return how many rows are summed at once: fewer make smaller errors."""
+    size = objective.n_rows // _MAX_BLOCKS
+    return min(max(size, _MIN_BLOCK_ROWS), _MAX_BLOCK_ROWS)
+
+
+def _find_change(Z: np.ndarray, loss: Loss) -> float:
+    if loss.self_concordance == 0:
+        return 0.0
+    if isinstance(loss, Softmax):
+        return float((Z.max(axis=1) - Z.min(axis=1)).max())
+    return float(max(Z.max(), -Z.min()))
+
+
+def find_max_curvature(objective: LinearObjective) -> float:
+    """Return the largest second derivative of a row's loss by its margins."""
+    loss = objective.spec.loss
+    if isinstance(loss, SquaredError):
+        return 2.0
+    return 0.5 if isinstance(loss, Softmax) else 0.25
+
+
+def sum_weights(
+    objective: LinearObjective, w: np.ndarray, dtype: Any = np.float64
+) -> np.ndarray:
+    """Return `Objective.weight_sums`, right to the last digits of a precision.
+
+    Weights are 0 and 1, so that sums without sample weights are counts.
+    """
+    sums = objective.weight_sums(w).astype(dtype)
+    weight = objective.sample_weight
+    if objective.balance is None or weight is None:
+        return sums
+    if objective.spec.balance_weighted:
+        for c in range(objective.n_classes):
+            inside = (objective.codes == c) & (w > 0)
+            sums[1 + c] = weight[inside].sum(dtype=np.longdouble)
+    return sums
+
+
+@dataclass(frozen=True)
+class Grams:
+    """Second moments of the rows, with their weights, for each output.
+
+    Parameters
+    ----------
+    matrices : ndarray of shape (n_outputs or 1, n_columns, n_columns)
+        The sums of ``a_i x_i x_i.T``; one where all outputs have the same weights.
+    least : float
+        A lower bound of the weights a that are not 0.
+    mean : float
+        Their mean.
+    unit : float
+        What standard errors are measured in: the factor of all losses. Rows of integer
+        weights are as good as repeated rows, so that weights do not change it unless
+        they are very large.
+    """
+
+    matrices: np.ndarray
+    least: float
+    mean: float
+    unit: float
+
+    @property
+    def diagonals(self) -> np.ndarray:
+        """Return the second moments alone, shape (n_outputs or 1, n_columns)."""
+        return np.diagonal(self.matrices, axis1=1, axis2=2)
+
+
+def sum_grams(
+    objective: LinearObjective, w: np.ndarray, rows: np.ndarray | None = None
+) -> np.ndarray:
+    """Return sums over groups, shape (n_groups, n_outputs or 1, n_columns, n_columns).
+
+    They are without the scales of the groups.
+    """
+    weigh, grams = objective._weigh(w), []
+    for part in objective._split(rows):
+        total: Any = np.zeros((1, objective.n_columns, objective.n_columns))
+        for index, X in iterate_blocks(objective.X, part, _MAX_BLOCK_ROWS):
+            total = total + compute_grams(X, weigh(index), objective.intercept)
+        grams.append(total)
+    return np.array(grams)
+
+
+def join_grams(
+    objective: LinearObjective, grams: np.ndarray, w: np.ndarray, sums: np.ndarray
+) -> Grams:
+    """Return the second moments with the scales of groups."""
+    scales, factor = objective._class_scales, objective.spec.loss_factor
+    least, total, weights = 1.0, float(sums[0]), w
+    if objective.sample_weight is not None:
+        weights = w * objective.sample_weight
+        least, total = float(weights[weights > 0].min()), float(weights.sum())
+    matrices = grams[0]
+    if objective.balance is not None:
+        scales = objective.balance.compute(sums[1:])
+        matrices = np.einsum("gk,gqij->kij", scales, grams)
+        matrices = matrices[:1] if objective.balance.is_shared else matrices
+    if scales is not None:
+        least *= float(scales[scales > 0].min())
+        classes = np.bincount(objective.codes, weights, objective.n_classes)
+        total = float(classes @ scales.mean(axis=1))
+    mean = total / float(sums[0])
+    unit = factor * max(1.0, mean / _MAX_COUNT)
+    return Grams(matrices, factor * least, factor * mean, unit)
