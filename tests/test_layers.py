@@ -49,7 +49,8 @@ FLOORS = {
     "costs": "_chances _checks _picks _requests _curves _expected _recommend",
     "model_selection": "_state _scores _removal _fit _search",
     "metrics": """_costs _confidence _membership _resistance _discovery _distance
-        _traces""",
+        _traces _audit""",
+    "metrics._audit": "identical report replay attack audit",
     "metrics._traces": "needles scan search",
     "datasets": "_census",
 }

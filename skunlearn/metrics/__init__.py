@@ -1,5 +1,7 @@
 """Metrics of unlearning."""
 
+from skunlearn.metrics._audit.audit import audit_forget
+from skunlearn.metrics._audit.report import AuditReport
 from skunlearn.metrics._costs import retraining_cost_scorer
 from skunlearn.metrics._discovery import discovery_curve
 from skunlearn.metrics._distance import RetrainDistance, retrain_distance
@@ -8,9 +10,11 @@ from skunlearn.metrics._resistance import resistance_score
 from skunlearn.metrics._traces.search import Trace, find_traces
 
 __all__ = [
+    "AuditReport",
     "MembershipScore",
     "RetrainDistance",
     "Trace",
+    "audit_forget",
     "discovery_curve",
     "find_traces",
     "membership_inference_score",

@@ -1,0 +1,1 @@
+"""Audits of what was forgotten: by attack, or by training the shards again."""
