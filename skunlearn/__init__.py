@@ -4,7 +4,7 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from skunlearn import exceptions, influence, sharding
+from skunlearn import checkpoints, exceptions, influence, sharding
 from skunlearn._records import ForgetRecord
 from skunlearn.influence import InfluenceUnlearningClassifier
 from skunlearn.sharding import RepresentativeSelection, ShardedUnlearningClassifier
@@ -20,6 +20,7 @@ __all__ = [
     "RepresentativeSelection",
     "ShardedUnlearningClassifier",
     "__version__",
+    "checkpoints",
     "costs",
     "datasets",
     "exceptions",

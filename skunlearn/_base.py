@@ -62,10 +62,15 @@ class BaseUnlearningClassifier(
         """Forget rows, as a whole or not at all."""
         self._check_is_fitted()
         self._warn_of_unused_params()
-        with self._lock.take("forget"), Transaction("forget", self) as change:
-            self._stage_forget(change, X_idx, groups, unknown, **options)
-            change.commit()
+        with self._lock.take("forget"):
+            self._begin_change()
+            with Transaction("forget", self) as change:
+                self._stage_forget(change, X_idx, groups, unknown, **options)
+                change.commit()
         return self
+
+    def _begin_change(self) -> None:
+        """Make sure that changes can be made, before one begins."""
 
     def _stage_forget(
         self,

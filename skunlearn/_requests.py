@@ -41,6 +41,10 @@ def _tell_time() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
+def _no_positions() -> np.ndarray:
+    return np.empty(0, dtype=np.int64)
+
+
 @dataclass(frozen=True)
 class Request:
     """A checked forget request.
@@ -57,6 +61,10 @@ class Request:
         Whether positions would name other rows if they were read as ids of groups.
     requested_at : str
         When work on it began, in UTC.
+    named : ndarray
+        All distinct positions of the request, those already forgotten included.
+    request_id : str or None
+        What its sender calls it.
     """
 
     positions: np.ndarray
@@ -64,6 +72,8 @@ class Request:
     n_unknown: int = 0
     is_ambiguous: bool = False
     requested_at: str = field(default_factory=_tell_time)
+    named: np.ndarray = field(default_factory=_no_positions)
+    request_id: str | None = None
 
     @property
     def counts(self) -> dict[str, Any]:
@@ -74,12 +84,19 @@ class Request:
             "n_already_forgotten": self.n_requested - len(self.positions),
             "n_unknown": self.n_unknown,
             "requested_at": self.requested_at,
+            "request_id": self.request_id,
         }
 
     @classmethod
     def nothing(cls) -> "Request":
         """Return the empty request."""
-        return cls(np.empty(0, dtype=np.int64), 0)
+        return cls(_no_positions(), 0)
+
+    @classmethod
+    def of(cls, positions: np.ndarray, rows: Rows, **known: Any) -> "Request":
+        """Return the request that names distinct positions."""
+        retained = positions[rows.retained[positions]]
+        return cls(retained, len(positions), named=positions, **known)
 
 
 def resolve(
@@ -120,9 +137,8 @@ def resolve(
     elif index is not None and named[0].by_number:
         is_ambiguous = index.names_others(named[0].positions)
     positions = np.unique(np.concatenate([each.positions for each in named]))
-    retained = positions[rows.retained[positions]]
     n_unknown = sum(each.n_unknown for each in named)
-    return Request(retained, len(positions), n_unknown, is_ambiguous)
+    return Request.of(positions, rows, n_unknown=n_unknown, is_ambiguous=is_ambiguous)
 
 
 def use_groups(index: GroupIndex | None) -> GroupIndex:

@@ -1,6 +1,7 @@
 """Exceptions and warnings of skunlearn."""
 
 __all__ = [
+    "CheckpointCorruptedError",
     "ForgetIndexError",
     "LeakyPipelineError",
     "NothingRetainedError",
@@ -16,6 +17,10 @@ def __dir__() -> list[str]:
 
 class SkunlearnError(Exception):
     """Base class of all exceptions that skunlearn defines."""
+
+
+class CheckpointCorruptedError(SkunlearnError, OSError):
+    """Exception for a file of a store that is missing, or not as it was written."""
 
 
 class ForgetIndexError(SkunlearnError, IndexError):

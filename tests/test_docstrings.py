@@ -11,6 +11,7 @@ from numpydoc.docscrape import NumpyDocString
 from numpydoc.validate import validate
 
 import skunlearn
+import skunlearn.checkpoints
 import skunlearn.costs
 import skunlearn.datasets
 import skunlearn.exceptions
@@ -24,6 +25,7 @@ CONFIG = tomllib.loads((ROOT / "pyproject.toml").read_text())
 IGNORED = set(CONFIG["tool"]["numpydoc_validation"]["checks"]) - {"all"}
 MODULES = (
     skunlearn,
+    skunlearn.checkpoints,
     skunlearn.costs,
     skunlearn.datasets,
     skunlearn.exceptions,

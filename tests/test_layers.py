@@ -20,15 +20,17 @@ FLOORS = {
         checkpoints _base _estimators
         sharding influence costs metrics pipeline model_selection datasets""",
     "_runtime": "evolve threads progress warn",
-    "_data": """versions hashing casting habits vectors arrow_columns pandas_frames
-        polars_frames containers items declarations ownership identities rows""",
-    "checkpoints": "_memory _transaction",
+    "_data": """versions hashing blocks casting habits vectors arrow_columns
+        pandas_frames polars_frames containers items declarations ownership identities
+        rows""",
+    "checkpoints": """_memory _transaction _files _codecs _keys _blobs _ledger
+        _directory _manifest _session _change _receipts _reports""",
     "_estimators": """read_only skorch_nets nested objectives coded_classifier
         class_settings fit_params one_class growing growing_ensembles capabilities
         seeding sample_weight leakage""",
     "sharding": """_adapters _aggregation _roles _selection _partition _training _state
-        _class_changes _plans _expected_cost _validation _fit _prediction _forget
-        _classifier""",
+        _class_changes _plans _expected_cost _validation _fit _storage _replay
+        _prediction _forget _durable _classifier""",
     "sharding._roles": "base all_classes one_vs_rest one_class",
     "sharding._selection": "greedy pools representative selected_rows",
     "sharding._partition": """thresholds base uniform by_class distribution_aware
@@ -126,7 +128,7 @@ def test_private_names_of_scikit_learn(path):
 
 def test_extras_are_not_imported():
     """The package needs its core dependencies and nothing else."""
-    extras = ["torch", "skorch", "matplotlib", "dask", "distributed"]
+    extras = ["torch", "skorch", "matplotlib", "dask", "distributed", "cryptography"]
     code = f"import sys, skunlearn; print([m for m in {extras} if m in sys.modules])"
     command = [sys.executable, "-c", code]
     result = subprocess.run(command, capture_output=True, text=True, check=True)

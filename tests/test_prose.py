@@ -31,7 +31,6 @@ PHRASES = {
     r"rows? that stays?": "retained rows",
     r"what is minimi[sz]ed": "the objective",
     r"weigh(ed|s)? (anew|again)": "reweighted",
-    r"receipts?": "record",
     r"(is|are|was|were) due|due (exactly )?if": "required",
     r"learnt": "fitted; trained on",
     r"who(ever)? speaks?": "constituents that",

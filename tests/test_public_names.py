@@ -9,6 +9,7 @@ import pytest
 import skunlearn
 
 MODULES = (
+    "checkpoints",
     "costs",
     "datasets",
     "exceptions",

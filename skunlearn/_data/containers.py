@@ -13,6 +13,7 @@ from scipy import sparse
 
 import skunlearn._data.pandas_frames as _pandas
 import skunlearn._data.polars_frames as _polars
+from skunlearn._data.blocks import Blocks
 from skunlearn._data.casting import cast_values, trim_text
 from skunlearn._data.pandas_frames import merge_values, with_order
 
@@ -25,6 +26,7 @@ __all__ = [
     "list_values",
     "merge_values",
     "slice_rows",
+    "stack_frames",
     "take_rows",
     "view_rows",
     "with_order",
@@ -148,11 +150,18 @@ def cast_rows(X: Any, held: Any) -> Any:
 
 def join_rows(first: Any, second: Any) -> Any:
     """Return the rows of `first` followed by those of `second`, cast to its dtype."""
+    if isinstance(first, Blocks):
+        return first.join(second)
     if sparse.issparse(first):
         return sparse.vstack([first, second], format="csr")
     if is_frame(first):
         return _module_of(first).join_frames(first, second)
     return np.concatenate([first, second])
+
+
+def stack_frames(frames: list[Any]) -> Any:
+    """Return the rows of all frames; their columns have the same dtypes and values."""
+    return _module_of(frames[0]).stack_frames(frames)
 
 
 def _module_of(frame: Any) -> Any:

@@ -21,6 +21,7 @@ __all__ = [
     "list_values",
     "merge_values",
     "slice_rows",
+    "stack_frames",
     "take_rows",
     "with_order",
     "with_own_values",
@@ -159,6 +160,11 @@ def cast_frame(frame: Any, held: Any) -> Any:
         if new != old or _is_ordered_dictionary(new)
     }
     return _replace_columns(frame, cast)
+
+
+def stack_frames(frames: list[Any]) -> Any:
+    """Return the rows of all frames, which have the same dtypes."""
+    return sys.modules["pandas"].concat(frames, ignore_index=True)
 
 
 def join_frames(first: Any, second: Any) -> Any:

@@ -17,6 +17,7 @@ __all__ = [
     "list_unordered",
     "list_values",
     "slice_rows",
+    "stack_frames",
     "take_rows",
     "with_own_values",
     "with_sorted_values",
@@ -97,6 +98,11 @@ def cast_frame(frame: Any, held: Any) -> Any:
         for name, dtype in held.schema.items()
         if frame.schema[name] != dtype
     )
+
+
+def stack_frames(frames: list[Any]) -> Any:
+    """Return the rows of all frames, which have the same dtypes."""
+    return sys.modules["polars"].concat(frames, how="vertical", rechunk=True)
 
 
 def join_frames(first: Any, second: Any) -> Any:

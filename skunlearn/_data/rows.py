@@ -18,6 +18,7 @@ from weakref import WeakSet
 import numpy as np
 from scipy import sparse
 
+from skunlearn._data.blocks import Blocks
 from skunlearn._data.casting import trim_text, without_text
 from skunlearn._data.containers import (
     is_frame,
@@ -184,6 +185,8 @@ class Rows:
         The lease of these rows on the arrays: others may have them too.
     declared : Declarations
         The orders in which columns of a frame declare values.
+    parts : ndarray
+        The slots at which parts of the rows begin that are trained on together.
     """
 
     data: Batch
@@ -192,6 +195,7 @@ class Rows:
     readers: Readers = field(default_factory=Readers)
     lease: Lease = field(default_factory=Lease)
     declared: Declarations = NOTHING
+    parts: np.ndarray = field(default_factory=lambda: np.zeros(1, dtype=np.int64))
 
     def __post_init__(self) -> None:
         """Be one of the readers."""
@@ -257,6 +261,7 @@ class Rows:
             np.concatenate([self.slot_of, other.slot_of + self.n_slots]),
             np.concatenate([self.retained, other.retained]),
             declared=declared.within(held.X),
+            parts=np.concatenate([self.parts, other.parts + self.n_positions]),
         )
 
     def view(self, positions: np.ndarray) -> "Rows":
@@ -313,9 +318,11 @@ class Rows:
             if getattr(held, name) is not None
         }
         params = {k: self._erase(v, slots, erasure) for k, v in held.fit_params.items()}
-        declared = self.declared
+        declared, X = self.declared, held.X
         if isinstance(held.X, np.ndarray):
             X = self._erase(held.X, slots, erasure)
+        elif isinstance(held.X, Blocks):
+            X = held.X.without(slots)
         elif sparse.issparse(held.X):
             X = self._erase_stored(held.X, slots, erasure)
         else:

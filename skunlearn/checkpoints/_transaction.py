@@ -3,12 +3,25 @@
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from skunlearn._data.rows import Erasure
 from skunlearn._runtime.threads import commit_gate, uninterrupted
 
-__all__ = ["Transaction"]
+__all__ = ["Participant", "Transaction"]
+
+
+class Participant(Protocol):
+    """What changes together with classifiers, such as a store on disk."""
+
+    def commit(self) -> None:
+        """Make the change, or raise if it cannot be made."""
+
+    def conclude(self) -> None:
+        """Remove what was before, when all have changed."""
+
+    def abort(self, error: BaseException) -> None:
+        """Take back what was prepared."""
 
 
 class Transaction:
@@ -36,6 +49,7 @@ class Transaction:
         self._method = method
         self._before = [(each, dict(vars(each))) for each in classifiers]
         self._staged: list[tuple[Any, Callable[[Erasure], Any], dict[str, Any]]] = []
+        self._participants: list[Participant] = []
         self._is_committed = False
 
     def __enter__(self) -> "Transaction":
@@ -62,6 +76,10 @@ class Transaction:
         """
         self._staged.append((classifier, make_state, attributes))
 
+    def join(self, participant: Participant) -> None:
+        """Let something take part in the commit, or in the rolling back."""
+        self._participants.append(participant)
+
     def commit(self) -> None:
         """Swap all staged states at once, and overwrite what they leave behind."""
         with commit_gate:
@@ -74,10 +92,14 @@ class Transaction:
                 for each, make_state, attributes in self._staged
             ]
             with uninterrupted():
+                for participant in self._participants:
+                    participant.commit()
                 for classifier, attributes in changes:
                     _set_attributes(classifier, attributes)
                 erasure.carry_out()
                 self._is_committed = True
+        for participant in self._participants:
+            participant.conclude()
 
     def __exit__(
         self,
@@ -87,6 +109,8 @@ class Transaction:
     ) -> None:
         if error is not None and not self._is_committed:
             self._roll_back()
+            for participant in reversed(self._participants):
+                participant.abort(error)
             error.add_note(
                 f"{self._method} changed nothing: the classifier is what it was before "
                 "the call."

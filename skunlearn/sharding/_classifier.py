@@ -11,8 +11,8 @@ from skunlearn._compat import _fit_context, with_callbacks
 from skunlearn._estimators.capabilities import copy_tags
 from skunlearn._estimators.fit_params import make_router
 from skunlearn.checkpoints._transaction import Transaction
+from skunlearn.sharding._durable import DurableMixin
 from skunlearn.sharding._fit import prepare_addition, prepare_fit
-from skunlearn.sharding._forget import ForgettingMixin
 from skunlearn.sharding._partition.registry import find_partitions
 from skunlearn.sharding._plans import carry_out
 from skunlearn.sharding._selection.representative import RepresentativeSelection
@@ -21,7 +21,7 @@ from skunlearn.sharding._validation import PARAMETER_CONSTRAINTS, check_models
 __all__ = ["ShardedUnlearningClassifier"]
 
 
-class ShardedUnlearningClassifier(ForgettingMixin):
+class ShardedUnlearningClassifier(DurableMixin):
     """Exact unlearning for any classifier by sharded training.
 
     Rows are partitioned into shards, a clone of `estimator`, called *constituent*, is
@@ -80,6 +80,10 @@ class ShardedUnlearningClassifier(ForgettingMixin):
         If "soft", average the class probabilities, or the decision values if
         `estimator` has no ``predict_proba``. If "hard", use the majority of the
         predicted labels; ties are resolved by the higher average.
+    checkpoint_store : str, PathLike or checkpoints.DirectoryStore, default=None
+        New directory in which the retained rows and all training states are kept, so
+        that they and every acknowledged request survive the process; `open` reads it.
+        If None, they are kept in memory.
     n_jobs : int, default=None
         Number of jobs that train shards, and of threads that predict. The result does
         not depend on it. None means 1 unless in a :obj:`joblib.parallel_config`
@@ -186,6 +190,7 @@ class ShardedUnlearningClassifier(ForgettingMixin):
         slice_training: str = "cumulative",
         n_epochs: int = 1,
         voting: str = "soft",
+        checkpoint_store: Any = None,
         n_jobs: int | None = None,
         random_state: Any = None,
         verbose: int | bool = 0,
@@ -201,6 +206,7 @@ class ShardedUnlearningClassifier(ForgettingMixin):
         self.slice_training = slice_training
         self.n_epochs = n_epochs
         self.voting = voting
+        self.checkpoint_store = checkpoint_store
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
@@ -262,10 +268,13 @@ class ShardedUnlearningClassifier(ForgettingMixin):
 
     def _stage_fit(self, change: Transaction, *data: Any, **fit_params: Any) -> None:
         fitted = self._as_it_is()  # validation notes features on it
+        session = self._begin_store(change)
         plan = prepare_fit(fitted, self._get_estimator(), *data, **fit_params)
-        state = carry_out(self, plan, "fit").state
-        check_models(state)
-        change.stage(self, lambda _: state, **fitted._get_fit_attributes())
+        trained = carry_out(self, plan, "fit").state
+        check_models(trained)
+        attributes = fitted._get_fit_attributes()
+        state = self._store_fit(change, session, trained, attributes)
+        change.stage(self, lambda _: state, _session=session, **attributes)
 
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=False)
@@ -312,25 +321,28 @@ class ShardedUnlearningClassifier(ForgettingMixin):
             If the new rows do not match the earlier ones. The classifier is then
             unchanged.
         """
-        with self._lock.take("partial_fit"), Transaction("partial_fit", self) as change:
-            is_told = classes is not None and y is not None
-            if is_told and not np.isin(y, classes).all():
-                raise ValueError(
-                    "y has labels that are not in `classes`. Add them to `classes`, or "
-                    "leave `classes` out: it is not required."
-                )
-            stage: Callable[..., None] = self._stage_fit
-            if self.__sklearn_is_fitted__():
-                stage = self._stage_addition
-            stage(change, X, y, sample_weight, groups, forget_proba)
-            change.commit()
+        with self._lock.take("partial_fit"):
+            self._begin_change()
+            with Transaction("partial_fit", self) as change:
+                is_told = classes is not None and y is not None
+                if is_told and not np.isin(y, classes).all():
+                    raise ValueError(
+                        "y has labels that are not in `classes`. Add them to "
+                        "`classes`, or leave `classes` out: it is not required."
+                    )
+                stage: Callable[..., None] = self._stage_fit
+                if self.__sklearn_is_fitted__():
+                    stage = self._stage_addition
+                stage(change, X, y, sample_weight, groups, forget_proba)
+                change.commit()
         return self
 
     def _stage_addition(self, change: Transaction, *data: Any) -> None:
         self._warn_of_unused_params()
         plan = prepare_addition(self, self._get_estimator(), *data)
         grown = carry_out(self, plan, "partial_fit").state
-        change.stage(self, lambda _: grown)
+        span = [self._rows.n_positions, grown.rows.n_positions - 1]
+        self._stage_state(change, grown, type="partial_fit", positions=[span])
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Return the routing of metadata: what is wanted here, and by the estimator.

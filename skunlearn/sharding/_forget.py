@@ -1,7 +1,7 @@
 """Requests of the sharded classifier: forget, retrain, preview."""
 
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, Self
 
 from skunlearn._compat import with_callbacks
@@ -16,6 +16,7 @@ from skunlearn.sharding._plans import (
     plan_retraining,
 )
 from skunlearn.sharding._prediction import VotingMixin
+from skunlearn.sharding._state import State
 
 __all__ = ["ForgettingMixin"]
 
@@ -32,6 +33,8 @@ class ForgettingMixin(VotingMixin):
         groups: Any = None,
         retrain: bool = True,
         unknown: str = "raise",
+        request_id: str | None = None,
+        receipt: Any = None,
     ) -> Self:
         """Forget rows, as if they had never been in `X`.
 
@@ -51,6 +54,14 @@ class ForgettingMixin(VotingMixin):
             Whether positions and groups that were never in the data are an error, or
             are counted in the record (`n_unknown`) while the rest is forgotten.
             Malformed requests are an error in any case.
+        request_id : str, default=None
+            Name of the request, for its record and for the ledger of the store. It is
+            kept: do not put names of people in it.
+        receipt : str or PathLike, default=None
+            New file for a receipt, with which :func:`checkpoints.verify_receipt` finds
+            the request in the ledger of the store. It holds the group ids of the
+            request, for the data subject and not for you to keep. Requires
+            `checkpoint_store`.
 
         Returns
         -------
@@ -62,6 +73,8 @@ class ForgettingMixin(VotingMixin):
         ForgetIndexError
             If a position or group does not exist, the request is malformed, or neither
             `X_idx` nor `groups` is given.
+        SkunlearnError
+            If there is a `checkpoint_store` that another process has open.
         NothingRetainedError
             If no row would be left to train on.
 
@@ -77,7 +90,17 @@ class ForgettingMixin(VotingMixin):
         exception says so. One exception: a Ctrl-C during the final swap is raised after
         it, without the note; the rows are then forgotten.
         """
-        return self._forget(X_idx, groups, unknown, retrain=retrain)
+        if not (request_id is None or isinstance(request_id, str)):
+            raise TypeError(
+                f"request_id must be a text or None; got {type(request_id).__name__}."
+            )
+        options = {"retrain": retrain, "request_id": request_id}
+        if receipt is not None:
+            options["receipt"] = self._prepare_receipt(receipt, groups)
+        return self._forget(X_idx, groups, unknown, **options)
+
+    def _prepare_receipt(self, path: Any, groups: Any) -> Any:
+        raise NotImplementedError
 
     @with_callbacks
     def retrain(self) -> Self:
@@ -100,17 +123,23 @@ class ForgettingMixin(VotingMixin):
         """
         self._check_is_fitted()
         self._warn_of_unused_params()
-        with self._lock.take("retrain"), Transaction("retrain", self) as change:
-            plan = plan_retraining(self._state)
-            if not plan.touched:
-                return self
-            completed = carry_out(self, plan, "retrain", keep_going=True)
-            seconds = time.perf_counter() - change.start
-            record = completed.make_record(Request.nothing(), seconds)
-            state = completed.state.with_record(record)
-            change.stage(self, lambda _: state)
-            change.commit()
+        with self._lock.take("retrain"):
+            self._begin_change()
+            with Transaction("retrain", self) as change:
+                plan = plan_retraining(self._state)
+                if not plan.touched:
+                    return self
+                completed = carry_out(self, plan, "retrain", keep_going=True)
+                seconds = time.perf_counter() - change.start
+                record = completed.make_record(Request.nothing(), seconds)
+                state = completed.state.with_record(record)
+                self._stage_state(change, state, type="retrain", record=asdict(record))
+                change.commit()
         return self
+
+    def _stage_state(self, change: Transaction, state: State, **entry: Any) -> None:
+        """Plan to have another state; the entry says why, where there is a ledger."""
+        change.stage(self, lambda _: state)
 
     @refuse_labels
     def preview_forget(

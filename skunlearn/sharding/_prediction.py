@@ -12,6 +12,7 @@ from skunlearn._base import BaseUnlearningClassifier
 from skunlearn._data.containers import is_frame
 from skunlearn._estimators.one_class import is_log_density
 from skunlearn._runtime.threads import single_threaded
+from skunlearn.exceptions import CheckpointCorruptedError
 from skunlearn.sharding._aggregation.panel import Panel, Replies
 from skunlearn.sharding._aggregation.votes import ScoreKind, find_judges
 from skunlearn.sharding._state import State
@@ -30,7 +31,10 @@ def _has(method: str) -> Callable[[Any], bool]:
         base = self._get_base()
         if not is_classifier(base):
             return method == "decision_function" or is_log_density(base)
-        state = getattr(self, "_state", None)
+        try:
+            state = self._load_voters()
+        except CheckpointCorruptedError:  # which the method raises as it is
+            return True
         if state is not None and method in state.voters.methods:
             return True
         estimators = [] if state is None else state.estimators
@@ -91,6 +95,13 @@ class VotingMixin(BaseUnlearningClassifier):
             return self._state.recipe.prototype
         return self._get_estimator()
 
+    def _load_voters(self) -> State | None:
+        """Return the state with its constituents in memory; before fit, none."""
+        state = getattr(self, "_state", None)
+        if state is not None:
+            _ = state.voters
+        return state
+
     @property
     def classes_(self) -> np.ndarray:
         """Classes of the retained rows, an ndarray of shape (n_classes,)."""
@@ -105,7 +116,8 @@ class VotingMixin(BaseUnlearningClassifier):
         checkpoint from before the forgotten rows were used.
         """
         self._check_is_fitted()
-        return [shard.estimator for shard in self._state.shards]
+        state = self._load_voters()
+        return [] if state is None else state.estimators
 
     @available_if(_has("predict_proba"))
     def predict_proba(self, X: Any) -> np.ndarray:

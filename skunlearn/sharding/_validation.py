@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from numbers import Integral, Real
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from skunlearn._compat import (
     _check_n_features,
     _check_sample_weight,
 )
+from skunlearn._data.blocks import Blocks
 from skunlearn._data.casting import cast_labels
 from skunlearn._data.containers import cast_rows, is_frame, without_labels
 from skunlearn._data.identities import find_kinds, hash_identities
@@ -29,6 +31,7 @@ from skunlearn._data.items import check_items, has_variable_text
 from skunlearn._data.rows import Batch
 from skunlearn._estimators.capabilities import InputTags, find_input_tags
 from skunlearn._estimators.one_class import is_one_class, is_stand_in
+from skunlearn.checkpoints._directory import DirectoryStore
 from skunlearn.exceptions import UnsupportedEstimatorError
 from skunlearn.sharding._partition.base import Partition
 from skunlearn.sharding._partition.incoming import IncomingRows
@@ -71,6 +74,7 @@ PARAMETER_CONSTRAINTS: dict[str, list[Any]] = {
     "slice_training": [StrOptions({"cumulative", "sequential"})],
     "n_epochs": [Interval(Integral, 1, None, closed="left")],
     "voting": [StrOptions({"soft", "hard"})],
+    "checkpoint_store": [None, str, PathLike, DirectoryStore],
     "n_jobs": [Integral, None],
     "random_state": ["random_state"],
     "verbose": ["verbose"],
@@ -196,8 +200,8 @@ def _name_form(X: Any) -> str:
     """Return what kind of container holds rows."""
     if issparse(X):
         return "sparse matrix"
-    if isinstance(X, np.ndarray):
-        return "numpy.ndarray"  # held in a memory map or not
+    if isinstance(X, (np.ndarray, Blocks)):
+        return "numpy.ndarray"  # held in a memory map, in files or in neither
     return f"{type(X).__module__.partition('.')[0]}.{type(X).__name__}"
 
 

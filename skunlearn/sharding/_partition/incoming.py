@@ -89,7 +89,7 @@ class IncomingRows:
         if weight is not None:
             counting, silent = np.flatnonzero(weight), np.flatnonzero(weight == 0)
             order = np.concatenate([counting[order], silent])
-        return Rows.in_order(self.batch, order)
+        return replace(Rows.in_order(self.batch, order), parts=places.parts)
 
 
 def _maximum_of_group(values: np.ndarray, hashes: np.ndarray) -> np.ndarray:

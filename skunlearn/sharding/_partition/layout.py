@@ -36,11 +36,14 @@ class Places:
         For each shard the ranks in `order` of its rows.
     bounds : list of ndarray of shape (n_slices + 1,)
         For each shard where its slices begin and end in `members`.
+    parts : ndarray
+        Where in `order` the rows of each shard and slice begin, empty ones left out.
     """
 
     order: np.ndarray
     members: list[np.ndarray]
     bounds: list[np.ndarray]
+    parts: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +179,8 @@ def arrange(
     """
     inside = _sort_rows(traits.hashes, traits.forget_proba)
     parts = (shards * n_slices + slices[:, None])[inside]
-    order = inside[_sort_parts(parts[:, 0])]
+    ranks = _sort_parts(parts[:, 0])
+    order, own = inside[ranks], parts[ranks, 0]
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
     rows = inside[_sort_parts(parts.ravel()) // shards.shape[1]]
@@ -188,7 +192,7 @@ def arrange(
         edges = starts[first : first + n_slices + 1]
         members.append(rank[rows[edges[0] : edges[-1]]])
         bounds.append(edges - edges[0])
-    return Places(order, members, bounds)
+    return Places(order, members, bounds, np.flatnonzero(np.diff(own, prepend=-1)))
 
 
 def _iterate_parts(places: Places) -> Iterator[tuple[int, int, np.ndarray]]:

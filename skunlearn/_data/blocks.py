@@ -1,0 +1,108 @@
+"""Rows of numbers in blocks that need not be in memory.
+
+They have what training asks of an array: rows are taken by slot, appended and removed.
+A block has the rows of a range of slots that are retained, and none of the others.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+__all__ = ["Block", "Blocks", "MemoryBlock"]
+
+
+class Block(Protocol):
+    """Rows of a range of slots, wherever they are kept."""
+
+    @property
+    def start(self) -> int:
+        """Return the first slot of the range."""
+
+    @property
+    def slots(self) -> np.ndarray:
+        """Return the slots of the rows, in ascending order."""
+
+    def load(self) -> np.ndarray:
+        """Return the rows, which must not be changed."""
+
+
+@dataclass(frozen=True, eq=False)
+class MemoryBlock:
+    """A block in memory.
+
+    Parameters
+    ----------
+    start : int
+        The first slot of its range.
+    slots : ndarray of shape (n_rows,)
+        Slots of the rows.
+    values : ndarray of shape (n_rows, ...)
+        The rows.
+    """
+
+    start: int
+    slots: np.ndarray
+    values: np.ndarray
+
+    def load(self) -> np.ndarray:
+        """Return the rows."""
+        return self.values
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """Rows of numbers, by slot.
+
+    Parameters
+    ----------
+    blocks : tuple of Block
+        The blocks, in the order of slots.
+    shape : tuple of int
+        Number of slots, and shape of a row.
+    dtype : dtype
+        That of the rows.
+    """
+
+    blocks: tuple[Block, ...]
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def take(self, indices: np.ndarray, axis: int = 0) -> np.ndarray:
+        """Return a copy of the rows at some slots, as ``ndarray.take`` does."""
+        assert axis == 0
+        rows = np.empty((len(indices), *self.shape[1:]), dtype=self.dtype)
+        for i, mine in self._find(indices):
+            block = self.blocks[i]
+            places = np.searchsorted(block.slots, indices[mine])
+            if not np.array_equal(block.slots.take(places, mode="clip"), indices[mine]):
+                raise LookupError("rows that are forgotten were asked for")
+            rows[mine] = block.load().take(places, axis=0)
+        return rows
+
+    def without(self, slots: np.ndarray) -> "Blocks":
+        """Return these rows without some; blocks that they were in are in memory."""
+        blocks = list(self.blocks)
+        for i, mine in self._find(slots):
+            block = blocks[i]
+            stays = ~np.isin(block.slots, slots[mine])
+            if not stays.all():
+                values = block.load()[stays]
+                blocks[i] = MemoryBlock(block.start, block.slots[stays], values)
+        return Blocks(tuple(blocks), self.shape, self.dtype)
+
+    def join(self, X: np.ndarray) -> "Blocks":
+        """Return these rows followed by those of an array of the same dtype."""
+        n_before, n_new = self.shape[0], len(X)
+        new = MemoryBlock(n_before, np.arange(n_before, n_before + n_new), X)
+        shape = (n_before + n_new, *self.shape[1:])
+        return Blocks((*self.blocks, new), shape, self.dtype)
+
+    def _find(self, slots: np.ndarray) -> list[tuple[int, np.ndarray]]:
+        """Return each block that some slots are in, and where they stand there."""
+        starts = [block.start for block in self.blocks]
+        which = np.searchsorted(starts, slots, side="right") - 1
+        first, last = (int(which.min()), int(which.max())) if len(which) else (0, -1)
+        if first == last:
+            return [(first, np.arange(len(slots)))]
+        return [(int(i), np.flatnonzero(which == i)) for i in np.unique(which)]
