@@ -128,6 +128,7 @@ class StoreChange:
         session = self._session
         with uninterrupted():
             try:
+                session.folder.check()
                 session.folder.remove(session.blobs.written)
                 if session.blobs.keys is not None and session.content:
                     session.blobs.keys.keep(session.list_names())

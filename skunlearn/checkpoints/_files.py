@@ -51,7 +51,6 @@ class Folder:
 
         The new name is durable after `sync`.
         """
-        self.check()
         temporary = self.path / f"{TEMPORARY}{secrets.token_hex(8)}"
         try:
             descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
@@ -83,7 +82,6 @@ class Folder:
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove files, as far as there are any."""
-        self.check()
         do_all([partial(_remove, self.path / name) for name in names])
 
 

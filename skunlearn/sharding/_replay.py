@@ -15,9 +15,9 @@ __all__ = ["is_reproduced"]
 
 def is_reproduced(state: State, shard: int) -> bool:
     """Train a shard again from its rows, and return True if all bits are the same."""
-    stored, shards = state.shards[shard], list(state.shards)
-    shards[shard] = replace(stored, states=())
-    plan = Plan(replace(state, shards=tuple(shards)), (shard,))
+    stored = state.shards[shard]
+    shards = state.shards.changed({shard: replace(stored, states=())})
+    plan = Plan(replace(state, shards=shards), (shard,))
     made = complete(plan, None, lambda _: None).state.shards[shard]
     pairs = zip(made.states, stored.states, strict=False)  # some may be deferred
     return all(_hash(mine) == _hash(other) for mine, other in pairs)

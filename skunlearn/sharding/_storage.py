@@ -25,11 +25,11 @@ from skunlearn._data.containers import (
 )
 from skunlearn._data.identities import GroupIndex
 from skunlearn._data.rows import Batch, Erasure, Rows
-from skunlearn._records import ForgetRecord
+from skunlearn._records import ForgetRecord, Records
 from skunlearn.checkpoints._blobs import Blob, Blobs, StoredBlock, StoredCheckpoint
 from skunlearn.checkpoints._session import Session
 from skunlearn.sharding._state import State
-from skunlearn.sharding._training.shard import Shard, nothing
+from skunlearn.sharding._training.shard import Shard, Shards, nothing
 
 __all__ = ["Saved", "load", "save"]
 
@@ -168,7 +168,7 @@ def save(
     if _is_in_blocks(X):
         held = replace(state.rows.data, X=_make_blocks(session.blobs, saved_rows, X))
         state = replace(state, rows=replace(state.rows, data=held))
-    return replace(state, shards=tuple(shard for shard, _ in saved.shards)), saved
+    return replace(state, shards=Shards(shard for shard, _ in saved.shards)), saved
 
 
 def _is_in_blocks(X: Any) -> bool:
@@ -296,8 +296,10 @@ def _keep(
 def _make_head(state: State, rows: Rows, retained: np.ndarray) -> dict[str, Any]:
     """Return what is small: the state without its rows, shards and records."""
     X, groups = rows.data.X, state.groups
+    others: dict[str, Any] = {"rows": None, "groups": None}
+    others |= {"shards": Shards(), "records": Records()}
     return {
-        "state": replace(state, rows=None, groups=None, shards=(), records=()),  # type: ignore[arg-type]
+        "state": replace(state, **others),
         "retained": np.packbits(retained),
         "n_positions": rows.n_positions,
         "parts": rows.parts,
@@ -335,7 +337,7 @@ def load(session: Session) -> tuple[State, Saved]:
         state,
         rows=rows,
         groups=groups,
-        shards=tuple(shard for shard, _ in shards),
+        shards=Shards(shard for shard, _ in shards),
         records=_load_records(session),
     )
     return state, saved
@@ -354,10 +356,10 @@ def _load_shard(blobs: Blobs, named: Any, state: State) -> tuple[Shard, Blob]:
     return replace(shard, policy=state.recipe.policy, states=tuple(states)), index
 
 
-def _load_records(session: Session) -> tuple[ForgetRecord, ...]:
+def _load_records(session: Session) -> Records:
     commit = session.manifest["commit"]
     entries = (line.entry for line in session.ledger.lines)
-    return tuple(
+    return Records(
         ForgetRecord(**{**e["record"], "shards": tuple(e["record"]["shards"])})
         for e in entries
         if "record" in e and e["commit"] <= commit
