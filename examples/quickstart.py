@@ -10,6 +10,7 @@ The data are a census of 48,842 persons: does somebody earn more than 50,000 dol
 year? Numbers, text and missing values are mixed, as in most tables.
 """
 
+import importlib.util
 import time
 
 import numpy as np
@@ -143,3 +144,27 @@ print(pd.DataFrame(table).to_string())
 # The rows of one user lie together in one shard, and the other shards stay as they are.
 # One row in a hundred, picked at random, reaches every shard: such a batch costs as
 # much as training everything anew. Forgetting pays when requests come a few at a time.
+#
+# A picture of it
+# ---------------
+# It needs matplotlib, which the rest does not.
+
+if importlib.util.find_spec("matplotlib"):
+    import matplotlib.pyplot as plt
+
+    sizes = [1, 2, 5, 10, 20, 50, 100, 200, 500]
+    shares = []
+    for size in sizes:
+        some = rng.choice(classifier.retained_indices_, (5, size))
+        previews = [classifier.preview_forget(rows) for rows in some]
+        shares.append(np.mean([preview.n_samples_retrained for preview in previews]))
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    axes.plot(sizes, np.divide(shares, len(X)), "o-")
+    axes.axhline(1, color="gray", ls=":")
+    axes.set(
+        xscale="log",
+        xlabel="rows forgotten in one batch",
+        ylabel="rows trained again, as a share of all",
+        title=f"Forgetting pays for small batches ({classifier.n_shards} shards)",
+    )
+    plt.show()
