@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from sphinx_gallery.sorting import ExplicitOrder
 
 import skunlearn
 
@@ -68,7 +69,6 @@ nitpicky = True  # a reference that leads nowhere fails the build
 nitpick_ignore_regex = [
     ("py:obj", r"\w+_"),  # fitted attributes have no own page
     ("std:ref", "metadata_routing"),  # in docstrings that scikit-learn hands down
-    ("std:term", ".*"),
 ]
 
 copybutton_prompt_text = r">>> |\.\.\. "  # what is copied is ready to be pasted
@@ -87,6 +87,12 @@ plot_gallery = "False"  # the command line's -D plot_gallery=1 overrides it
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
+    "subsection_order": ExplicitOrder(
+        ["../examples/requests", "../examples/exact", "../examples/linear_models", "*"]
+    ),
+    "backreferences_dir": "generated/backlinks",  # for "Examples using"
+    "doc_module": ("skunlearn",),
+    "inspect_global_variables": False,
     "filename_pattern": r"/(plot_|quickstart)",
     "download_all_examples": False,
     "show_memory": False,

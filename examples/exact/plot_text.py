@@ -78,7 +78,7 @@ before = list_words()
 record = classifier.forget(modules[train] == gone).forget_records_[-1]
 after = list_words()
 print(record)
-own = sorted(before - after)
+own = sorted(word for word in before - after if word.isalpha())
 print(f"{len(own)} words are unknown now, among them:", *own[::25][:12])
 
 # %%

@@ -79,8 +79,9 @@ def find_traces(obj: Any, X_rows: Any, *, X_retained: Any = None) -> list[Trace]
         The rows, as they were before they were forgotten.
     X_retained : {array-like, sparse matrix, data frame}, default=None
         Rows that are known to be in `obj`: a value that occurs in one of them is no
-        trace. If None, the retained rows of a :class:`ShardedUnlearningClassifier` or
-        an :class:`InfluenceUnlearningClassifier`, and none for other objects.
+        trace. If None, the retained rows of a
+        :class:`~skunlearn.ShardedUnlearningClassifier` or an
+        :class:`~skunlearn.InfluenceUnlearningClassifier`, and none for other objects.
 
     Returns
     -------

@@ -47,10 +47,10 @@ class Stack(Protocol):
 class ConstituentAdapter:
     """How constituents of one estimator class are trained and asked in bulk.
 
-    :class:`ShardedUnlearningClassifier` trains and asks any estimator by its public
-    methods, each of which checks its input. An adapter says where that can be left out.
-    It changes how fast constituents are, but not what they learn; a subclass overrides
-    what it knows better, and is registered with :func:`register_adapter`.
+    :class:`~skunlearn.ShardedUnlearningClassifier` trains and asks any estimator by its
+    public methods, each of which checks its input. An adapter says where that can be
+    left out. It changes how fast constituents are, but not what they learn; a subclass
+    overrides what it knows better, and is registered with :func:`register_adapter`.
 
     Attributes
     ----------
