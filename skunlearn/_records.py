@@ -61,10 +61,19 @@ class ForgetRecord:
         retrained on the retained rows, as far as the request needed it; infinity means
         that no bound is known.
     eta : float, default=None
-        Step size of the PUMA step.
-    criterion_change_predicted, criterion_change_actual : float, default=None
-        Change of the criterion predicted for the PUMA step, and its actual change over
-        all steps.
+        Share of the way from the retrained parameters to those that PUMA has chosen,
+        or of its linear step; 0 if no row was reweighted. This and the following fields
+        are None for other methods.
+    weights_changed : float, default=None
+        Proportion of the retained training rows that PUMA has reweighted.
+    criterion_change_actual : float, default=None
+        Change of the criterion since `fit`.
+    criterion_change_retrained : float, default=None
+        The same for the parameters without reweighting.
+    removal_kept : float, default=None
+        Increase of the mean loss on the forget set, as a proportion of the increase
+        without reweighting. None if that did not increase it, or if a class lost all of
+        its rows.
 
     Examples
     --------
@@ -97,8 +106,10 @@ class ForgetRecord:
     gradient_residual: float | None = None
     distance_bound: float | None = None
     eta: float | None = None
-    criterion_change_predicted: float | None = None
+    weights_changed: float | None = None
     criterion_change_actual: float | None = None
+    criterion_change_retrained: float | None = None
+    removal_kept: float | None = None
 
     def __str__(self) -> str:
         """Return one sentence for people."""

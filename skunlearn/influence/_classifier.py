@@ -54,8 +54,8 @@ class InfluenceUnlearningClassifier(AttributesMixin, PredictionMixin, RowScoresM
         Unlearning method.
 
         - "newton": Newton steps to the optimum on the retained rows.
-        - "puma": reweight the retained rows so that `criterion` does not increase
-          [1]_, then continue as for "newton".
+        - "puma": as "newton", then reweight the retained rows so that `criterion`
+          does not increase [1]_, as far as `max_reabsorption` allows.
         - "influence": a single step with the Hessian of all rows, the influence
           function of [3]_; the baseline.
     criterion : {"log_loss", "accuracy"} or object, default="log_loss"
@@ -68,21 +68,19 @@ class InfluenceUnlearningClassifier(AttributesMixin, PredictionMixin, RowScoresM
         ``method="puma"`` and `X_val` and `y_val` are not passed to `fit`; it must then
         be positive.
     hessian : {"retained", "original"}, default="retained"
-        Rows used for the Hessian of the first PUMA step: the retained rows or, as in
-        the paper, all rows before the request.
+        Rows used for the Hessian of the linear step of "puma": the retained rows or, as
+        in the paper, all rows before the request. Only used with a number for `eta`.
     eta : float or "auto", default="auto"
-        Step size of the first PUMA step. "auto" takes the full step and scales the
-        reweighting by 1, 1/2, 1/4, 1/8 or 0: the first for which the actual change of
-        the criterion agrees with the predicted one and does not exceed the change
-        predicted for the removal alone.
+        How "puma" reweights. "auto" chooses parameters by the measured criterion and
+        the measured loss on the forget set, and then the smallest changes of weights
+        that make them the optimum. A number is the step size of the linear step of the
+        paper, for comparison.
     max_weight : float, default=1.0
-        Maximum relative increase of a weight by "puma". Weights stay non-negative.
-    l1_penalty : float, default=0.0
-        L1 penalty on the weight changes of "puma", relative to the weights. Larger
-        values change fewer weights.
-    max_reabsorption : float, default=0.1
-        Maximum proportion of the removal that the reweighting of "puma" may undo.
-        Values of 1 or more set no limit.
+        Maximum relative increase of a weight by "puma": weights are between 0 and
+        ``1 + max_weight``.
+    max_reabsorption : float, default=0.25
+        Maximum proportion of the increase of the mean loss on the forget set that the
+        reweighting of "puma" may undo. Values of 1 or more set no limit.
     certify : tuple (epsilon, delta), default=None
         Guarantee of certified removal [2]_ by objective perturbation: a random linear
         term is added to the objective, and the classifier is refitted when its
@@ -134,7 +132,8 @@ class InfluenceUnlearningClassifier(AttributesMixin, PredictionMixin, RowScoresM
         Coefficients and intercepts of `estimator_`, if it has them.
     weights_ : ndarray of shape (n_positions,)
         Weight of each row in the objective, which multiplies its `sample_weight`. It
-        is 0 for rows that are forgotten or held out, or whose sample weight is 0.
+        is 0 for rows that are forgotten or held out, or whose sample weight is 0, and 1
+        for others, unless "puma" has reweighted them in the last request.
     gradient_residual_ : float
         Gradient norm of the objective on the retained rows. Computed on first access,
         in a pass over the rows.
@@ -169,9 +168,9 @@ class InfluenceUnlearningClassifier(AttributesMixin, PredictionMixin, RowScoresM
     Notes
     -----
     The following may be changed with `set_params` between requests: `method`,
-    `hessian`, `eta`, `max_weight`, `l1_penalty`, `max_reabsorption`, `exact`,
-    `damping`, `tol`, `max_iter` and `n_steps`. All other parameters take effect at
-    `fit`, and `forget` warns if they were set since.
+    `hessian`, `eta`, `max_weight`, `max_reabsorption`, `exact`, `damping`, `tol`,
+    `max_iter` and `n_steps`. All other parameters take effect at `fit`, and `forget`
+    warns if they were set since.
 
     With p parameters, the first step for a forget set of k rows has a cost of
     O(k p^2 + p^3), which does not depend on the number of retained rows. An exact
@@ -179,6 +178,10 @@ class InfluenceUnlearningClassifier(AttributesMixin, PredictionMixin, RowScoresM
     exceptions are "puma", losses with a discontinuous second derivative (squared hinge,
     modified Huber), `certify` and ``solver="cg"``, which pass over the retained rows.
     Each further step takes a few passes over them.
+
+    With "puma", each request reweights the rows from scratch, and the criterion to be
+    held is that after `fit`; `max_reabsorption` counts the rows of one request. The
+    chosen parameters and `weights_` depend on the rows that are forgotten, by design.
 
     The classifier stores the retained rows, and so does its pickle. `forget` overwrites
     the values of forgotten rows. Fitted transformers of a pipeline are not updated:
@@ -221,7 +224,6 @@ class InfluenceUnlearningClassifier(AttributesMixin, PredictionMixin, RowScoresM
         "hessian": [StrOptions({"retained", "original"})],
         "eta": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "max_weight": [Interval(Real, 0, None, closed="left")],
-        "l1_penalty": [Interval(Real, 0, None, closed="left")],
         "max_reabsorption": [Interval(Real, 0, None, closed="left")],
         "certify": [tuple, None],
         "noise_scale": [Interval(Real, 0, None, closed="neither")],
@@ -246,8 +248,7 @@ class InfluenceUnlearningClassifier(AttributesMixin, PredictionMixin, RowScoresM
         hessian: str = "retained",
         eta: float | str = "auto",
         max_weight: float = 1.0,
-        l1_penalty: float = 0.0,
-        max_reabsorption: float = 0.1,
+        max_reabsorption: float = 0.25,
         certify: tuple[float, float] | None = None,
         noise_scale: float = 1.0,
         exact: bool | str = "auto",
@@ -267,7 +268,6 @@ class InfluenceUnlearningClassifier(AttributesMixin, PredictionMixin, RowScoresM
         self.hessian = hessian
         self.eta = eta
         self.max_weight = max_weight
-        self.l1_penalty = l1_penalty
         self.max_reabsorption = max_reabsorption
         self.certify = certify
         self.noise_scale = noise_scale
@@ -400,7 +400,8 @@ class InfluenceUnlearningClassifier(AttributesMixin, PredictionMixin, RowScoresM
         UnlearningQualityWarning
             If the distance to the retrained parameters cannot be bounded, the
             parameters are not exact because rounding hides the optimum, the classifier
-            is refitted, or no row is left for `criterion`.
+            is refitted, no row is left for `criterion`, or "puma" cannot reweight rows
+            or has more than 200 parameters to choose.
         UserWarning
             If `fit` was given groups, and integers in `X_idx` are also ids of other
             rows' groups; or if parameters were set that only `fit` uses.

@@ -1,5 +1,6 @@
 """From checked data to a fitted state."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,7 @@ def prepare(
     counted = given.counted[order[:n_training]]
     w = counted.astype(np.float64)
     optimum = find_optimum(prototype, training, w, given.classes, settings, budget)
-    return State(
+    state = State(
         prototype=clone(prototype),
         transformers=pipeline,
         optimum=optimum,
@@ -107,6 +108,13 @@ def prepare(
         groups=None if groups is None else GroupIndex(hashes, key, find_kinds(groups)),
         budget=budget,
     )
+    if settings.method != "puma":
+        return state
+    judge = state.find_validation()
+    assert judge is not None
+    start = judge.value(optimum.objective, optimum.theta)
+    judge.gradient(optimum.objective, optimum.theta)  # which is checked
+    return replace(state, criterion_start=start)
 
 
 def _check_validation(

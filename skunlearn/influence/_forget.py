@@ -11,7 +11,11 @@ from skunlearn._runtime.warn import warn
 from skunlearn.exceptions import NothingRetainedError
 from skunlearn.influence._methods.exact import by_rounding, can_be_exact
 from skunlearn.influence._methods.newton import by_influence, by_newton
-from skunlearn.influence._methods.puma import by_puma
+from skunlearn.influence._methods.puma import (
+    follow_criterion,
+    hold_criterion,
+    measure_removal,
+)
 from skunlearn.influence._methods.transitions import Change, finish, without_rows
 from skunlearn.influence._optimum import explain_no_bound, find_optimum
 from skunlearn.influence._solvers.newton import evaluate
@@ -31,10 +35,9 @@ def remove(state: State, slots: np.ndarray) -> Change:
     NothingRetainedError
         If no row would be left to train on.
     """
+    shown, state = state, state.plain  # weights are found from scratch each time
     rows, weight = slots[slots < len(state.w)], state.rows.data.sample_weight
     rows = rows if weight is None else rows[weight[rows] > 0]  # others were no rows
-    if not len(rows):
-        return Change(state, "patch")
     codes = state.rows.data.y[rows]
     counts = state.counts - np.bincount(codes, minlength=len(state.classes))
     if not counts.any():
@@ -42,39 +45,32 @@ def remove(state: State, slots: np.ndarray) -> Change:
             "the request leaves no row to train on. Retain at least one row, or delete "
             "the classifier."
         )
-    state = replace(state, counts=counts)
+    state = follow_criterion(shown, replace(state, counts=counts), slots)
+    if not len(rows):
+        return Change(replace(shown, criterion_start=state.criterion_start), "patch")
     if (counts == 0).any():
-        return _drop_classes(state, rows)
+        change = _drop_classes(state, rows)
+        return measure_removal(change) if state.settings.method == "puma" else change
     if not len(state.optimum.theta):
         return Change(state, "patch")
-    w = without_rows(state.w, rows) if state.is_reweighted else None
-    if w is not None and state.find_poor_classes(w).any():
-        state = _refit(state, rows)
-        return Change(state, "refit", state.optimum.gradient_norm)
     if can_be_exact(state):
         exact = by_rounding(state, rows)
         if exact is not None:
             return exact
     state = state.sharpened if state.optimum.is_exact else state
+    is_influence = state.settings.method == "influence"
+    change = (by_influence if is_influence else by_newton)(state, rows)
+    change = _refit_failed(change, rows)
     if state.settings.method == "puma":
-        change = by_puma(state, rows, state.find_validation(slots))
-    elif state.settings.method == "newton":
-        change = by_newton(state, rows)
-    else:
-        change = by_influence(state, rows)
-    return _refit_or_warn(change, rows)
+        change = hold_criterion(state, change, rows, state.find_validation(slots))
+    if change.state.base is not None:
+        change = _refit_failed(change, rows)
+    return _warn_of_lost_bound(change, rows)
 
 
 def _refit(state: State, rows: np.ndarray) -> State:
-    """Refit the classifier without some rows, with the current weights of the others.
-
-    A class that new weights have left without any gets weights of 1.
-    """
+    """Refit the classifier without some rows, with the weights of the others."""
     w = without_rows(state.w, rows)
-    if state.is_reweighted and (poor := state.find_poor_classes(w)).any():
-        slots = state.rows.slot_of[state.rows.retained]
-        slots = np.setdiff1d(slots[slots < len(state.w)], rows)
-        w[slots[poor[state.training.y[slots]]]] = 1
     budget = None if state.budget is None else state.budget.renewed()
     optimum = find_optimum(
         state.prototype, state.training, w, state.classes, state.settings, budget
@@ -89,7 +85,8 @@ def _drop_classes(state: State, rows: np.ndarray) -> Change:
     held = state.rows.data
     y = recode[held.y]  # a new array; rows that are forgotten get a code of no meaning
     y[state.rows.slot_of[~state.rows.retained]] = 0
-    y[rows] = 0
+    training = y[: state.n_training]
+    training[training < 0] = 0  # rows that are about to go, and those of weight 0
     classes = trim_text(state.classes[there])
     state = replace(
         state,
@@ -112,15 +109,19 @@ def _without_weights_of_others(prototype: Any, classes: np.ndarray) -> Any:
     return clone(prototype).set_params(class_weight=weights)
 
 
-def _refit_or_warn(change: Change, rows: np.ndarray) -> Change:
-    """Refit where steps have failed, and warn where there is no bound."""
+def _refit_failed(change: Change, rows: np.ndarray) -> Change:
+    """Refit where steps have failed, or a residual exceeds what is certified."""
     if change.path == "failed":
         warn(
             "the steps towards the optimum diverged or did not converge, so the "
             "classifier was refitted on the retained rows."
         )
         return _fit_anew(change, rows)
-    change = _certify(change, rows)
+    return _certify(change, rows)
+
+
+def _warn_of_lost_bound(change: Change, rows: np.ndarray) -> Change:
+    """Warn where there is no bound."""
     if change.bound_unavailable and change.path != "refit":  # a fit warns by itself
         reason = _explain_lost_bound(change.state, rows)
         warn(f"the distance to the retrained parameters cannot be bounded: {reason}")

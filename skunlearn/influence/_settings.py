@@ -17,7 +17,7 @@ class Settings:
     solver : {"cholesky", "cg"}
         Whether Hessians are formed.
     hessian : {"retained", "original"}
-        Of which rows the Hessian of a first step is.
+        Of which rows the Hessian of PUMA's linear step is.
     damping : float
         What is added to the diagonals of Hessians.
     exact : {"auto", True, False}
@@ -29,8 +29,8 @@ class Settings:
     n_steps : "auto" or int
         Number of steps of a forget.
     eta : "auto" or float
-        Share of PUMA's step.
-    max_weight, l1_penalty, max_reabsorption : float
+        How PUMA finds weights; a number is the share of its linear step.
+    max_weight, max_reabsorption : float
         Limits of PUMA's weights.
     """
 
@@ -44,5 +44,4 @@ class Settings:
     n_steps: Any = "auto"
     eta: Any = "auto"
     max_weight: float = 1.0
-    l1_penalty: float = 0.0
-    max_reabsorption: float = 0.1
+    max_reabsorption: float = 0.25

@@ -62,8 +62,10 @@ class State:
         Which rows belong to each group.
     budget : Budget or None
         What certified removal may spend.
-    is_reweighted : bool
-        Whether retained rows have other weights than 1.
+    base : Optimum or None
+        The optimum for weights of 1, where `optimum` is for others ("puma").
+    criterion_start : float or None
+        The criterion that "puma" holds; None if it is not known yet.
     """
 
     prototype: Any
@@ -80,18 +82,25 @@ class State:
     key: int
     groups: GroupIndex | None
     budget: Budget | None
-    is_reweighted: bool = False
+    base: Optimum | None = None
+    criterion_start: float | None = None
     records: Records = field(default_factory=Records)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields, with the rows once: those of the objective are a view."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
-        return values | {"optimum": self.optimum.with_rows(None)}
+        base = None if self.base is None else self.base.with_rows(None)
+        return values | {"optimum": self.optimum.with_rows(None), "base": base}
 
     def __setstate__(self, values: dict[str, Any]) -> None:
         """Let the objective refer to the rows again."""
         vars(self).update(values)
-        vars(self)["optimum"] = self.optimum.with_rows(self.training)
+        vars(self).update(self._refer_to(self.training))
+
+    def _refer_to(self, rows: Batch) -> dict[str, Any]:
+        """Return both optima with objectives that refer to rows elsewhere."""
+        base = None if self.base is None else self.base.with_rows(rows)
+        return {"optimum": self.optimum.with_rows(rows), "base": base}
 
     @property
     def n_training(self) -> int:
@@ -150,19 +159,41 @@ class State:
         local = local.remeasured(optimum.theta, self.w)
         return replace(self, optimum=replace(optimum, local=local))
 
+    @property
+    def plain(self) -> "State":
+        """Return this without the weights of "puma": the optimum for weights of 1."""
+        if self.base is None:
+            return self
+        slots = self.rows.slot_of[self.rows.retained]
+        w = np.zeros(self.n_training)
+        w[slots[slots < self.n_training]] = 1.0
+        weight = self.training.sample_weight
+        if weight is not None:
+            w[weight == 0] = 0.0
+        return replace(self, optimum=self.base, base=None, w=w)
+
     def find_poor_classes(self, w: np.ndarray) -> np.ndarray:
         """Return a mask of the classes whose rows have none of some weights."""
         if w.all():
             return np.zeros(len(self.classes), dtype=bool)
         return np.bincount(self.training.y, w, minlength=len(self.classes)) <= 0
 
-    def find_validation(self, gone: Any = ()) -> Validation | None:
+    def find_validation(
+        self, gone: Any = (), codes: np.ndarray | None = None
+    ) -> Validation | None:
         """Return the rows of the criterion; None where there are none.
 
-        Rows whose class is gone do not count, nor those in slots that are about to go.
-        Without rows held out or given, they are those that the classifier is trained
-        on.
+        Rows whose class is gone do not count, nor those in slots that are about to go,
+        nor those of other classes than some `codes`. Without rows held out or given,
+        they are those that the classifier is trained on.
         """
+        found = self._find_validation(gone)
+        if found is None or codes is None or len(codes) == len(self.classes):
+            return found
+        inside = np.flatnonzero(np.isin(found.codes, codes))
+        return found.select(inside) if len(inside) else None
+
+    def _find_validation(self, gone: Any) -> Validation | None:
         if self.given is not None:
             return self.given.within(self.classes)
         if len(self.held_out):
@@ -186,10 +217,9 @@ class State:
         w, slots = erasure.own(self.w, self.rows.readers), rows.slot_of[positions]
         erasure.overwrite(w, slots[slots < len(w)])
         state = replace(self, rows=rows, w=w)
-        optimum = self.optimum
-        if not _is_same(optimum.objective.X, state.training.X):
-            optimum = optimum.with_rows(state.training)
-        return replace(state, optimum=optimum)
+        if _is_same(self.optimum.objective.X, state.training.X):
+            return state
+        return replace(state, **state._refer_to(state.training))
 
     def with_record(self, record: ForgetRecord) -> "State":
         """Return this with one more receipt."""

@@ -106,7 +106,6 @@ class Half:
         {"eta": 0},
         {"eta": "none"},
         {"max_weight": -1},
-        {"l1_penalty": -1},
         {"max_reabsorption": -0.1},
         {"certify": 0.1},
         {"certify": (0.1,)},
@@ -231,13 +230,18 @@ def _fail(*args):
     ],
 )
 def test_bad_criteria(criterion, error):
-    """What a criterion returns is checked, and then nothing has changed."""
-    classifier = make_case(method="puma", criterion=criterion).fit(X, Y)
+    """What a criterion returns is checked, at fit and at each forget."""
+    classifier = make_case(method="puma", criterion=criterion)
+    with pytest.raises(error, match=r"criterion|could not convert"):
+        classifier.fit(X, Y)
+    assert not hasattr(classifier, "classes_")
+    classifier.set_params(criterion=Criterion()).fit(X, Y)
+    harmful = np.argsort(classifier.contributions())[-3:]
+    vars(classifier._state.criterion).update(vars(criterion))
     theta = get_vector(classifier).copy()
-    trained = np.flatnonzero(classifier.weights_)
     for call in (classifier.forget, classifier.preview_forget):
         with pytest.raises(error, match=r"criterion|could not convert"):
-            call(trained[:3])
+            call(harmful)
     assert not len(classifier.forgotten_indices_)
     assert get_vector(classifier).tobytes() == theta.tobytes()
 

@@ -46,7 +46,6 @@ OTHERS = {
         "hessian": "original",
         "eta": 0.5,
         "max_weight": 0.5,
-        "l1_penalty": 0.1,
         "max_reabsorption": 0.2,
         "certify": (1.0, 0.1),
         "noise_scale": 2.0,
@@ -63,7 +62,7 @@ OTHERS = {
 LATER = {
     ShardedUnlearningClassifier: {"voting", "n_jobs", "verbose"},
     InfluenceUnlearningClassifier: {
-        *("method", "hessian", "eta", "max_weight", "l1_penalty", "max_reabsorption"),
+        *("method", "hessian", "eta", "max_weight", "max_reabsorption"),
         *("damping", "tol", "max_iter", "n_steps", "n_jobs", "verbose"),
     },
 }

@@ -24,13 +24,12 @@ def can_be_exact(state: State) -> bool:
     is_wanted = is_exact_wanted(
         optimum.estimator, optimum.objective, settings, state.budget
     )
-    is_fresh = not len(state.held_out) and not state.is_reweighted
-    if settings.exact not in ("auto", False) and not is_fresh:
+    if settings.exact not in ("auto", False) and len(state.held_out):
         raise ValueError(
             "exact=True needs a classifier that was fitted with method='newton', "
-            "without rows held out or reweighted. Fit it again, or set exact='auto'."
+            "without rows held out. Fit it again, or set exact='auto'."
         )
-    return is_wanted and is_fresh
+    return is_wanted and not len(state.held_out)
 
 
 def by_rounding(state: State, rows: np.ndarray) -> Change | None:

@@ -1,255 +1,213 @@
-"""PUMA: removals that leave a criterion unchanged, by reweighting retained rows.
+"""PUMA: removals that hold a criterion, by reweighting retained rows.
 
 G. Wu, M. Hashemi, C. Srinivasa, "PUMA: Performance Unchanged Model Augmentation for
-Training Data Removal", AAAI 2022, :arxiv:`2203.00846`. What the paper leaves open is as
-the user guide says.
+Training Data Removal", AAAI 2022, :arxiv:`2203.00846`. How weights are found here,
+parameters first, is as the user guide says.
 """
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from skunlearn._runtime.warn import warn
-from skunlearn.influence._certificate.local_model import LocalModel
 from skunlearn.influence._criteria import Validation
-from skunlearn.influence._methods.newton import by_newton
-from skunlearn.influence._methods.reweighting import Reweighting, reweight
+from skunlearn.influence._methods.goals import Goals
+from skunlearn.influence._methods.least_weights import Metric, find_weights
+from skunlearn.influence._methods.linear_step import make_linear_step
+from skunlearn.influence._methods.trade_off import choose_parameters
 from skunlearn.influence._methods.transitions import (
     Change,
-    Trial,
+    Measured,
     make_patch,
-    make_steps,
-    subtract,
+    reweighted,
+    without_rows,
 )
-from skunlearn.influence._settings import Settings
-from skunlearn.influence._solvers.refine import ihvp
+from skunlearn.influence._solvers.refine import solve_with
 from skunlearn.influence._state import State
 
-__all__ = ["by_puma", "find_multipliers", "plan_weights", "reweighted"]
+__all__ = ["follow_criterion", "hold_criterion", "measure_removal"]
 
-_SHARES = (1.0, 0.5, 0.25, 0.125)  # of the new weights, until one can be trusted
-_MAX_PREDICTION_ERROR = 0.5  # as a share of what the removal changes
+_MAX_RESIDUAL = 0.02  # share of the gradient that the box may leave
+_STIFFNESS = 0.1  # of the metric where it leaves more
+_SHARES = (1.0, 0.5, 0.25)  # of the way, where it still does
+_MAX_PARAMS = 200  # above, a request takes longer than a refit
+_PATHS = ("patch", "polish", "refit")
 
 
-def by_puma(state: State, rows: np.ndarray, validation: Validation | None) -> Change:
-    """Make a step that reweights the retained rows; then as many as it takes.
+def follow_criterion(shown: State, plain: State, slots: np.ndarray) -> State:
+    """Return a state with the criterion that is to be held when some slots are gone.
 
-    With eta="auto", smaller and smaller shares of the new weights are tried until the
-    criterion changes about as predicted, and no more than by the removal alone. If none
-    does that, the best of them is taken, or none of the weights.
+    It is that of `fit`. Where rows of the criterion go, it changes by what that changes
+    for the parameters `shown`. `plain` is the same without new weights.
     """
-    if validation is None:
+    if not len(plain.optimum.theta):
+        return plain
+    objective, theta = shown.optimum.objective, shown.optimum.theta
+    start, rows = plain.criterion_start, plain.find_validation()
+    if rows is None or (start is None and plain.settings.method != "puma"):
+        return plain
+    if start is None:
+        start = rows.value(objective, plain.optimum.theta)
+    there = np.flatnonzero(plain.counts > 0)
+    left = plain.find_validation(slots, there)
+    if left is not None and len(left.codes) < len(rows.codes):
+        start += left.value(objective, theta) - rows.value(objective, theta)
+    return replace(plain, criterion_start=start)
+
+
+def hold_criterion(
+    before: State, change: Change, rows: np.ndarray, validation: Validation | None
+) -> Change:
+    """Reweight the retained rows where a removal has harmed the criterion.
+
+    Parameters
+    ----------
+    before : State
+        The state before the request, without weights of earlier requests.
+    change : Change
+        The outcome of the removal alone.
+    rows : ndarray
+        The rows that are forgotten, whose values are still there.
+    validation : Validation or None
+        The rows of the criterion that are left.
+    """
+    state = change.state
+    start, settings = before.criterion_start, state.settings
+    if validation is None or start is None:
         warn(
             "no row is left for the criterion, so the retained rows are not "
             "reweighted. Pass X_val and y_val to fit, or fit with a larger "
             "validation_fraction."
         )
-        return by_newton(state, rows)
-    after = None if state.optimum.local is None else subtract(state, rows)
-    weights, pull = _weigh_anew(state, rows, validation, after)
-    request = _Request(state, rows, validation, after, weights, pull)
-    if state.settings.eta != "auto":
-        if request.leaves_all_classes:
-            return request.carry_out(1.0, float(state.settings.eta))
-        warn(
-            "keeping the criterion unchanged would reduce all weights of a class to 0, "
-            "so the retained rows are not reweighted. Set eta='auto', use more rows "
-            "for the criterion, or reduce max_reabsorption."
-        )
-        return by_newton(state, rows)
-    if not weights.changes.any():
-        return request.carry_out(0.0, 1.0)
-    changes = []
-    for share in _SHARES:
-        if (change := request.try_share(share)) is not None:
-            if change.criterion_change <= weights.wanted:
-                return change
-            changes.append(change)
-    change = request.carry_out(0.0, 1.0)
-    changes.append(replace(change, trial=Trial(0.0, weights.wanted)))
-    return min(changes, key=lambda change: change.criterion_change)
+        return change
+    thetas = before.optimum.theta, state.optimum.theta
+    objective, cap = state.optimum.objective, settings.max_reabsorption
+    goals = Goals.measure(objective, validation, rows, start, *thetas, cap)
+    plain = replace(change, measured=_measure(goals, change, change, 0.0))
+    if not goals.harm > 0:
+        return plain
+    w = without_rows(state.w, rows)
+    if settings.eta == "auto":
+        found = _Overlay(goals, state, w).find()
+    else:
+        eta = float(settings.eta)
+        stepped = make_linear_step(before, rows, validation, start, eta)
+        found = None if stepped is None else _Trial(stepped, eta, 0.0)
+        if found is None:
+            warn(
+                "holding the criterion would reduce all weights of a class to 0, so "
+                "the retained rows are not reweighted. Set eta='auto', use more rows "
+                "for the criterion, or reduce max_reabsorption."
+            )
+    if found is None or found.change.path == "failed":
+        return plain
+    return _publish(goals, plain, found)
+
+
+def measure_removal(change: Change) -> Change:
+    """Measure the criterion where no row is reweighted, since a class is gone."""
+    state = change.state
+    start, validation = state.criterion_start, state.find_validation()
+    if start is None or validation is None or not len(state.optimum.theta):
+        return change
+    value = validation.value(state.optimum.objective, state.optimum.theta)
+    measured = Measured(0.0, 0.0, value - start, value - start, None)
+    return replace(change, measured=measured)
+
+
+class _Trial(NamedTuple):
+    """New weights with their optimum, the share of the way, and what is missed."""
+
+    change: Change
+    eta: float
+    miss: float
 
 
 @dataclass(frozen=True)
-class _Request:
-    """What PUMA knows of a request before it decides how far to go."""
+class _Overlay:
+    """The search for weights: parameters first, on the state after the removal."""
 
+    goals: Goals
     state: State
-    rows: np.ndarray
-    validation: Validation
-    after: LocalModel | None
-    weights: Reweighting
-    pull: np.ndarray | None
-
-    @property
-    def leaves_all_classes(self) -> bool:
-        """Whether the plan leaves some weight for each class."""
-        return not self.state.find_poor_classes(self._weigh(1.0)).any()
-
-    def try_share(self, share: float) -> Change | None:
-        """Change weights by a share of the plan; None where that cannot be trusted."""
-        plan = self._plan(share)
-        if self.state.find_poor_classes(plan.w).any():
-            return None
-        predicted = float(self._slopes @ plan.step)
-        change = self._value(self.state.optimum.theta + plan.step) - self._before
-        scale = abs(self.weights.wanted) + abs(predicted)
-        if not abs(change - predicted) <= _MAX_PREDICTION_ERROR * scale:
-            return None
-        return self._carry_out(plan, share)
-
-    def carry_out(self, share: float, eta: float) -> Change:
-        """Change weights by a share of the plan, and make a share of the step."""
-        plan = self._plan(share)
-        return self._carry_out(plan._replace(step=eta * plan.step), eta)
-
-    def _carry_out(self, plan: "_Plan", eta: float) -> Change:
-        theta, w, step = self.state.optimum.theta, plan.w, plan.step
-        state = replace(self.state, w=w, is_reweighted=True)
-        if plan.after is None:
-            change = make_steps(state, theta + step, w, 1)
-        else:
-            change = make_patch(state, plan.after, step, lambda: w)
-        value = self._value(change.state.optimum.theta) - self._before
-        trial = Trial(eta, float(self._slopes @ step))
-        return replace(change, trial=trial, criterion_change=value)
-
-    def _plan(self, share: float) -> "_Plan":
-        """Return what is known with other weights, and the step that they ask for."""
-        optimum, settings, after = self.state.optimum, self.state.settings, self.after
-        objective, theta = optimum.objective, optimum.theta
-        w = self._weigh(share)
-        if after is not None and share > 0:
-            pull = None if self.pull is None else share * self.pull
-            after = reweighted(after, share * self.weights.changes, w, pull)
-        gradient = objective.gradient(theta, w) if after is None else after.gradient
-        is_original = settings.hessian == "original"
-        known = optimum.local if is_original else after
-        was = self.state.w if is_original else w
-        step = -ihvp(objective, theta, was, known, gradient, settings)
-        return _Plan(w, after, step)
-
-    def _weigh(self, share: float) -> np.ndarray:
-        w = self.state.w * (1 + share * self.weights.changes)
-        w[self.rows] = 0
-        return w
-
-    def _value(self, theta: np.ndarray) -> float:
-        return self.validation.value(self.state.optimum.objective, theta)
-
-    @cached_property
-    def _before(self) -> float:
-        return self._value(self.state.optimum.theta)
-
-    @cached_property
-    def _slopes(self) -> np.ndarray:
-        optimum = self.state.optimum
-        return self.validation.gradient(optimum.objective, optimum.theta)
-
-
-class _Plan(NamedTuple):
-    """Weights, what is known with them, and the step that they ask for."""
-
     w: np.ndarray
-    after: LocalModel | None
-    step: np.ndarray
+
+    def find(self) -> _Trial | None:
+        """Return the best weights; None if none is better than to leave them."""
+        local, theta = self.state.optimum.local, self.state.optimum.theta
+        if local is None:
+            warn(
+                "method='puma' with eta='auto' needs a Hessian, which solver='cg' does "
+                "not form, so the retained rows are not reweighted. Set "
+                "solver='cholesky' or a number for eta, or use method='newton'."
+            )
+            return None
+        if len(theta) > _MAX_PARAMS:
+            warn(
+                f"with {len(theta)} parameters a request with method='puma' can take "
+                "longer than several refits. Where the criterion need not be held, use "
+                "method='newton'."
+            )
+        metric = Metric.measure(self.state.optimum.objective, theta, self.w, local)
+        best: _Trial | None = None
+        for stiffness in (0.0, _STIFFNESS):
+            stiff = metric.stiffened(stiffness) if stiffness else metric
+            chosen = choose_parameters(self.goals, theta, stiff.spread)
+            if chosen is None:
+                break
+            for share in _SHARES if stiffness else _SHARES[:1]:
+                trial, is_free = self._try(theta + share * (chosen - theta), metric)
+                if trial is None or trial.miss >= (1.0 if best is None else best.miss):
+                    continue
+                best = trial._replace(eta=share)
+                if is_free:
+                    return best
+        return best
+
+    def _try(self, theta: np.ndarray, metric: Metric) -> tuple[_Trial | None, bool]:
+        """Weigh for some parameters; also whether the box is not in the way."""
+        state, settings = self.state, self.state.settings
+        objective, local = state.optimum.objective, state.optimum.local
+        assert local is not None
+        found = find_weights(objective, theta, self.w, metric, settings.max_weight)
+        is_free, w = found.residual <= _MAX_RESIDUAL, self.w * (1 + found.changes)
+        if state.find_poor_classes(w).any():
+            return None, is_free
+        local = local.moved(theta - local.theta)
+        local = reweighted(local, found.changes, w, found.gradient)
+        step = solve_with(local, local.gradient, settings.damping)
+        change = make_patch(replace(state, w=w), local, step, lambda: w)
+        if change.path == "failed":
+            return None, is_free
+        miss = self.goals.measure_miss(change.state.optimum.theta)
+        return _Trial(change, 1.0, miss), is_free
 
 
-def _weigh_anew(
-    state: State, rows: np.ndarray, validation: Validation, after: LocalModel | None
-) -> tuple[Reweighting, np.ndarray | None]:
-    """Return how to change weights, so that the removal leaves the criterion alone.
-
-    The second is what that adds to the gradient, if it is known without a pass.
-    """
-    objective, theta = state.optimum.objective, state.optimum.theta
-    w, settings = state.w, state.settings
-    known = state.optimum.local if settings.hessian == "original" else after
-    scales = objective.scales(objective.weight_sums(w))[objective.groups_of_rows[rows]]
-    gradients = w[rows, None] * scales * objective.row_gradients(theta, rows)
-    slopes = [validation.gradient(objective, theta)]
-    if settings.max_reabsorption < 1:  # also where the removed rows pull to
-        slopes.append(gradients.sum(axis=0))
-    v = ihvp(objective, theta, w, known, np.transpose(slopes), settings)
-    scores, pulls = objective.scores_and_pulls(theta, w, v)
-    scores = w * np.ascontiguousarray(scores.T)
-    if pulls is not None:
-        pulls -= scores[:, rows] @ gradients
-    returns = scores[1] if len(scores) > 1 else None
-    weights = plan_weights(scores[0], returns, rows, settings)
-    multipliers = None
-    if pulls is not None:
-        multipliers = find_multipliers(weights.changes, scores)
-    return weights, None if multipliers is None else multipliers @ pulls
-
-
-def plan_weights(
-    contributions: np.ndarray,
-    returns: np.ndarray | None,
-    rows: np.ndarray,
-    settings: Settings,
-) -> Reweighting:
-    """Return how to change the weights of all rows, 0 for those that are to go.
-
-    Parameters
-    ----------
-    contributions : ndarray of shape (n_rows,)
-        What removing each row does to the criterion. It is overwritten.
-    returns : ndarray of shape (n_rows,), or None
-        How much of the removal a double weight of each row puts back. It is
-        overwritten.
-    rows : ndarray
-        The rows that are to go.
-    settings : Settings
-        The limits of the changes.
-    """
-    wanted = float(contributions[rows].sum())
-    returned = 0.0
-    if returns is not None:
-        returned = float(returns[rows].sum())
-        returns[rows] = 0
-    contributions[rows] = 0
-    return reweight(
-        contributions,
-        wanted,
-        returns=returns,
-        returned=returned,
-        max_weight=settings.max_weight,
-        l1_penalty=settings.l1_penalty,
-        max_reabsorption=settings.max_reabsorption,
+def _publish(goals: Goals, plain: Change, found: _Trial) -> Change:
+    """Return the outcome with new weights, which keeps that without them below."""
+    state = replace(
+        plain.state,
+        base=plain.state.optimum,
+        optimum=found.change.state.optimum,
+        w=found.change.state.w,
     )
-
-
-def reweighted(
-    local: LocalModel, changes: np.ndarray, w: np.ndarray, pull: np.ndarray | None
-) -> LocalModel:
-    """Return what is known after weights have changed.
-
-    The Hessian stays as it is known: no row's part of it changes by more than the
-    extremes of the changes. `pull` is the sum of the changes of gradients; without it,
-    these are recomputed.
-    """
-    least, most = min(float(changes.min()), 0.0), max(float(changes.max()), 0.0)
-    local = local.with_weight_sums(local.objective.weight_sums(w))
-    if pull is None:
-        sums = local.objective.gradients_by_group(local.theta, w)
-        local = local.with_gradients(local.theta, sums)
-    else:
-        local = replace(local, gradients=local.gradients + pull)
+    path = max(plain.path, found.change.path, key=_PATHS.index)
     return replace(
-        local,
-        low=1 - (1 - local.low) * (1 + least),
-        up=(1 + local.up) * (1 + most) - 1,
+        found.change,
+        state=state,
+        path=path,
+        measured=_measure(goals, plain, found.change, found.eta),
     )
 
 
-def find_multipliers(changes: np.ndarray, slopes: np.ndarray) -> np.ndarray | None:
-    """Return m with ``changes = m @ slopes``; None where no such m is found."""
-    grams = slopes @ slopes.T
-    if not np.linalg.cond(grams) < 1e12:
-        return None
-    multipliers = np.linalg.solve(grams, slopes @ changes)
-    rest = changes - multipliers @ slopes
-    return multipliers if rest @ rest <= 1e-24 * (changes @ changes) else None
+def _measure(goals: Goals, plain: Change, change: Change, eta: float) -> Measured:
+    theta, w = change.state.optimum.theta, change.state.w
+    was = without_rows(plain.state.w, goals.rows)
+    w = without_rows(w, goals.rows)
+    return Measured(
+        eta=eta,
+        weights_changed=np.count_nonzero(w != was) / np.count_nonzero(was),
+        criterion_change_actual=goals.criterion(theta) - goals.start,
+        criterion_change_retrained=goals.harm,
+        removal_kept=goals.measure_kept(theta),
+    )

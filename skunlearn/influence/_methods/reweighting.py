@@ -11,7 +11,6 @@ _EPS = float(np.finfo(float).eps)
 _MAX_REACH = 1 - 1e-12  # share of what can be reached from which all of it is taken
 _PARALLEL_RTOL = 1e-12  # share of a vector that rounding may have made
 _MAX_PASSES = 100  # a handful is usual
-_MAX_L1_PENALTY = 1e12  # beyond, rounding hides all but the norm that is penalised
 
 
 @dataclass(frozen=True)
@@ -48,14 +47,12 @@ def reweight(
     returns: np.ndarray | None = None,
     returned: float = 0.0,
     max_weight: float = 1.0,
-    l1_penalty: float = 0.0,
-    max_reabsorption: float = 0.1,
+    max_reabsorption: float = 0.25,
 ) -> Reweighting:
     """Return the least changes of weights that make up for a removal.
 
-    With contributions c and returns q, the changes x minimise ||x||^2 / 2 +
-    `l1_penalty` ||x||_1 subject to c x = `wanted`, -1 <= x <= `max_weight` and
-    q x <= `max_reabsorption` `returned`.
+    With contributions c and returns q, the changes x minimise ||x||^2 / 2 subject to
+    c x = `wanted`, -1 <= x <= `max_weight` and q x <= `max_reabsorption` `returned`.
 
     Parameters
     ----------
@@ -71,9 +68,7 @@ def reweight(
         The same, summed over the removed rows: all of the removal. Not negative.
     max_weight : float, default=1.0
         The largest change upwards, at least 0.
-    l1_penalty : float, default=0.0
-        Sparsity, in units of the changes.
-    max_reabsorption : float, default=0.1
+    max_reabsorption : float, default=0.25
         Share of the removal that may be put back; from 1 on there is no cap.
 
     Returns
@@ -84,14 +79,14 @@ def reweight(
 
     Notes
     -----
-    The changes are clip(S(mu c - nu q), -1, `max_weight`) with the soft threshold S
-    and multipliers mu, nu >= 0, which Newton steps between brackets find: exactly, for
-    all is piecewise linear. The idea is that of PUMA: G. Wu, M. Hashemi, C. Srinivasa,
-    "PUMA: Performance Unchanged Model Augmentation for Training Data Removal",
-    AAAI 2022, :arxiv:`2203.00846`. The cap is ours.
+    The changes are clip(mu c - nu q, -1, `max_weight`) with multipliers mu, nu >= 0,
+    which Newton steps between brackets find: exactly, for all is piecewise linear. The
+    idea is that of PUMA: G. Wu, M. Hashemi, C. Srinivasa, "PUMA: Performance Unchanged
+    Model Augmentation for Training Data Removal", AAAI 2022, :arxiv:`2203.00846`. The
+    cap is ours.
     """
     c, b = np.asarray(contributions, dtype=float), max(float(wanted), 0.0)
-    box = _Box(float(max_weight), min(float(l1_penalty), _MAX_L1_PENALTY))
+    box = _Box(float(max_weight))
     share = 0.0
     with np.errstate(over="ignore", under="ignore"):
         changes = _equalise(c, b, box)
@@ -107,23 +102,18 @@ class _Box(NamedTuple):
     """What each change is subject to by itself."""
 
     upper: float
-    l1: float
 
     def place(self, t: np.ndarray) -> np.ndarray:
         """Return the changes for which t is the slope of the constraints, in t."""
-        if self.l1:
-            t -= np.clip(t, -self.l1, self.l1)
         return np.clip(t, -1.0, self.upper, out=t)
 
     def is_free(self, x: np.ndarray) -> np.ndarray:
         """Return a mask of the changes that move with t."""
-        free = (x > -1) & (x < self.upper)
-        return free & (x != 0) if self.l1 else free
+        return (x > -1) & (x < self.upper)
 
     def kinks(self) -> set[float]:
         """Return the values of t where a change starts or stops to move."""
-        inner = {-self.l1, self.l1} if self.l1 else set()
-        return {-1 - self.l1, self.upper + self.l1} | inner
+        return {-1.0, self.upper}
 
     def extreme(self, slope: np.ndarray) -> np.ndarray:
         """Return the changes that go farthest in the direction of a slope."""
@@ -165,12 +155,12 @@ def _equalise(e: np.ndarray, target: float, box: _Box) -> np.ndarray:
         return np.zeros(len(e))
     e, target = e / np.copysign(size, target), abs(target) / size
     s = target / float(e @ e)
-    if not box.l1 and s * e.max() <= box.upper and s * e.min() >= -1:
+    if s * e.max() <= box.upper and s * e.min() >= -1:
         return s * e
     x = box.extreme(e)
     if target >= _MAX_REACH * (e @ x):
         return x
-    return _match(e, 0.0, target, box, s + box.l1)[0]
+    return _match(e, 0.0, target, box, s)[0]
 
 
 def _match(
@@ -235,7 +225,7 @@ def _cap(
     if p @ p <= _PARALLEL_RTOL**2 * (q @ q):
         return _equalise(c, min(b, room / share), box)
     nu = (share * b - room) / float(p @ p)
-    if not box.l1 and nu >= 0:
+    if nu >= 0:
         x = (b / cc) * c - nu * p
         if x.max() <= box.upper and x.min() >= -1:
             return x
@@ -277,7 +267,7 @@ def _balance(
     Newton steps for nu, and for each of them mu is recomputed.
     """
     low, high, last, jump = _End(0.0), _End(np.inf), np.inf, 0
-    nu, mu = 0.0, b / float(c @ c) + box.l1
+    nu, mu = 0.0, b / float(c @ c)
     for _ in range(_MAX_PASSES):
         x, mu = _match(c, -nu * p, b, box, mu)
         back, rounding = _dot(p, x)
@@ -308,7 +298,7 @@ def _balance(
             elif high.at < np.inf:
                 step = float(np.sqrt(max(low.at, 1e-3 * high.at) * high.at)) - nu
             else:
-                step = nu + 1 + box.l1
+                step = nu + 1
             jump, last = jump + 1, np.inf
         nu, mu = nu + step, mu + ratio * step
     return _between(low, high)[0]

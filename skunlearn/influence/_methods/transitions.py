@@ -1,8 +1,7 @@
 """How a state goes over into another: steps that leave what there was as it is."""
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -16,21 +15,25 @@ from skunlearn.influence._state import State
 
 __all__ = [
     "Change",
-    "Trial",
+    "Measured",
     "finish",
     "make_patch",
     "make_steps",
+    "reweighted",
     "subtract",
     "without_rows",
 ]
 
 
 @dataclass(frozen=True)
-class Trial:
-    """How far PUMA went, and what it predicted that to do to the criterion."""
+class Measured:
+    """What PUMA has done, measured: the fields of the record that are its own."""
 
     eta: float
-    predicted: float
+    weights_changed: float
+    criterion_change_actual: float
+    criterion_change_retrained: float
+    removal_kept: float | None
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,7 @@ class Change:
     state: State
     path: str
     gradient_norm: float | None = None
-    trial: Trial | None = None
-    criterion_change: float = math.nan
+    measured: Measured | None = None
 
     @property
     def bound_unavailable(self) -> bool:
@@ -56,7 +58,7 @@ class Change:
 
     def make_record(self, request: Request, seconds: float) -> ForgetRecord:
         """Return the record of the request that was the reason for it."""
-        n_training, trial = int(self.state.counts.sum()), self.trial
+        n_training = int(self.state.counts.sum())
         return ForgetRecord(
             **request.counts,
             shards=(),
@@ -68,9 +70,7 @@ class Change:
             path=self.path,
             gradient_residual=self.gradient_norm,
             distance_bound=self.state.optimum.bound,
-            eta=None if trial is None else trial.eta,
-            criterion_change_predicted=None if trial is None else trial.predicted,
-            criterion_change_actual=None if trial is None else self.criterion_change,
+            **({} if self.measured is None else asdict(self.measured)),
         )
 
 
@@ -91,6 +91,30 @@ def subtract(state: State, rows: np.ndarray) -> LocalModel:
             return local
     optimum, w = state.optimum, without_rows(state.w, rows)
     return LocalModel.measure(optimum.objective, optimum.theta, w, optimum.R)
+
+
+def reweighted(
+    local: LocalModel, changes: np.ndarray, w: np.ndarray, gradient: np.ndarray
+) -> LocalModel:
+    """Return what is known after weights have changed, with the gradient for them.
+
+    The Hessian stays as it is known: no row's part of it changes by more than the
+    extremes of the changes.
+    """
+    objective, theta = local.objective, local.theta
+    least, most = min(float(changes.min()), 0.0), max(float(changes.max()), 0.0)
+    local = local.with_weight_sums(objective.weight_sums(w))
+    if len(local.gradients) > 1:
+        sums = objective.gradients_by_group(theta, w)
+    else:
+        rest = objective.regularizer_gradient(theta, local.weight_sums)
+        sums = (gradient - rest) / objective.scales(local.weight_sums)
+    local = local.with_gradients(theta, sums)
+    return replace(
+        local,
+        low=1 - (1 - local.low) * (1 + least),
+        up=(1 + local.up) * (1 + most) - 1,
+    )
 
 
 def make_patch(

@@ -32,6 +32,7 @@ from skunlearn.influence._objectives.linear_form import (
 from skunlearn.influence._objectives.linear_scores import (
     Weigh,
     compute_losses_without,
+    differentiate_scales,
     score_rows,
 )
 from skunlearn.influence._objectives.losses import Softmax
@@ -404,6 +405,23 @@ class LinearObjective(Objective):
                 added *= self.sample_weight
             scores += added
         return scores.T, pulls
+
+    def weight_gradients(
+        self, theta: np.ndarray, w: np.ndarray, rows: np.ndarray
+    ) -> np.ndarray:
+        """Return d gradient / dw_i of some rows."""
+        gradients = super().weight_gradients(theta, w, rows)
+        if self.spec.penalty_per_row:
+            gradients += self._unit_penalty * theta
+        if self.balance is None:
+            return gradients
+        sums = self.gradients_by_group(theta, w)
+        counts = self.weight_sums(w)[1:]
+        added = differentiate_scales(self.balance, counts, sums, self.n_columns)
+        added = added[self.codes[rows]]
+        if self.spec.balance_weighted and self.sample_weight is not None:
+            added *= self.sample_weight[rows, None]
+        return gradients + added
 
     def leave_one_out(
         self, theta: np.ndarray, w: np.ndarray, inverse: np.ndarray, rows: np.ndarray

@@ -10,9 +10,10 @@ from skunlearn.influence._linalg.blocks import (
     multiply_back,
     multiply_forth,
 )
+from skunlearn.influence._objectives.linear_form import ClassBalance
 from skunlearn.influence._objectives.losses import Loss
 
-__all__ = ["Weigh", "compute_losses_without", "score_rows"]
+__all__ = ["Weigh", "compute_losses_without", "differentiate_scales", "score_rows"]
 
 Weigh = Callable[[Any], np.ndarray]  # from an index of rows to weights in each output
 
@@ -74,6 +75,32 @@ def score_rows(
             for total, each in zip(by_class, T, strict=True):
                 np.add.at(total, codes[rows], each.T)
     return scores, pulls, by_class
+
+
+def differentiate_scales(
+    balance: ClassBalance, counts: np.ndarray, sums: np.ndarray, n_columns: int
+) -> np.ndarray:
+    """Return the derivatives of the gradient by the weight of each balanced class.
+
+    Its own rows' gradients excepted: only what the scales of all classes change.
+
+    Parameters
+    ----------
+    balance : ClassBalance
+        The scales of classes.
+    counts : ndarray of shape (n_classes,)
+        The weight of each class.
+    sums : ndarray of shape (n_classes, n_params)
+        Unscaled sums of gradients over each class.
+    n_columns : int
+        Parameters of each output.
+    """
+    derivatives = np.empty_like(sums)
+    for param, by_class in enumerate(sums.T):
+        of_output = np.zeros(balance.counts_in.shape)
+        of_output[:, param // n_columns] = by_class
+        derivatives[:, param] = balance.differentiate(counts, of_output)
+    return derivatives
 
 
 def compute_losses_without(

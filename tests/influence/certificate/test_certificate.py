@@ -19,7 +19,7 @@ from skunlearn import InfluenceUnlearningClassifier
 from skunlearn.exceptions import UnlearningQualityWarning
 from skunlearn.influence._certificate.bounds import bound_distance, bound_mean_change
 from skunlearn.influence._certificate.local_model import LocalModel
-from skunlearn.influence._methods.puma import reweighted
+from skunlearn.influence._methods.transitions import reweighted
 
 SMOOTH = ["logistic", "logistic_origin", "logistic_liblinear", "sgd_log"]
 
@@ -70,7 +70,8 @@ def test_what_is_tracked_is_true(problem, moves, data):
         elif move == "r":
             changes = rng.uniform(-0.5, 0.5, len(w))
             w = w * (1 + changes)
-            local = reweighted(local, changes, w, None)
+            gradient = objective.gradient(theta, w)
+            local = reweighted(local, changes, w, gradient)
         assert_true(local, w)
 
 
