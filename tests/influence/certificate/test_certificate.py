@@ -70,7 +70,7 @@ def test_what_is_tracked_is_true(problem, moves, data):
         elif move == "r":
             changes = rng.uniform(-0.5, 0.5, len(w))
             w = w * (1 + changes)
-            gradient = objective.gradient(theta, w)
+            gradient = objective.gradient(local.theta, w)
             local = reweighted(local, changes, w, gradient)
         assert_true(local, w)
 

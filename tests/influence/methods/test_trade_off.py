@@ -23,7 +23,7 @@ def make_goals(max_reabsorption, seed=0, criterion="log_loss"):
     classifier.fit(X, codes, X_val=X_val, y_val=codes_val)
     rows = np.argsort(classifier.contributions())[-20:]
     before = classifier._state
-    classifier.set_params(method="newton").forget(rows)
+    classifier.set_params(method="newton", exact=False).forget(rows)
     objective = make_objective(before.estimator, X, codes)
     thetas = before.optimum.theta, classifier._state.optimum.theta
     goals = Goals.measure(
