@@ -91,7 +91,7 @@ def find_coarse_spacing(objective: LinearObjective, grams: Grams) -> np.ndarray:
 
     Margins of most rows move by some hundredths to the next point.
     """
-    squares = grams.diagonals / grams.mean
+    squares = grams.diagonals / grams.total
     there = squares > 0
     lengths = np.sqrt(np.where(there, squares, 1.0))
     units = _MARGIN_CHANGE / np.sqrt(objective.n_columns) / lengths

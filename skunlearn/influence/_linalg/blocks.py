@@ -62,7 +62,7 @@ def add_ones(X: Any, intercept: bool) -> np.ndarray:
 def multiply(X: Any, W: np.ndarray) -> np.ndarray:
     """Return X W.T; W may have one more column, for the intercept."""
     n_features = X.shape[1]
-    Z = X @ W[:, :n_features].T
+    Z = X @ np.ascontiguousarray(W[:, :n_features].T)
     if W.shape[1] > n_features:
         Z += W[:, n_features]
     return Z
@@ -80,7 +80,7 @@ def multiply_forth(X: Any, W: np.ndarray) -> np.ndarray:
 def multiply_back(X: Any, R: np.ndarray, intercept: bool) -> np.ndarray:
     """Return R.T X, shape (n_outputs, n_columns)."""
     G = (X.T @ R).T
-    return np.column_stack([G, np.ones(len(R)) @ R]) if intercept else G
+    return np.column_stack([G, R.sum(axis=0)]) if intercept else G
 
 
 def compute_grams(X: Any, Q: np.ndarray, intercept: bool) -> np.ndarray:

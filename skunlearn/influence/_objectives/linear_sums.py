@@ -86,7 +86,7 @@ def sum_gradient(
         Z = multiply(X, both)
         S = loss.slopes(Z[:, :n_outputs], objective.codes[rows])
         A = weigh(rows) * S
-        squares[:, 0] += np.einsum("ij,ij->j", A, S).astype(float)
+        squares[:, 0] += np.einsum("ij,ij->j", A, S)
         added = multiply_back(X, A, objective.intercept) - rest
         total, before = total + added, total
         rest = (total - before) - added
@@ -145,8 +145,10 @@ class Grams:
         The sums of ``a_i x_i x_i.T``; one where all outputs have the same weights.
     least : float
         A lower bound of the weights a that are not 0.
-    mean : float
-        Their mean.
+    total : float
+        Their sum.
+    n_rows : int
+        Number of weights that are not 0.
     unit : float
         What standard errors are measured in: the factor of all losses. Rows of integer
         weights are as good as repeated rows, so that weights do not change it unless
@@ -155,8 +157,14 @@ class Grams:
 
     matrices: np.ndarray
     least: float
-    mean: float
+    total: float
+    n_rows: int
     unit: float
+
+    @property
+    def mean(self) -> float:
+        """Return the mean of the weights."""
+        return self.total / self.n_rows
 
     @property
     def diagonals(self) -> np.ndarray:
@@ -198,6 +206,6 @@ def join_grams(
         least *= float(scales[scales > 0].min())
         classes = np.bincount(objective.codes, weights, objective.n_classes)
         total = float(classes @ scales.mean(axis=1))
-    mean = total / float(sums[0])
-    unit = factor * max(1.0, mean / _MAX_COUNT)
-    return Grams(matrices, factor * least, factor * mean, unit)
+    n_rows = int(sums[0])
+    unit = factor * max(1.0, total / n_rows / _MAX_COUNT)
+    return Grams(matrices, factor * least, factor * total, n_rows, unit)

@@ -130,9 +130,12 @@ class LogLoss(_Separable):
     def slopes(self, Z: np.ndarray, codes: np.ndarray) -> np.ndarray:
         # Not expit(Z) - 1, which has no digits left where rows are far from the margin.
         if Z.shape[1] == 1:
-            signs = 1.0 - 2.0 * codes[:, None]
+            signs = 1.0 - 2.0 * codes
+            S = -signs * Z[:, 0]
             with np.errstate(over="ignore"):  # to infinity, and the slope to 0
-                return signs / (1 + np.exp(-signs * Z))
+                np.exp(S, out=S)
+            S += 1
+            return np.divide(signs, S, out=S)[:, None]
         S, own = expit(Z), (np.arange(len(codes)), codes)
         S[own] = -expit(-Z[own])
         return S
