@@ -17,7 +17,7 @@ from skunlearn.influence._objectives.linear_sums import (
     find_max_curvature,
 )
 
-__all__ = ["Enclosure", "enclose"]
+__all__ = ["Enclosure", "bound_rate", "enclose"]
 
 _EPS = float(np.finfo(float).eps)
 _MAX_CHANGE = 10.0  # of margins, beyond which a Hessian says nothing
@@ -38,34 +38,28 @@ class Enclosure:
         The length of the step, in the norm of the Hessian.
     radius : float
         The largest distance between the point and the optimum, in that norm.
-    rounding : float
-        The part of it that further steps do not make smaller.
+    error : ndarray of shape (n_params,)
+        The largest error of each parameter of the point.
+    is_settled : bool
+        Whether further steps in this precision do not make errors much smaller.
     change : float
-        The largest change of a margin from where the Hessian was formed.
-    lengths : ndarray of shape (n_params,)
-        The largest move of each parameter by a move of length 1.
+        A bound of the change of margins from where the Hessian was formed.
     """
 
     theta: np.ndarray
     step: np.ndarray
     size: float
     radius: float
-    rounding: float
+    error: np.ndarray
+    is_settled: bool
     change: float
-    lengths: np.ndarray
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether further steps in this precision do not make the radius shorter."""
-        return math.isfinite(self.radius) and self.radius <= 4 * self.rounding
 
     def round(self, spacing: np.ndarray) -> np.ndarray | None:
         """Return the point of a grid next to the optimum; None if it is not certain."""
         cells = np.rint(self.theta / spacing)
         rest = (self.theta / spacing - cells) + self.step / spacing
         more = np.rint(rest)
-        error = self.radius * self.lengths + 16 * _EPS * np.abs(self.theta).max()
-        if not (np.abs(rest - more) + error / spacing < 0.5).all():
+        if not (np.abs(rest - more) + self.error / spacing < 0.5).all():
             return None
         return (cells + more) * spacing + 0.0
 
@@ -94,19 +88,23 @@ def enclose(
     """
     gradient = found.gradient.astype(float)
     size, change = _measure(local, gradient), found.change
-    radius = rounding = math.inf
+    radius, error, is_settled = math.inf, np.full(len(theta), np.inf), False
     if math.isfinite(size) and change < _MAX_CHANGE and local.error < 1:
         low = 1 - math.exp(-change) * (1 - local.error)
         up = math.exp(change) * (1 + local.error) - 1
-        eps = float(np.finfo(sums.dtype).eps)
-        rounding = _bound_rounding(objective, theta, found, local, sums, eps, up)
-        rate, share = _bound_rate(objective, local), math.sqrt(1 - low)
+        common, each = _bound_rounding(objective, theta, found, local, sums, up)
+        rounding = common + float(each @ local.lengths)
+        rate, share = bound_rate(objective, local), math.sqrt(1 - low)
         distance = bound_distance((size + rounding) / share, 1.0, rate / share) / share
         if math.isfinite(distance):
-            wrong = bound_mean_change(low, up, rate * distance) + local.error
-            radius = wrong * distance + rounding
+            curved = bound_mean_change(low, up, rate * distance) + local.error
+            radius = curved * distance + rounding
+            rounded = common * local.lengths + np.abs(local.inverse) @ each
+            rounded += 16 * _EPS * np.abs(theta).max()
+            error = curved * distance * local.lengths + rounded
+            is_settled = bool((error <= 2 * rounded).all())
     step = -local.factor.solve(gradient)
-    return Enclosure(theta, step, size, radius, rounding, change, local.lengths)
+    return Enclosure(theta, step, size, radius, error, is_settled, change)
 
 
 def _measure(local: Local, gradient: np.ndarray) -> float:
@@ -120,28 +118,29 @@ def _bound_rounding(
     found: GradientSum,
     local: Local,
     sums: np.ndarray,
-    eps: float,
     up: float,
-) -> float:
-    """Bound the error of a computed gradient, in the norm of the inverse Hessian.
+) -> tuple[float, np.ndarray]:
+    """Bound the error of a computed gradient, in two parts.
+
+    The first is in the norm of the inverse Hessian, the second of each element.
 
     Rounded margins change slopes by curvature times the error: with Cauchy-Schwarz
     that is the root of a sum of squares. What rounds the terms and their sum is at most
     a share of the sums of their sizes, again by Cauchy-Schwarz.
     """
-    shape = objective.n_outputs, objective.n_columns
+    shape, eps = (objective.n_outputs, objective.n_columns), np.finfo(sums.dtype).eps
     moments, n_columns = local.grams.diagonals, objective.n_columns
     spread = math.sqrt(n_columns * float((theta.reshape(shape) ** 2 * moments).sum()))
     root = math.sqrt(find_max_curvature(objective))
     margins = 1.1 * root * (n_columns + 4) * eps * spread
     penalty = 4 * eps * math.sqrt(float(objective.regularizer(sums) @ theta**2))
-    sizes = np.sqrt(found.squares * moments) * local.lengths.reshape(shape)
+    sizes = np.broadcast_to(np.sqrt(found.squares * moments), shape).ravel()
     share = (find_block_rows(objective) + _OPERATIONS + 2 * objective.n_outputs) * eps
-    terms = 1.1 * share * float(sizes.sum())
-    return (margins + penalty) * math.sqrt(1 + up) + terms
+    common = float((margins + penalty) * math.sqrt(1 + up))
+    return common, np.asarray(1.1 * share * sizes, dtype=float)
 
 
-def _bound_rate(objective: LinearObjective, local: Local) -> float:
+def bound_rate(objective: LinearObjective, local: Local) -> float:
     """Bound the change of margins by a move of length 1: no row is longer than all."""
     if objective.spec.loss.self_concordance == 0:
         return 0.0

@@ -170,6 +170,12 @@ class Local:
         """Return the largest move of each parameter by a move of length 1."""
         return np.sqrt((self.factor.inverse_root**2).sum(axis=0))
 
+    @cached_property
+    def inverse(self) -> np.ndarray:
+        """Return the inverse of the Hessian."""
+        root = self.factor.inverse_root
+        return root.T @ root
+
     def measure(self, v: np.ndarray) -> float:
         """Return the length of a move, in the norm of the Hessian."""
         return math.sqrt(max(float(v @ (self.hessian @ v)), 0.0))

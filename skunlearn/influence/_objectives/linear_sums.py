@@ -70,14 +70,15 @@ def sum_gradient(
     theta: np.ndarray,
     w: np.ndarray,
     sums: np.ndarray,
-    v: np.ndarray,
+    v: np.ndarray | None = None,
 ) -> GradientSum:
-    """Sum gradients, and see how far `v` changes margins, in one pass.
+    """Sum gradients, and see how far `v`, if given, changes margins, in one pass.
 
     All is computed in the precision of `sums`, the sums of weights.
     """
     n_outputs, dtype, loss = objective.n_outputs, sums.dtype, objective.spec.loss
-    both = np.concatenate([theta, v]).astype(dtype).reshape(2 * n_outputs, -1)
+    both = np.concatenate([theta] if v is None else [theta, v]).astype(dtype)
+    both = both.reshape(-1, objective.n_columns)
     weigh = objective._weigh(w, sums)
     total, rest = np.zeros((2, n_outputs, objective.n_columns), dtype)
     squares, change = np.zeros((n_outputs, 1)), 0.0
@@ -90,7 +91,8 @@ def sum_gradient(
         added = multiply_back(X, A, objective.intercept) - rest
         total, before = total + added, total
         rest = (total - before) - added
-        change = max(change, _find_change(Z[:, n_outputs:], loss))
+        if v is not None:
+            change = max(change, _find_change(Z[:, n_outputs:], loss))
     penalty = objective.regularizer(sums) * theta
     return GradientSum(total.ravel() + penalty, squares, change)
 

@@ -1,11 +1,11 @@
 """Steps to the point of a grid that is next to the optimum, whatever the way."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skunlearn.influence._certificate.enclosure import Enclosure, enclose
+from skunlearn.influence._certificate.enclosure import Enclosure, bound_rate, enclose
 from skunlearn.influence._certificate.reference import Local, Reference, Weighted
 from skunlearn.influence._objectives.linear import LinearObjective
 from skunlearn.influence._objectives.linear_sums import sum_gradient, sum_weights
@@ -16,6 +16,7 @@ __all__ = ["Rounded", "round_optimum"]
 _MAX_PASSES = 40
 _MIN_PROGRESS = 0.5  # by which a step has to make the next one shorter
 _MAX_CHANGE = 1.0  # of margins, up to which a Hessian is of use
+_MAX_MORE_CHANGE = 0.02  # of margins, that is not worth a look at the rows
 _MAX_FORMED = 3
 _MAX_REFINEMENTS = 3
 
@@ -105,6 +106,7 @@ class _Search:
     ) -> None:
         self.objective, self.weighted, self.local = objective, weighted, local
         self.n_passes, self.n_formed, self.is_refined = 0, 0, False
+        self.last: Enclosure | None = None
 
     def run(self, theta: np.ndarray, start: np.ndarray) -> Enclosure | None:
         """Make steps until the cell is certain, or nothing makes it more certain."""
@@ -132,10 +134,22 @@ class _Search:
 
     def _enclose(self, theta: np.ndarray, sums: np.ndarray) -> Enclosure:
         self.n_passes += 1
-        objective, local = self.objective, self.local
-        v = theta - local.theta
-        found = sum_gradient(objective, theta, self.weighted.w, sums, v)
-        return enclose(objective, theta, found, local, sums)
+        objective, local, w = self.objective, self.local, self.weighted.w
+        change = self._bound_change(theta)
+        v = theta - local.theta if change is None else None
+        found = sum_gradient(objective, theta, w, sums, v)
+        if change is not None:
+            found = replace(found, change=change)
+        self.last = enclose(objective, theta, found, local, sums)
+        return self.last
+
+    def _bound_change(self, theta: np.ndarray) -> float | None:
+        """Bound the change of margins after a short step without a look at the rows."""
+        if self.last is None or not self.last.change < _MAX_CHANGE:
+            return None
+        more = bound_rate(self.objective, self.local)
+        more *= self.local.measure(theta - self.last.theta)
+        return self.last.change + more if more < _MAX_MORE_CHANGE else None
 
     def _refine(self, theta: np.ndarray) -> Enclosure | None:
         """Go on with more digits, where there are any on this machine."""
@@ -166,5 +180,5 @@ class _Search:
         local = self.local.formed_at(self.objective, theta, self.weighted)
         if local is None:
             return False
-        self.local = local
+        self.local, self.last = local, None
         return True
