@@ -10,7 +10,7 @@ from skunlearn.influence import InfluenceUnlearningClassifier
 from skunlearn.sharding import RepresentativeSelection, ShardedUnlearningClassifier
 
 if TYPE_CHECKING:
-    from skunlearn import costs, datasets, metrics, model_selection, pipeline
+    from skunlearn import costs, datasets, metrics, model_selection, pipeline, plotting
 
 __version__ = version("skunlearn")
 
@@ -28,6 +28,7 @@ __all__ = [
     "metrics",
     "model_selection",
     "pipeline",
+    "plotting",
     "sharding",
 ]
 

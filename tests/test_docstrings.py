@@ -19,6 +19,7 @@ import skunlearn.influence
 import skunlearn.metrics
 import skunlearn.model_selection
 import skunlearn.pipeline
+import skunlearn.plotting
 
 ROOT = Path(__file__).parent.parent
 CONFIG = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -33,6 +34,7 @@ MODULES = (
     skunlearn.metrics,
     skunlearn.model_selection,
     skunlearn.pipeline,
+    skunlearn.plotting,
 )
 NEED_EXAMPLES = [
     value

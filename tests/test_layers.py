@@ -18,7 +18,7 @@ PACKAGE = Path(skunlearn.__file__).parent
 FLOORS = {
     "": """exceptions _compat _runtime _data _records _requests _pickling
         checkpoints _base _estimators
-        sharding influence costs metrics pipeline model_selection datasets""",
+        sharding influence costs metrics plotting pipeline model_selection datasets""",
     "_runtime": "evolve threads progress warn",
     "_data": """versions hashing blocks casting habits vectors arrow_columns
         pandas_frames polars_frames containers items declarations ownership identities
@@ -52,7 +52,9 @@ FLOORS = {
     "costs": "_chances _checks _picks _requests _curves _expected _recommend",
     "model_selection": "_state _scores _removal _fit _search",
     "metrics": """_costs _confidence _membership _resistance _discovery _distance
-        _traces _audit""",
+        _traces _audit _report""",
+    "plotting": """_display _costs _contributions _discovery _membership _tradeoff
+        _shard_map""",
     "metrics._audit": "identical report replay attack audit",
     "metrics._traces": "needles scan search",
     "datasets": "_census",

@@ -17,6 +17,7 @@ MODULES = (
     "metrics",
     "model_selection",
     "pipeline",
+    "plotting",
     "sharding",
 )
 
@@ -58,6 +59,7 @@ def test_modules_are_imported_when_they_are_used():
         "skunlearn.datasets",
         "skunlearn.metrics",
         "skunlearn.pipeline",
+        "skunlearn.plotting",
         "skunlearn.model_selection",
     }
     code = f"""
