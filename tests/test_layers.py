@@ -49,7 +49,7 @@ FLOORS = {
     "influence._solvers": "newton refine exact",
     "influence._methods": """reweighting transitions exact newton linear_step goals
         trade_off least_weights puma""",
-    "costs": "_chances _checks _picks _requests _curves _expected _recommend",
+    "costs": "_chances _checks _picks _requests _curves _expected _slicings _recommend",
     "model_selection": "_state _scores _removal _fit _search",
     "metrics": """_costs _confidence _membership _resistance _discovery _distance
         _traces _audit _report""",

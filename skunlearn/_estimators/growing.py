@@ -1,7 +1,6 @@
 """Ensembles that go on training: estimators are added to those that there are."""
 
 import copy
-import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, TypeVar
 
@@ -21,6 +20,7 @@ __all__ = [
     "find_size",
     "grow",
     "register_growing_ensemble",
+    "remember",
     "set_size",
 ]
 
@@ -184,12 +184,24 @@ class GrowingEnsemble:
             return estimator.fit(X, y, **fit_params)
         shared = {id(part): part for part in self.list_members(fitted)}
         grown = copy.deepcopy(fitted, shared)
+        self.set_size(estimator, n_estimators)
         params = estimator.get_params(deep=False)
-        grown.set_params(**params | {"warm_start": True, self.size: n_estimators})
-        with warnings.catch_warnings():  # the rows are all those that there are
-            warnings.filterwarnings("ignore", "class_weight presets")
-            grown.fit(X, y, **fit_params)
-        return grown.set_params(warm_start=params["warm_start"])
+        grown.set_params(**params | {"warm_start": True}).fit(X, y, **fit_params)
+        return grown.set_params(**params)
+
+    def remember(self, estimator: Any, X: Any) -> None:
+        """Keep in a fitted ensemble what saves time when it grows.
+
+        The rows are then those of the next ones to be trained on that come first. By
+        default nothing is kept.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A fitted ensemble, changed in place.
+        X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
+            The rows that it was trained on.
+        """
 
 
 _Class = TypeVar("_Class", bound=type[GrowingEnsemble])
@@ -325,6 +337,13 @@ def grow(
         return grown
     growing = _get(estimator)
     return growing.grow(estimator, fitted, n_estimators, X, y, **fit_params)
+
+
+def remember(estimator: Any, X: Any) -> None:
+    """Keep in a fitted ensemble what saves time when it grows over the same rows."""
+    growing = _growing.get(type(estimator))
+    if growing is not None:  # rows of a pipeline would have to be transformed again
+        growing.remember(estimator, X)
 
 
 def _find_own(

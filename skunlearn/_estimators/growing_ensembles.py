@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from itertools import chain
 from typing import Any
 
+import numpy as np
 from sklearn.ensemble import (
     BaggingClassifier,
     ExtraTreesClassifier,
@@ -12,19 +13,55 @@ from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     RandomForestClassifier,
 )
+from sklearn.utils.class_weight import compute_class_weight
 
 from skunlearn._estimators.growing import GrowingEnsemble, register_growing_ensemble
 
 __all__: list[str] = []
 
+_SCORES = "_skunlearn_scores"  # of the rows that the ensemble was trained on
+
 
 @register_growing_ensemble(BaggingClassifier)
-@register_growing_ensemble(ExtraTreesClassifier)
-@register_growing_ensemble(RandomForestClassifier)
 class _Bagging(GrowingEnsemble):
-    """Trees or others that do not know of each other."""
+    """Classifiers that do not know of each other."""
 
     refused = ("oob_score",)
+
+
+@register_growing_ensemble(ExtraTreesClassifier)
+@register_growing_ensemble(RandomForestClassifier)
+class _Forest(GrowingEnsemble):
+    """Trees that do not know of each other."""
+
+    refused = ("oob_score",)
+
+    def find_obstacle(self, estimator: Any) -> str | None:
+        """Return the parameter with which a forest cannot grow."""
+        if estimator.class_weight == "balanced_subsample":
+            return "class_weight='balanced_subsample'"
+        return super().find_obstacle(estimator)
+
+    def grow(
+        self,
+        estimator: Any,
+        fitted: Any,
+        n_estimators: int,
+        X: Any,
+        y: Any,
+        **fit_params: Any,
+    ) -> Any:
+        """Return a forest with more trees, by the balance of the rows so far.
+
+        A warm start warns of balanced weights, unless it is told what they are.
+        """
+        class_weight = estimator.class_weight
+        if isinstance(class_weight, str):
+            weights = compute_class_weight("balanced", classes=fitted.classes_, y=y)
+            known = dict(zip(fitted.classes_.tolist(), weights.tolist(), strict=True))
+            estimator.set_params(class_weight=known)
+        grown = super().grow(estimator, fitted, n_estimators, X, y, **fit_params)
+        return grown.set_params(class_weight=class_weight)
 
 
 @register_growing_ensemble(GradientBoostingClassifier)
@@ -76,14 +113,21 @@ class _HistGradientBoosting(GrowingEnsemble):
         kept.__class__ = _KeptBins
         grown = super().grow(estimator, kept, n_estimators, X, y, **fit_params)
         grown.__class__ = HistGradientBoostingClassifier
+        vars(grown).pop(_SCORES, None)
         return grown
+
+    def remember(self, estimator: Any, X: Any) -> None:
+        """Keep the scores of the rows, which take half as long as ten iterations."""
+        scores = estimator.decision_function(X)
+        setattr(estimator, _SCORES, scores.reshape(len(scores), -1))
 
 
 class _KeptBins(HistGradientBoostingClassifier):
     """Goes on training with the bins and the categories of the first fit.
 
     scikit-learn finds new ones at each fit, by which it then reads the trees that there
-    are: with other rows these would give other answers than they were trained to.
+    are: with other rows these would give other answers than they were trained to. Of
+    rows that the trees were trained on, which come first, the scores may be known.
     """
 
     def _preprocess_X(self, X: Any, *, reset: bool) -> Any:
@@ -94,6 +138,16 @@ class _KeptBins(HistGradientBoostingClassifier):
     def _bin_data(self, X: Any, *arguments: Any, **keywords: Any) -> Any:
         self._bin_mapper = self._kept_mapper
         return self._bin_mapper.transform(X)
+
+    def _raw_predict(self, X: Any, n_threads: int | None = None) -> Any:
+        known = getattr(self, _SCORES, None)
+        if known is None:
+            return super()._raw_predict(X, n_threads=n_threads)
+        scores = np.empty((len(X), known.shape[1]), order="F")
+        scores[: len(known)] = known
+        if len(X) > len(known):
+            scores[len(known) :] = super()._raw_predict(X[len(known) :], n_threads)
+        return scores
 
     def fit(self, X: Any, y: Any, *arguments: Any, **keywords: Any) -> Any:
         self._kept_mapper: Any = self._bin_mapper

@@ -61,8 +61,9 @@ def measure_curve(
     *,
     n_repeats: int,
     random_state: Any,
+    last_size: float | None = None,
 ) -> CostCurve:
-    """Measure what training a shard from its first slice takes, at a few sizes.
+    """Measure what training a shard again takes, at a few sizes.
 
     A classifier of a single shard forgets its first row, so that all that a forget does
     is in the measurement. The sizes take turns.
@@ -79,6 +80,9 @@ def measure_curve(
         Turns of each size; the median counts.
     random_state : int, RandomState instance or None
         Determines which rows are used.
+    last_size : float or None
+        If given, the rows that are forgotten are of the last slice, which has this
+        share of the rows.
 
     Returns
     -------
@@ -97,13 +101,19 @@ def measure_curve(
             f"got {n}."
         )
     seed = check_random_state(random_state).randint(2**31)
-    smallest = max(_SMALLEST, n // _SPAN)
+    share = 1.0 if last_size is None else last_size
+    needed = int(np.ceil(2 * _MOST_IN_TURN * (n_repeats + 1) / share))
+    smallest = max(_SMALLEST, n // _SPAN, 0 if last_size is None else min(n, needed))
     sizes = np.unique(np.geomspace(smallest, n, _N_SIZES).round().astype(int))
     probes = [
-        _Probe(clone(classifier).fit(*shuffle(X, y, n_samples=size, random_state=seed)))
+        _Probe(
+            clone(classifier).fit(*shuffle(X, y, n_samples=size, random_state=seed)),
+            is_late=last_size is not None,
+        )
         for size in sizes
     ]
-    n_turns = min(n_repeats, smallest // (2 * _MOST_IN_TURN))  # each takes rows away
+    available = int(smallest * share) // (2 * _MOST_IN_TURN)  # each takes rows away
+    n_turns = max(min(n_repeats, available), 1)
     with single_threaded():
         for probe in probes:
             probe.time_forget()  # warms up
@@ -122,11 +132,14 @@ class _Probe:
     ----------
     classifier : ShardedUnlearningClassifier
         The fitted classifier.
+    is_late : bool
+        Whether the rows are of the last slice.
     points : list of (int, float)
         Rows that were trained on and the seconds that it took.
     """
 
     classifier: ShardedUnlearningClassifier
+    is_late: bool = False
     points: list[tuple[int, float]] = field(default_factory=list)
 
     def take_turn(self) -> None:
@@ -139,10 +152,11 @@ class _Probe:
                 break
 
     def time_forget(self) -> tuple[int, float]:
-        """Forget the row that the shard is trained on first."""
+        """Forget the row that the shard, or its last slice, is trained on first."""
         state = self.classifier._state
-        slots = state.shards[0].slots
-        first = np.flatnonzero(state.rows.slot_of == slots[0])
+        slots, bounds = state.shards[0].slots, state.shards[0].bounds
+        place = min(bounds[-2], len(slots) - 1) if self.is_late else 0
+        first = np.flatnonzero(state.rows.slot_of == slots[place])
         start = time.perf_counter()
         self.classifier.forget(first)
         return len(slots) - 1, time.perf_counter() - start

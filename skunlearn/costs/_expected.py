@@ -16,7 +16,12 @@ from skunlearn.costs._checks import (
 from skunlearn.costs._picks import expect_picks
 from skunlearn.sharding._training.schedule import total_passes, total_passes_by_size
 
-__all__ = ["count_full", "expected_retrained_samples", "find_sizes"]
+__all__ = [
+    "count_by_step",
+    "expect_by_step",
+    "expected_retrained_samples",
+    "find_sizes",
+]
 
 
 def expected_retrained_samples(
@@ -127,6 +132,44 @@ def expected_retrained_samples(
     ... ))
     455
     """
+    by_step = expect_by_step(
+        n_samples,
+        n_requests,
+        n_shards=n_shards,
+        n_slices=n_slices,
+        slice_sizes=slice_sizes,
+        n_replicas=n_replicas,
+        n_epochs=n_epochs,
+        slice_training=slice_training,
+        partition=partition,
+        class_counts=class_counts,
+        n_negatives=n_negatives,
+        selection=selection,
+        slice_proba=slice_proba,
+        sequence=sequence,
+    )
+    total = by_step.sum(axis=-1)
+    return total if total.ndim else float(total)
+
+
+def expect_by_step(
+    n_samples: Any,
+    n_requests: Any,
+    *,
+    n_shards: Any,
+    n_slices: Any,
+    slice_sizes: Any,
+    n_replicas: Any,
+    n_epochs: Any,
+    slice_training: str,
+    partition: str = "uniform",
+    class_counts: Any = None,
+    n_negatives: Any = 0,
+    selection: Any = None,
+    slice_proba: Any,
+    sequence: bool,
+) -> np.ndarray:
+    """Return the same rows by step, along the last axis."""
     check_choice("slice_training", slice_training, ("cumulative", "sequential"))
     check_choice("partition", partition, ("uniform", "class"))
     sizes = find_sizes(slice_sizes, n_slices)
@@ -153,11 +196,11 @@ def expected_retrained_samples(
     units = _make_units(rows, by_class=partition == "class")
     count = _count_sequence if sequence else _count_batch
     trained = r * count(N.astype(float), K.astype(float), r / S, steps, units)
-    total = np.broadcast_to(trained.sum(axis=(-2, -1)), shape)
-    return total.copy() if shape else float(total)
+    by_step = trained.sum(axis=-2)
+    return np.broadcast_to(by_step, (*shape, by_step.shape[-1]))
 
 
-def count_full(
+def count_by_step(
     n_samples: Any,
     n_slices: Any,
     n_epochs: Any,
@@ -165,7 +208,7 @@ def count_full(
     slice_training: str,
     slice_sizes: tuple[float, ...] | None = None,
 ) -> Any:
-    """Return the rows that training all shards passes to training.
+    """Return the rows that training all shards passes to training, by step.
 
     The arguments are numbers or arrays that broadcast, but for the sizes of slices.
     """
@@ -175,7 +218,7 @@ def count_full(
     )
     is_cumulative = slice_training == "cumulative"
     steps = _make_steps(R, e, is_cumulative, slice_sizes, None, N, 0 * N)
-    return (r * N * steps.rows * steps.passes).sum(axis=-1)
+    return np.asarray(r * N * steps.rows * steps.passes)
 
 
 class _Steps(NamedTuple):

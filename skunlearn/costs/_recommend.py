@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_consistent_length
 
-from skunlearn._estimators.capabilities import find_resume
-from skunlearn.costs._checks import check_choice, check_counts
-from skunlearn.costs._curves import CostCurve, measure_curve
-from skunlearn.costs._expected import count_full, expected_retrained_samples
-from skunlearn.sharding import ShardedUnlearningClassifier
+from skunlearn.costs._checks import check_choice, check_counts, check_shares
+from skunlearn.costs._expected import expect_by_step
+from skunlearn.costs._slicings import Slicing, StepTimes, find_slicings, measure_steps
 
 __all__ = ["ShardRecommendation", "ShardSettings", "recommend_shards"]
 
@@ -43,6 +41,8 @@ class ShardSettings:
         Number of shards that each row joins, and of passes over each shard.
     slice_training : {"cumulative", "sequential"}, default="cumulative"
         Rows used for training at each slice.
+    slice_sizes : tuple of float, default=None
+        Share of the rows in each slice. None if they are equal.
 
     Examples
     --------
@@ -62,12 +62,16 @@ class ShardSettings:
     n_replicas: int = field(default=1, kw_only=True)
     n_epochs: int = field(default=1, kw_only=True)
     slice_training: str = field(default="cumulative", kw_only=True)
+    slice_sizes: tuple[float, ...] | None = field(default=None, kw_only=True)
 
     @property
     def params(self) -> dict[str, Any]:
         """Settings as a dict for ``set_params`` of the classifier."""
         names = ("n_shards", "n_slices", "n_replicas", "n_epochs", "slice_training")
-        return {name: getattr(self, name) for name in names}
+        params = {name: getattr(self, name) for name in names}
+        if self.slice_sizes is not None:
+            params |= {"n_slices": 1, "slice_sizes": self.slice_sizes}
+        return params
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,8 @@ class ShardRecommendation(ShardSettings):
         Number of shards that each row joins, and of passes over each shard.
     slice_training : {"cumulative", "sequential"}, default="cumulative"
         Rows used for training at each slice.
+    slice_sizes : tuple of float, default=None
+        Share of the rows in each slice. None if they are equal.
 
     Examples
     --------
@@ -155,6 +161,8 @@ def recommend_shards(
     batch: bool = True,
     n_shards: Any = None,
     n_slices: Any = 1,
+    slice_sizes: Any = None,
+    forget_proba: Any = None,
     n_replicas: int = 1,
     n_epochs: int = 1,
     slice_training: str = "cumulative",
@@ -196,6 +204,13 @@ def recommend_shards(
     n_slices : int or sequence of int, default=1
         Candidate numbers of slices. Values above 1 are ignored if `estimator` cannot
         resume training.
+    slice_sizes : sequence of float, or list of them, default=None
+        Candidate sizes of slices instead of `n_slices`, such as ``(0.9, 0.1)``, or
+        ``[(1.0,), (0.9, 0.1)]`` to compare them with no slices.
+    forget_proba : array-like, default=None
+        Relative probability of rows to be forgotten, of all rows or of a sample, as
+        passed to `fit`: rows come in ascending order of it, and requests are in
+        proportion. If None, requests are uniform.
     n_replicas : int, default=1
         Number of shards that each row joins.
     n_epochs : int, default=1
@@ -257,8 +272,8 @@ def recommend_shards(
         "slice_training": slice_training,
     }
     shards = _find_candidates("n_shards", n_shards, n_samples, n_replicas)
-    slices = _find_candidates("n_slices", n_slices, n_samples, n_replicas)
-    curves = None
+    slicings = find_slicings(n_slices, slice_sizes, estimator)
+    times = None
     if estimator is not None or X is not None or y is not None:
         if estimator is None or X is None or y is None:
             raise ValueError(
@@ -266,13 +281,21 @@ def recommend_shards(
                 "in seconds, or none for a cost in rows."
             )
         check_consistent_length(X, y)
-        slices = _leave_out_slices(estimator, slices)
-        curves = [
-            _measure(estimator, X, y, R, settings, n_repeats, random_state)
-            for R in slices
+        times = [
+            measure_steps(estimator, X, y, one, settings, n_repeats, random_state)
+            for one in slicings
         ]
+    proba = None if forget_proba is None else check_shares("forget_proba", forget_proba)
     table = _make_table(
-        n_samples, request_rate, max_cost, batch, shards, slices, settings, curves
+        n_samples,
+        request_rate,
+        max_cost,
+        batch,
+        shards,
+        slicings,
+        settings,
+        times,
+        proba,
     )
     return _choose(table, max_cost, list_all=n_shards is not None)
 
@@ -288,39 +311,53 @@ def _make_table(
     max_cost: float,
     batch: bool,
     shards: np.ndarray,
-    slices: np.ndarray,
+    slicings: list[Slicing],
     settings: dict[str, Any],
-    curves: list[CostCurve] | None,
+    times: list[StepTimes] | None,
+    forget_proba: np.ndarray | None,
 ) -> list[ShardSettings]:
-    """Return the cost of all settings, by numbers of slices and shards."""
-    S, R = shards[None, :], slices[:, None]
+    """Return the cost of all settings, by slices and numbers of shards."""
     few = int(np.floor(request_rate))
     # A rate between two whole numbers is sometimes the one and sometimes the other.
     mix = np.array([few + 1 - request_rate, request_rate - few])[:, None, None]
-    requests = np.minimum([few, few + 1], n_samples)[:, None, None]
-    costs = expected_retrained_samples(
-        n_samples, requests, n_shards=S, n_slices=R, sequence=not batch, **settings
-    )
-    rows = (mix * costs).sum(axis=0)
-    share = rows / count_full(n_samples, R, **settings)
-    seconds = fit_seconds = None
-    if curves is not None:
-        per_shard = n_samples * settings["n_replicas"] / shards
-        fit_seconds = shards * np.array([curve.predict(per_shard) for curve in curves])
-        seconds = share * fit_seconds
-    return [
-        ShardSettings(
-            n_shards=int(shards[j]),
-            n_slices=int(slices[i]),
-            n_samples_retrained=float(rows[i, j]),
-            share=float(share[i, j]),
-            seconds=None if seconds is None else float(seconds[i, j]),
-            fit_seconds=None if fit_seconds is None else float(fit_seconds[i, j]),
-            meets_budget=bool((rows if seconds is None else seconds)[i, j] <= max_cost),
+    requests = np.minimum([few, few + 1], n_samples)[:, None]
+    table = []
+    for i, slicing in enumerate(slicings):
+        costs = expect_by_step(
+            n_samples,
+            requests,
+            n_shards=shards,
+            n_slices=slicing.n_slices if slicing.sizes is None else 1,
+            slice_sizes=slicing.sizes,
+            slice_proba=slicing.find_proba(forget_proba),
+            sequence=not batch,
             **settings,
         )
-        for i, j in np.ndindex(rows.shape)
-    ]
+        rows = (mix * costs).sum(axis=0)
+        everything = slicing.count_by_step(n_samples, settings)
+        seconds = fit_seconds = None
+        if times is not None:
+            per_shard = n_samples * settings["n_replicas"] / shards
+            steps = times[i].by_step(per_shard) * shards[:, None]
+            seconds = (rows / everything * steps).sum(axis=-1)
+            fit_seconds = steps.sum(axis=-1)
+        for j, n_shards in enumerate(shards):
+            n_rows = float(rows[j].sum())
+            cost = n_rows if seconds is None else float(seconds[j])
+            table.append(
+                ShardSettings(
+                    n_shards=int(n_shards),
+                    n_slices=slicing.n_slices,
+                    n_samples_retrained=n_rows,
+                    share=float(n_rows / everything.sum()),
+                    seconds=None if seconds is None else cost,
+                    fit_seconds=None if fit_seconds is None else float(fit_seconds[j]),
+                    meets_budget=bool(cost <= max_cost),
+                    slice_sizes=slicing.sizes,
+                    **settings,
+                )
+            )
+    return table
 
 
 def _choose(
@@ -367,33 +404,3 @@ def _find_candidates(
     if not len(candidates):
         raise ValueError(f"{name} must name at least one value; got {value!r}.")
     return candidates
-
-
-def _leave_out_slices(estimator: Any, slices: np.ndarray) -> np.ndarray:
-    """Return the numbers of slices that an estimator can have."""
-    if slices[0] > 1 or slices[-1] == 1:
-        return slices  # nothing to leave out, or an error from fit that says why
-    return slices if find_resume(estimator) is not None else slices[:1]
-
-
-def _measure(
-    estimator: Any,
-    X: Any,
-    y: Any,
-    n_slices: int,
-    settings: dict[str, Any],
-    n_repeats: int,
-    random_state: Any,
-) -> CostCurve:
-    """Return the cost curve of a shard with some number of slices."""
-    classifier = ShardedUnlearningClassifier(
-        estimator,
-        n_shards=1,
-        n_slices=int(n_slices),
-        n_epochs=settings["n_epochs"],
-        slice_training=settings["slice_training"],
-        random_state=0,
-    )
-    return measure_curve(
-        classifier, X, y, n_repeats=n_repeats, random_state=random_state
-    )

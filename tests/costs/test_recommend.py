@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.tree import DecisionTreeClassifier
@@ -229,3 +230,65 @@ def test_bad_input(arguments, match):
         recommend_shards(
             **{"n_samples": 100, "request_rate": 1, "max_cost": 9, **arguments}
         )
+
+
+LIKELY = np.where(np.arange(1000) % 10 == 0, 0.9, 0.1 / 9)  # a tenth gets 90 %
+
+
+def test_likely_rows_are_in_the_last_slice():
+    """A skewed stream over unequal slices costs what the closed form says."""
+    best = recommend_shards(
+        10_000, 3, 5_000, n_shards=4, slice_sizes=(0.9, 0.1), forget_proba=LIKELY
+    )
+    expected = expected_retrained_samples(
+        10_000, 3, n_shards=4, slice_sizes=(0.9, 0.1), slice_proba=(0.1, 0.9)
+    )
+    assert best.n_samples_retrained == pytest.approx(expected)
+    assert best.params["slice_sizes"] == (0.9, 0.1)
+    assert best.params["n_slices"] == 1
+    ShardedUnlearningClassifier().set_params(**best.params)
+
+
+def test_sizes_of_slices_are_candidates():
+    """Those that meet the budget with the fewest shards win, whatever their slices."""
+    sizes = [(1.0,), (0.9, 0.1), (0.5, 0.5)]
+    best = recommend_shards(
+        10_000, 1, 4_000, n_shards=[1, 2, 4], slice_sizes=sizes, forget_proba=LIKELY
+    )
+    assert len(best.alternatives) == 8
+    uniform = recommend_shards(10_000, 1, 4_000, n_shards=[1, 2, 4], slice_sizes=sizes)
+    assert best.n_samples_retrained < uniform.n_samples_retrained
+
+
+@pytest.mark.parametrize("sizes", [(), (0.5, -0.5), [(0.9, 0.1), "ab"], 3])
+def test_sizes_that_are_none(sizes):
+    """They are named."""
+    with pytest.raises(ValueError, match="slice_sizes"):
+        recommend_shards(10_000, 1, 5_000, slice_sizes=sizes)
+
+
+def test_sizes_and_numbers_of_slices():
+    """One of them says how many slices there are."""
+    with pytest.raises(ValueError, match="n_slices"):
+        recommend_shards(10_000, 1, 5_000, n_slices=[1, 2], slice_sizes=(0.9, 0.1))
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(
+    "base",
+    [HistGradientBoostingClassifier(max_iter=30), RandomForestClassifier(30)],
+    ids=["hist", "forest"],
+)
+def test_seconds_of_a_last_slice(base):
+    """Growing ensembles take less for late rows than their rows tell."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(3000, 5))
+    y = (X[:, 0] * X[:, 1] > 0).astype(int)
+    settings = {"estimator": base, "X": X, "y": y, "n_shards": 2}
+    sizes = [(1.0,), (0.9, 0.1)]
+    late = recommend_shards(
+        3000, 1, 1e-9, slice_sizes=sizes, forget_proba=LIKELY, **settings
+    )
+    assert late.slice_sizes == (0.9, 0.1)  # the cheapest
+    (plain,) = (one for one in late.alternatives if one.n_slices == 1)
+    assert late.seconds < 0.7 * plain.seconds

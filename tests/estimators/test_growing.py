@@ -152,15 +152,18 @@ def test_constituents_are_warm_starts(base):
     shard = state.shards[0]
     position = np.argsort(state.rows.slot_of)[shard.slots]
     model = clone(BASES[base]).set_params(warm_start=True)
-    if base == "forest":  # balanced weights are those of all rows so far
-        model.set_params(class_weight=None)
-        classifier = make_case(model, n_shards=1).fit(X, Y).forget([1, 50])
     for index, size in enumerate([3, 5, 6]):
         rows = position[: shard.bounds[index + 1]]
+        if base == "forest":  # weights that are balanced over the rows so far
+            labels, counts = np.unique(Y[rows], return_counts=True)
+            weights = len(rows) / (3 * counts)
+            model.set_params(class_weight=dict(zip(labels, weights, strict=True)))
         seed = derive_seed(state.layout.key, 0, index, 0, 0)
         model.set_params(n_estimators=size, random_state=seed).fit(X[rows], Y[rows])
     (constituent,) = classifier.estimators_
-    assert_identical(constituent.set_params(warm_start=True), model)
+    weight = constituent.class_weight
+    model.set_params(class_weight=weight, warm_start=False)
+    assert_identical(constituent, model)
 
 
 @pytest.mark.parametrize("base", ["hist", "gradient", "forest"])
@@ -335,6 +338,9 @@ EARLY = {
     "early_stopping_rounds=2": xgboost.XGBClassifier(early_stopping_rounds=2),
     "od_wait=4": catboost.CatBoostClassifier(od_wait=4),
     "oob_score=True": RandomForestClassifier(oob_score=True),
+    "class_weight='balanced_subsample'": ExtraTreesClassifier(
+        class_weight="balanced_subsample"
+    ),
     "num_boost_round=7": lightgbm.LGBMClassifier(num_boost_round=7),
 }
 

@@ -76,6 +76,11 @@ class TrainingPolicy:
         n_more = max(n_steps - len(sizes), 0)
         return math.fsum(sizes[:n_steps]) + n_more * sizes[-1]
 
+    def is_followed(self, step: "Step") -> bool:
+        """Return True if an ensemble is to grow on over the rows of a step and more."""
+        is_early = step.slice < self.n_slices - 1
+        return self.resume == "grow" and self.cumulative and is_early
+
     def count_estimators(self, n_steps: int) -> int:
         """Return the estimators of an ensemble after the first slices.
 

@@ -27,7 +27,7 @@ from skunlearn._data.containers import (
 from skunlearn._data.declarations import NOTHING, Declarations
 from skunlearn._data.rows import Batch
 from skunlearn._estimators.fit_params import cut_fit_params
-from skunlearn._estimators.growing import grow, set_size
+from skunlearn._estimators.growing import grow, remember, set_size
 from skunlearn._runtime.threads import single_threaded
 from skunlearn._runtime.warn import CaughtWarning, catch_in_worker, warn_again
 from skunlearn.sharding._adapters.base import find_adapter
@@ -284,12 +284,23 @@ def _train(recipe: Recipe, task: Task, step: Step, rows: Batch, state: Any) -> A
     if recipe.fit_params:
         arguments |= cut_fit_params(recipe.fit_params, np.unique(rows.y))
     if is_grown:
-        return grow(estimator, state, step.n_estimators, rows.X, rows.y, arguments)
+        how = step.n_estimators, rows.X, rows.y, arguments
+        estimator = grow(estimator, state, *how)
+    else:
+        _fit(estimator, step, rows.X, labels, arguments)
+    if recipe.policy.is_followed(step):
+        remember(estimator, rows.X)
+    return estimator
+
+
+def _fit(
+    estimator: Any, step: Step, X: Any, labels: tuple[Any, ...], arguments: Any
+) -> None:
+    """Fit an estimator, an ensemble to the size that the step has."""
     if step.n_estimators:
         set_size(estimator, step.n_estimators)
-    adapter, X = find_adapter(estimator), rows.X
+    adapter = find_adapter(estimator)
     if adapter is not None:
         X, allowed = adapter.prepare_rows(X)
         arguments |= allowed
     estimator.fit(X, *labels, **arguments)
-    return estimator
