@@ -80,8 +80,8 @@ def print_rare(name: str, X: np.ndarray, y: np.ndarray) -> None:
     """Print what shards do to a class of 3 % of the rows."""
     base = _BASES[name]
     weighted = clone(base).set_params(class_weight="balanced")
-    print(f"{name:34}  {'plain':>23}  {'class_weight=balanced':>23}  {'one small':>23}")
-    print(f"{'shards':34}" + 3 * f"  {'accuracy':>9}{'recall':>7}{'mean':>7}")
+    print(f"{name:20}  {'plain':>20}  {'class_weight=balanced':>20}  {'one small':>20}")
+    print(f"{'shards':20}" + 3 * f"  {'acc.':>6}{'recall':>7}{'mean':>7}")
     splits = [draw_split(X, y, seed) for seed in range(_N_DRAWS)]
     for n in _SHARDS:
         cells = []
@@ -94,8 +94,8 @@ def print_rare(name: str, X: np.ndarray, y: np.ndarray) -> None:
             )
         means = np.mean(cells, axis=0)
         blocks = means.reshape(3, 3)
-        text = "".join(f"  {r[0]:9.3f}{r[1]:7.3f}{r[2]:7.3f}" for r in blocks)
-        print(f"  {n:<32}{text}", flush=True)
+        text = "".join(f"  {r[0]:6.3f}{r[1]:7.3f}{r[2]:7.3f}" for r in blocks)
+        print(f"  {n:<18}{text}", flush=True)
     print()
 
 
@@ -109,7 +109,7 @@ def print_groups(name: str, frame: pd.DataFrame, X: np.ndarray, y: np.ndarray) -
         "black": race == "Black",
         "others": ~np.isin(race, ["White", "Black"]),
     }
-    print(f"{name:34}" + "".join(f"{group:>9}" for group in groups))
+    print(f"{name:20}" + "".join(f"{group:>9}" for group in groups))
     for n in _SHARDS:
         rows = []
         for seed in range(_N_DRAWS):
@@ -118,7 +118,7 @@ def print_groups(name: str, frame: pd.DataFrame, X: np.ndarray, y: np.ndarray) -
             rich = y[test]
             rows.append([said[rich & own[test]].mean() for own in groups.values()])
         text = "".join(f"{recall:9.3f}" for recall in np.mean(rows, axis=0))
-        print(f"  {n:<32}{text}", flush=True)
+        print(f"  {n:<18}{text}", flush=True)
     print()
 
 

@@ -69,6 +69,7 @@ nitpicky = True  # a reference that leads nowhere fails the build
 nitpick_ignore_regex = [
     ("py:obj", r"\w+_"),  # fitted attributes have no own page
     ("std:ref", "metadata_routing"),  # in docstrings that scikit-learn hands down
+    ("std:term", "fit"),
 ]
 
 copybutton_prompt_text = r">>> |\.\.\. "  # what is copied is ready to be pasted

@@ -37,7 +37,8 @@ def audit_forget(
     Parameters
     ----------
     estimator : classifier
-        Any fitted classifier; for "replay" a :class:`ShardedUnlearningClassifier`, or a
+        Any fitted classifier; for "replay" a
+        :class:`~skunlearn.ShardedUnlearningClassifier`, or a
         pipeline that ends in one.
     X_forget : {array-like, sparse matrix, data frame} of shape (n_forget, n_features)
         The rows that should be forgotten, as they were. Not used by "replay".
