@@ -30,7 +30,8 @@ FLOORS = {
         seeding sample_weight leakage""",
     "sharding": """_adapters _aggregation _roles _selection _partition _training _state
         _class_changes _plans _expected_cost _validation _fit _storage _replay
-        _prediction _forget _durable _classifier""",
+        _prediction _forget _durable _classifier
+        _forest""",
     "sharding._roles": "base all_classes one_vs_rest one_class",
     "sharding._selection": "greedy pools representative selected_rows",
     "sharding._partition": """thresholds base uniform by_class distribution_aware

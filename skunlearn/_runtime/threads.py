@@ -22,6 +22,7 @@ __all__ = [
     "CopyableLock",
     "commit_gate",
     "hold_all",
+    "limit_own_thread",
     "single_threaded",
     "uninterrupted",
 ]
@@ -149,6 +150,13 @@ class _Limit:
                     library, n_threads = self._changed.pop()
                     library.set_num_threads(n_threads)
 
+    def limit_own(self) -> None:
+        """Set the limit where it is a property of the thread."""
+        with self.lock:
+            for library in self._find_libraries().lib_controllers:
+                if library.user_api == "openmp":
+                    library.set_num_threads(1)
+
     def keep_own(self) -> None:
         """Drop the uses of threads that a forked child has not inherited."""
         self.lock, own = threading.RLock(), threading.get_ident()
@@ -163,6 +171,15 @@ class _Limit:
 
 
 _limit = _Limit()
+
+
+def limit_own_thread() -> None:
+    """Let OpenMP use one thread from this one, a worker in a `single_threaded` block.
+
+    OpenMP keeps the number for each thread that starts it, and the block has set that
+    of its own. The worker ends with the block: there is nothing to restore.
+    """
+    _limit.limit_own()
 
 
 class CopyableLock:

@@ -6,6 +6,7 @@ import skunlearn.sharding._adapters.trees  # noqa: F401 (they register themselve
 from skunlearn._estimators.growing import GrowingEnsemble, register_growing_ensemble
 from skunlearn.sharding._adapters.base import ConstituentAdapter, register_adapter
 from skunlearn.sharding._classifier import ShardedUnlearningClassifier
+from skunlearn.sharding._forest import make_unlearning_forest
 from skunlearn.sharding._selection.representative import RepresentativeSelection
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "GrowingEnsemble",
     "RepresentativeSelection",
     "ShardedUnlearningClassifier",
+    "make_unlearning_forest",
     "register_adapter",
     "register_growing_ensemble",
 ]

@@ -85,9 +85,10 @@ class ShardedUnlearningClassifier(DurableMixin):
         that they and every acknowledged request survive the process; `open` reads it.
         If None, they are kept in memory.
     n_jobs : int, default=None
-        Number of jobs that train shards, and of threads that predict. The result does
-        not depend on it. None means 1 unless in a :obj:`joblib.parallel_config`
-        context.
+        Number of jobs that train shards, and of threads that predict. Jobs are threads
+        if the training of `estimator` is known to release Python's global lock, and
+        processes otherwise. The result does not depend on it. None means 1 unless in a
+        :obj:`joblib.parallel_config` context.
     random_state : int, RandomState instance or None, default=None
         Controls the assignment of rows to shards and the randomness of the
         constituents. Pass an int for reproducible output across multiple calls of
@@ -107,6 +108,8 @@ class ShardedUnlearningClassifier(DurableMixin):
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of features seen during `fit`. Defined only when `X` has feature names
         that are all strings.
+    feature_importances_ : ndarray of shape (n_features_in_,)
+        Mean of the constituents' importances. Defined only where they have them.
     forget_records_ : list of ForgetRecord
         One record per call of `forget` or `retrain`.
     forgotten_indices_ : ndarray of shape (n_forgotten,)

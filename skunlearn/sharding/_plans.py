@@ -330,6 +330,7 @@ def complete(
         plan.state.recipe,
         plan.make_tasks(),
         n_tasks=len(plan.steps),
+        n_values=plan.n_samples * np.shape(plan.state.rows.data.X)[-1],
         n_jobs=n_jobs,
         report=report,
         keep_going=keep_going,

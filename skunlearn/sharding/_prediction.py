@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import is_classifier
+from sklearn.dummy import DummyClassifier
 from sklearn.utils.metaestimators import available_if
 
 from skunlearn._base import BaseUnlearningClassifier
@@ -118,6 +119,22 @@ class VotingMixin(BaseUnlearningClassifier):
         self._check_is_fitted()
         state = self._load_voters()
         return [] if state is None else state.estimators
+
+    @property
+    def feature_importances_(self) -> np.ndarray:
+        """Mean of the constituents' importances, an ndarray of shape (n_features,).
+
+        Defined only where they have them, as trees and forests do. Constant
+        constituents, and trees that are a single leaf, have none and do not count.
+        """
+        self._check_is_fitted()
+        base, estimators = self._get_base(), self._state.voters.estimators
+        judges = [e for e in estimators if not isinstance(e, DummyClassifier)]
+        if not judges and hasattr(type(base), "feature_importances_"):
+            return np.zeros(self.n_features_in_)
+        importances = np.array([e.feature_importances_ for e in judges or [base]])
+        known = importances[importances.any(axis=1)]
+        return np.asarray(known.mean(axis=0) if len(known) else importances[0])
 
     @available_if(_has("predict_proba"))
     def predict_proba(self, X: Any) -> np.ndarray:

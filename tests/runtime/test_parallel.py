@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import threading
 
 import joblib
 import numpy as np
@@ -11,12 +12,16 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.decomposition import PCA
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
+from sklearn.tree import DecisionTreeClassifier
 from support import CASES, assert_same_classifier, make_case, make_data, thin
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from skunlearn import ShardedUnlearningClassifier
+from skunlearn._runtime.threads import limit_own_thread, single_threaded
+from skunlearn.sharding._training import tasks
 
 X, Y = make_data()
 
@@ -169,3 +174,55 @@ def test_predictions_of_many_rows(base, n_classes):
             np.testing.assert_array_equal(classifier.predict_proba(data), expected)
     again = classifier.set_params(n_jobs=2).predict_proba(data)
     np.testing.assert_array_equal(again, expected)
+
+
+@pytest.mark.parametrize(
+    ("base", "kind"),
+    [(DecisionTreeClassifier(), "threads"), (GaussianNB(), "processes")],
+    ids=str,
+)
+def test_jobs_are_threads_where_fits_release_the_lock(base, kind, monkeypatch):
+    """Of many small shards several are sent at once; each is reported."""
+    used, sizes = [], []
+
+    class Spy(tasks.Parallel):
+        def __call__(self, iterable):
+            used.append(type(self._backend).__name__)
+            calls = list(iterable)
+            sizes.extend(len(call[1][2]) for call in calls)
+            return super().__call__(calls)
+
+    monkeypatch.setattr(tasks, "Parallel", Spy)
+    classifier = ShardedUnlearningClassifier(base, n_shards=50, random_state=0)
+    many = np.random.default_rng(0).normal(size=(11_000, 20))
+    labels = (many[:, 0] > 0).astype(int)
+    alone = clone(classifier).fit(many, labels)
+    both = classifier.set_params(n_jobs=2).fit(many, labels)
+    expected = {"threads": "ThreadingBackend", "processes": "LokyBackend"}
+    assert used == [expected[kind]]
+    assert sum(sizes) == 50
+    assert max(sizes) == 3
+    # So few rows of a fast base are trained on the spot.
+    clone(both).fit(many[:500], labels[:500])
+    assert len(used) == (1 if kind == "threads" else 2)
+    proba = alone.predict_proba(many)
+    np.testing.assert_array_equal(both.predict_proba(many), proba)
+
+
+def test_openmp_is_limited_in_threads_of_ours():
+    """It keeps its number of threads for each thread that starts it."""
+    found = []
+
+    def work():
+        limit_own_thread()
+        found.extend(
+            each["num_threads"]
+            for each in threadpool_info()
+            if each["user_api"] == "openmp"
+        )
+
+    with threadpool_limits(2, "openmp"), single_threaded():
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    assert set(found) == {1}

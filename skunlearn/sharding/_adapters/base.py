@@ -57,9 +57,14 @@ class ConstituentAdapter:
     skips_validation : bool, default=False
         Whether parameters are validated once instead of at each ``fit``, by
         scikit-learn's ``skip_parameter_validation``.
+    releases_gil : bool, default=False
+        Whether ``fit`` and ``partial_fit`` spend most of their time without Python's
+        global lock and use nothing that threads share, such as global random numbers.
+        Jobs are then threads, which need no copies of rows, rather than processes.
     """
 
     skips_validation: ClassVar[bool] = False
+    releases_gil: ClassVar[bool] = False
 
     def prepare_rows(self, X: Any) -> tuple[Any, dict[str, Any]]:
         """Return rows to train on, and arguments of ``fit`` that are allowed for them.

@@ -129,6 +129,7 @@ class LinearAdapter(ConstituentAdapter):
     """Models with ``coef_`` and ``intercept_``."""
 
     skips_validation: ClassVar[bool] = True
+    releases_gil: ClassVar[bool] = True
 
     def stack(
         self, estimators: list[Any], classes: np.ndarray, method: str

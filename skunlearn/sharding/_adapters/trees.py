@@ -6,7 +6,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.dummy import DummyClassifier
-from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
 from sklearn.tree import DecisionTreeClassifier, ExtraTreeClassifier
 
 from skunlearn._data.containers import as_numbers
@@ -17,7 +21,7 @@ from skunlearn.sharding._adapters.base import (
     register_adapter,
 )
 
-__all__ = ["ForestAdapter", "TreeAdapter", "TreeStack"]
+__all__ = ["ForestAdapter", "HistogramAdapter", "TreeAdapter", "TreeStack"]
 
 _BLOCK_ROWS = 1024  # with their scores they stay in a core's cache
 
@@ -104,6 +108,7 @@ class ForestAdapter(ConstituentAdapter):
     """Forests of trees on encoded classes."""
 
     skips_validation: ClassVar[bool] = True
+    releases_gil: ClassVar[bool] = True
 
     def stack(
         self, estimators: list[Any], classes: np.ndarray, method: str
@@ -127,6 +132,13 @@ class TreeAdapter(ForestAdapter):
         return (X, {}) if rows is None else (rows, {"check_input": False})
 
 
+class HistogramAdapter(ConstituentAdapter):
+    """Gradient boosting on histograms, which has checks of its own that matter."""
+
+    releases_gil: ClassVar[bool] = True
+
+
+register_adapter(HistGradientBoostingClassifier)(HistogramAdapter)
 for _kind in (RandomForestClassifier, ExtraTreesClassifier):
     register_adapter(_kind)(ForestAdapter)
 for _kind in (DecisionTreeClassifier, ExtraTreeClassifier):

@@ -5,11 +5,13 @@ on the task alone: not on the worker, the number of workers, or their threads.
 """
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -28,13 +30,16 @@ from skunlearn._data.declarations import NOTHING, Declarations
 from skunlearn._data.rows import Batch
 from skunlearn._estimators.fit_params import cut_fit_params
 from skunlearn._estimators.growing import grow, remember, set_size
-from skunlearn._runtime.threads import single_threaded
+from skunlearn._runtime.threads import limit_own_thread, single_threaded
 from skunlearn._runtime.warn import CaughtWarning, catch_in_worker, warn_again
 from skunlearn.sharding._adapters.base import find_adapter
 from skunlearn.sharding._selection.representative import RepresentativeSelection
 from skunlearn.sharding._selection.selected_rows import SelectedRows
 from skunlearn.sharding._training.recipe import Recipe, own_arrays
 from skunlearn.sharding._training.schedule import Step
+
+_MIN_VALUES = 200_000  # a few milliseconds of training
+_CHUNKS_PER_JOB = 8  # few enough to cost little, and many for jobs to end together
 
 __all__ = ["Task", "Trained", "train_shard", "train_shards"]
 
@@ -141,16 +146,19 @@ class Trained:
 
 def train_shards(
     recipe: Recipe,
-    tasks: Iterable[Task],
+    tasks: Iterator[Task],
     *,
     n_tasks: int,
+    n_values: int,
     n_jobs: int | None,
     report: Callable[[int], None],
     keep_going: bool = False,
 ) -> dict[int, Trained]:
     """Run tasks in parallel; `report` is called with the shard of each that is done.
 
-    The first error is raised or, if they are to `keep_going`, all are returned.
+    `n_values` is how many numbers are passed to training: of few, workers would take
+    longer to start than to train. The first error is raised or, if they are to
+    `keep_going`, all are returned.
 
     Returns
     -------
@@ -159,45 +167,71 @@ def train_shards(
     """
     trained = {}
     with single_threaded():
+        if not _is_worth_jobs(recipe, n_tasks, n_values):
+            n_jobs = 1
         for result in _run(recipe, tasks, n_tasks, n_jobs, keep_going):
             trained[result.shard] = result
             report(result.shard)
     return trained
 
 
+def _is_worth_jobs(recipe: Recipe, n_tasks: int, n_values: int) -> bool:
+    """Whether workers may save time; with a base of unknown speed they may."""
+    if n_tasks == 1 or recipe.is_bound_to_process:
+        return False
+    return n_values >= _MIN_VALUES or not _uses_threads(recipe)
+
+
+def _uses_threads(recipe: Recipe) -> bool:
+    adapter = find_adapter(recipe.prototype)
+    return adapter is not None and adapter.releases_gil
+
+
 def _run(
     recipe: Recipe,
-    tasks: Iterable[Task],
+    tasks: Iterator[Task],
     n_tasks: int,
     n_jobs: int | None,
     keep_going: bool,
 ) -> Iterator[Trained]:
     """Yield results as they come, where the backend can tell before all are there."""
     train = _try_to_train if keep_going else train_shard
-    if n_tasks == 1 or effective_n_jobs(n_jobs) == 1 or recipe.is_bound_to_process:
+    if effective_n_jobs(n_jobs) == 1:
         return (train(recipe, task) for task in tasks)
     can_stream = getattr(get_active_backend()[0], "supports_return_generator", False)
     return_as = "generator_unordered" if can_stream else "list"
-    workers = Parallel(n_jobs=n_jobs, return_as=return_as)
-    call = delayed(_train_in_worker)
-    return _receive(workers(call(train, recipe, task, os.getpid()) for task in tasks))
+    prefer = "threads" if _uses_threads(recipe) else None
+    workers = Parallel(n_jobs=n_jobs, return_as=return_as, prefer=prefer)
+    call, here = delayed(_train_in_worker), (os.getpid(), threading.get_ident())
+    size = max(1, n_tasks // (_CHUNKS_PER_JOB * effective_n_jobs(n_jobs)))
+    chunks = iter(lambda: list(islice(tasks, size)), [])
+    return _receive(workers(call(train, recipe, chunk, *here) for chunk in chunks))
 
 
 def _receive(
-    results: Iterable[tuple[Trained, list[CaughtWarning]]],
+    results: Iterable[tuple[list[Trained], list[CaughtWarning]]],
 ) -> Iterator[Trained]:
     """Yield what workers have trained, after what they have warned of."""
     for trained, caught in results:
         warn_again(caught)
-        yield trained
+        yield from trained
 
 
 def _train_in_worker(
-    train: Callable[[Recipe, Task], Trained], recipe: Recipe, task: Task, parent: int
-) -> tuple[Trained, list[CaughtWarning]]:
-    """Train where neither the limit of threads nor filters of the caller may hold."""
+    train: Callable[[Recipe, Task], Trained],
+    recipe: Recipe,
+    tasks: list[Task],
+    parent: int,
+    caller: int,
+) -> tuple[list[Trained], list[CaughtWarning]]:
+    """Train where neither the limit of threads nor filters of the caller may hold.
+
+    `parent` and `caller` are the process and the thread that wait for it.
+    """
     with single_threaded(), catch_in_worker(parent) as caught:
-        trained = train(recipe, task)
+        if os.getpid() == parent and threading.get_ident() != caller:
+            limit_own_thread()
+        trained = [train(recipe, task) for task in tasks]
     return trained, caught
 
 
