@@ -236,6 +236,23 @@ class Rows:
             return part  # nothing else tells of other rows
         return evolve(part, X=self.declared.arrange(X, slots))
 
+    def borrow(self, slots: np.ndarray) -> Batch:
+        """Return what `take` does; numbers that lie side by side are not copied.
+
+        The view is read-only: these are the rows that are kept.
+        """
+        X, y = self.data.X, self.data.y
+        is_plain = isinstance(X, np.ndarray) and X.dtype.kind in "biuf"
+        if not (is_plain and len(slots) and not self.data.fit_params):
+            return self.take(slots)
+        part = slice(int(slots[0]), int(slots[-1]) + 1)
+        if part.stop - part.start != len(slots) or (np.diff(slots) != 1).any():
+            return self.take(slots)
+        weight = self.data.sample_weight
+        rows = X[part]
+        rows.flags.writeable = False
+        return Batch(rows, y[part].copy(), None if weight is None else weight[part])
+
     def list_values(self, slots: np.ndarray) -> Any:
         """Return the values of columns that the rows at some slots choose from."""
         if not (is_frame(self.data.X) and list_values(view_rows(self.data.X, 0, 1))):

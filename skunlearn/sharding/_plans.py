@@ -22,6 +22,7 @@ from skunlearn._runtime.progress import LISTENED, Progress
 from skunlearn._runtime.warn import warn
 from skunlearn.checkpoints._memory import MemoryCheckpoint
 from skunlearn.exceptions import NothingRetainedError
+from skunlearn.sharding._adapters.base import find_adapter
 from skunlearn.sharding._class_changes import find_touched, with_classes
 from skunlearn.sharding._partition.base import RowTraits
 from skunlearn.sharding._partition.incoming import IncomingRows
@@ -103,7 +104,9 @@ class Plan:
     def _make_task(self, index: int, steps: tuple[Step, ...]) -> Task:
         state, shard = self.state, self.state.shards[index]
         slots, offset, selected = shard.find_rows(steps)
-        rows = state.rows.take(slots)
+        adapter = find_adapter(state.recipe.prototype)
+        is_safe = adapter is not None and adapter.reads_only
+        rows = state.rows.borrow(slots) if is_safe else state.rows.take(slots)
         if state.recipe.policy.role.has_negatives:
             rows = evolve(rows, y=state.find_labels(index, slots))
         values = {}

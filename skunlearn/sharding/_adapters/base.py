@@ -54,6 +54,9 @@ class ConstituentAdapter:
 
     Attributes
     ----------
+    reads_only : bool, default=False
+        Whether training neither changes the rows nor keeps a reference to them. They
+        are then passed as a read-only view where they lie side by side, not copied.
     skips_validation : bool, default=False
         Whether parameters are validated once instead of at each ``fit``, by
         scikit-learn's ``skip_parameter_validation``.
@@ -63,6 +66,7 @@ class ConstituentAdapter:
         Jobs are then threads, which need no copies of rows, rather than processes.
     """
 
+    reads_only: ClassVar[bool] = False
     skips_validation: ClassVar[bool] = False
     releases_gil: ClassVar[bool] = False
 

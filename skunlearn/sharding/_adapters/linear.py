@@ -22,7 +22,7 @@ from skunlearn.sharding._adapters.base import (
     register_adapter,
 )
 
-__all__ = ["LinearAdapter", "LinearStack"]
+__all__ = ["LinearAdapter", "LinearStack", "RidgeAdapter"]
 
 _BLOCK_BYTES = 1 << 18
 
@@ -128,6 +128,7 @@ def _normalise(proba: np.ndarray) -> np.ndarray:
 class LinearAdapter(ConstituentAdapter):
     """Models with ``coef_`` and ``intercept_``."""
 
+    reads_only: ClassVar[bool] = True
     skips_validation: ClassVar[bool] = True
     releases_gil: ClassVar[bool] = True
 
@@ -172,10 +173,16 @@ def _find_logistic_link(estimator: LogisticRegression) -> str | None:
     return None if estimator.solver == "liblinear" else "softmax"
 
 
+@register_adapter(RidgeClassifier)
+class RidgeAdapter(LinearAdapter):
+    """Models that centre rows in place with ``copy_X=False``."""
+
+    reads_only: ClassVar[bool] = False
+
+
 for _kind in (
     LogisticRegression,
     Perceptron,
-    RidgeClassifier,
     SGDClassifier,
     LinearSVC,
 ):

@@ -107,6 +107,7 @@ class TreeStack:
 class ForestAdapter(ConstituentAdapter):
     """Forests of trees on encoded classes."""
 
+    reads_only: ClassVar[bool] = True
     skips_validation: ClassVar[bool] = True
     releases_gil: ClassVar[bool] = True
 
@@ -135,6 +136,7 @@ class TreeAdapter(ForestAdapter):
 class HistogramAdapter(ConstituentAdapter):
     """Gradient boosting on histograms, which has checks of its own that matter."""
 
+    reads_only: ClassVar[bool] = True
     releases_gil: ClassVar[bool] = True
 
 

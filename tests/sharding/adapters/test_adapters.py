@@ -180,3 +180,40 @@ def test_adapters_of_others():
         del _adapters[Mine]
     with pytest.raises(TypeError, match="must be a class"):
         register_adapter(Mine())
+
+
+@pytest.mark.parametrize("base", TREES + LINEAR, ids=str)
+@pytest.mark.parametrize("settings", [{}, {"n_replicas": 2}], ids=str)
+def test_rows_are_read_and_let_go(base, settings, monkeypatch):
+    """Rows that lie side by side are trained on where they are, and stay what they are.
+
+    Constituents neither write to them nor refer to them.
+    """
+    classifier = fit(base, **settings)
+    state = classifier._state
+    held = state.rows.data.X
+    np.testing.assert_array_equal(held[state.rows.slot_of], X)
+    is_read_only = find_adapter(base).reads_only
+    with monkeypatch.context() as patch:
+        patch.setattr(type(find_adapter(base)), "reads_only", not is_read_only)
+        other = fit(base, **settings)
+    expected = ask_one_by_one(other, X, monkeypatch)
+    np.testing.assert_array_equal(ask_one_by_one(classifier, X, monkeypatch), expected)
+    for model in classifier.estimators_:
+        for value in vars(model).values():
+            is_array = isinstance(value, np.ndarray)
+            assert not (is_array and np.shares_memory(value, held))
+
+
+def test_only_neighbours_are_borrowed():
+    """Rows with a gap, or in another order, are copied."""
+    rows = fit(LINEAR[0], n_shards=2)._state.rows
+    whole = rows.borrow(np.arange(5, 50))
+    assert np.shares_memory(whole.X, rows.data.X)
+    with pytest.raises(ValueError, match="read-only"):
+        whole.X[0] = 1
+    for slots in ([5, 7], [7, 6], [3, 5, 4, 6], []):
+        part = rows.borrow(np.array(slots, dtype=int))
+        assert not np.shares_memory(part.X, rows.data.X)
+        np.testing.assert_array_equal(part.X, rows.data.X[slots])
+    assert rows.data.X.flags.writeable
