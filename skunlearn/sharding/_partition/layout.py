@@ -177,22 +177,47 @@ def arrange(
     Places
         The order, complexity O(n log n).
     """
-    inside = _sort_rows(traits.hashes, traits.forget_proba)
-    parts = (shards * n_slices + slices[:, None])[inside]
-    ranks = _sort_parts(parts[:, 0])
-    order, own = inside[ranks], parts[ranks, 0]
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    rows = inside[_sort_parts(parts.ravel()) // shards.shape[1]]
     n_parts = n_shards * n_slices
+    parts = shards * n_slices + slices[:, None]
     ends = np.cumsum(np.bincount(parts.ravel(), minlength=n_parts))
     starts = np.concatenate([[0], ends])
+    if shards.shape[1] == 1 and traits.forget_proba is None:
+        order = _sort_at_once(parts[:, 0], traits.hashes, n_parts)
+        ranks = np.arange(len(order))
+    else:
+        order, ranks = _sort_in_turn(parts, traits)
     members, bounds = [], []
     for first in range(0, n_parts, n_slices):
         edges = starts[first : first + n_slices + 1]
-        members.append(rank[rows[edges[0] : edges[-1]]])
+        members.append(ranks[edges[0] : edges[-1]].copy())
         bounds.append(edges - edges[0])
-    return Places(order, members, bounds, np.flatnonzero(np.diff(own, prepend=-1)))
+    own = np.bincount(parts[:, 0], minlength=n_parts)
+    return Places(order, members, bounds, (np.cumsum(own) - own)[own > 0])
+
+
+def _sort_at_once(parts: np.ndarray, hashes: np.ndarray, n_parts: int) -> np.ndarray:
+    """Sort rows by part, hash and place: by one number each, the first bits of both."""
+    n_bits, keys = np.uint64((n_parts - 1).bit_length()), hashes
+    if n_bits:
+        high = parts.astype(np.uint64) << (np.uint64(64) - n_bits)
+        keys = high | (hashes >> n_bits)
+    order = np.argsort(keys)
+    ordered = keys[order]
+    if (ordered[1:] == ordered[:-1]).any():  # the other bits may differ, or the places
+        order = np.lexsort((hashes, parts))
+    return order
+
+
+def _sort_in_turn(
+    parts: np.ndarray, traits: RowTraits
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return all rows by first part, and the ranks there of the rows of each part."""
+    inside = _sort_rows(traits.hashes, traits.forget_proba)
+    parts = parts[inside]
+    order = inside[_sort_parts(parts[:, 0])]
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return order, rank[inside[_sort_parts(parts.ravel()) // parts.shape[1]]]
 
 
 def _iterate_parts(places: Places) -> Iterator[tuple[int, int, np.ndarray]]:

@@ -8,6 +8,7 @@ from scipy.stats import chisquare
 
 from skunlearn._data.hashing import hash_positions, mix
 from skunlearn.sharding._partition.base import RowTraits
+from skunlearn.sharding._partition.layout import _sort_at_once
 from skunlearn.sharding._partition.registry import PartitionSpec
 from skunlearn.sharding._partition.thresholds import Thresholds
 
@@ -204,3 +205,14 @@ def test_distribution_aware_shards(proba, size_of_group):
     for shard in range(len(expected) - 1):
         following = proba[shards == shard + 1].min()
         assert expected[shard] + following > 1 - 1e-6
+
+
+@pytest.mark.parametrize("n_parts", [1, 2, 3, 64, 65])
+@pytest.mark.parametrize("n_bits", [64, 9])
+def test_one_sort_is_that_of_parts_and_hashes(n_parts, n_bits):
+    """Equal hashes, as those of a group are, stay in the order of rows."""
+    rng = np.random.default_rng(0)
+    hashes = rng.integers(0, 2**n_bits, 500, dtype=np.uint64, endpoint=False)
+    parts = rng.integers(0, n_parts, 500)
+    order = _sort_at_once(parts, hashes, n_parts)
+    np.testing.assert_array_equal(order, np.lexsort((hashes, parts)))
