@@ -13,7 +13,7 @@ from skunlearn import datasets
 
 __all__ = ["Split", "load_census", "load_flights", "make_many_classes"]
 
-_FRONT = ((50, 2, 0.2), (50, 3, 0.3), (50, 4, 0.4), (80, 5, 0.5), (100, 10, 0.2))
+_FRONT = ((50, 2, 0.2), (50, 3, 0.4), (50, 4, 0.4), (80, 5, 0.5), (100, 10, 0.2))
 _ADULT_TRAIN = 32_561  # the part of the census that others measure on
 
 
