@@ -55,6 +55,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.extlinks",
+    "charts",  # in _ext
     "mathml",  # in _ext
     "numpydoc",
     "sphinx_copybutton",
