@@ -1,12 +1,12 @@
 """What a pickle says of itself: which protocol and which version made it."""
 
-from dataclasses import fields
+from dataclasses import MISSING, Field, fields
 from importlib.metadata import version
 from typing import Any
 
 from skunlearn._runtime.warn import warn
 
-__all__ = ["VERSIONS", "FieldsOnly", "check_versions"]
+__all__ = ["VERSIONS", "FieldsOnly", "check_versions", "with_defaults"]
 
 # The protocol is to be raised when fitted states are laid out in another way.
 VERSIONS = {"_skunlearn_version": version("skunlearn"), "_protocol": 1}
@@ -44,3 +44,19 @@ class FieldsOnly:
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields."""
         return {each.name: getattr(self, each.name) for each in fields(self)}  # type: ignore[arg-type]
+
+
+def with_defaults(instance: Any) -> Any:
+    """Return a dataclass with the fields that it lacks since it was pickled.
+
+    Fields that come with a later version have defaults, which mean what was before.
+    """
+    missing = [f for f in fields(instance) if f.name not in vars(instance)]
+    vars(instance).update({each.name: _find_default(each) for each in missing})
+    return instance
+
+
+def _find_default(each: "Field[Any]") -> Any:
+    if each.default_factory is not MISSING:
+        return each.default_factory()
+    return each.default

@@ -25,6 +25,7 @@ from skunlearn._data.containers import (
 )
 from skunlearn._data.identities import GroupIndex
 from skunlearn._data.rows import Batch, Erasure, Rows
+from skunlearn._pickling import with_defaults
 from skunlearn._records import ForgetRecord, Records
 from skunlearn.checkpoints._blobs import Blob, Blobs, StoredBlock, StoredCheckpoint
 from skunlearn.checkpoints._session import Session
@@ -317,7 +318,9 @@ def load(session: Session) -> tuple[State, Saved]:
     head = blobs.read(head_blob)
     position_blobs = [Blob.from_json(each) for each in content["positions"]]
     where = [blobs.read(blob) for blob in position_blobs]
-    state: State = head["state"]
+    state: State = with_defaults(head["state"])
+    for part in (state.recipe, state.recipe.policy, state.layout):
+        with_defaults(part)
     slot_of = np.concatenate([each["slot_of"] for each in where])
     groups = None
     if head["groups"] is not None:
@@ -352,7 +355,7 @@ def _load_shard(blobs: Blobs, named: Any, state: State) -> tuple[Shard, Blob]:
         if blob is not None and blob.file not in loaded:
             loaded[blob.file] = StoredCheckpoint(blobs, blob)
         states.append(None if blob is None else loaded[blob.file])
-    shard: Shard = blobs.read(index)
+    shard: Shard = with_defaults(blobs.read(index))
     return replace(shard, policy=state.recipe.policy, states=tuple(states)), index
 
 

@@ -13,6 +13,7 @@ from sklearn.naive_bayes import GaussianNB
 from support import BASES, assert_same_classifier, make_case, make_data
 
 from skunlearn import ShardedUnlearningClassifier
+from skunlearn._pickling import with_defaults
 from skunlearn.checkpoints import DirectoryStore, audit, verify_ledger
 from skunlearn.exceptions import (
     CheckpointCorruptedError,
@@ -331,3 +332,36 @@ def test_audits_of_deferred_training(tmp_path):
     """What is not trained yet is not compared."""
     fit(tmp_path / "store").forget([1, 2], retrain=False)
     assert audit(tmp_path / "store")
+
+
+def make_kept(folder):
+    """Return the classifier whose store is kept among the tests, made again."""
+    rows, labels = np.arange(60.0).reshape(30, 2) % 7, np.arange(30) % 2
+    classifier = ShardedUnlearningClassifier(
+        GaussianNB(), n_shards=2, n_slices=2, random_state=0, checkpoint_store=folder
+    ).fit(rows, labels, groups=np.arange(30) // 2)
+    return classifier.forget(groups=3, request_id="the first").forget(9, retrain=False)
+
+
+@pytest.mark.filterwarnings("ignore:Trying to unpickle estimator")
+def test_protocol_1(tmp_path):
+    """A store that an earlier version has made opens, and forgets."""
+    shutil.copytree(Path(__file__).parent / "protocol_1", tmp_path / "store")
+    opened = ShardedUnlearningClassifier.open(tmp_path / "store")
+    fresh = make_kept(None)
+    assert opened.forgotten_indices_.tolist() == [6, 7, 9]
+    assert [r.request_id for r in opened.forget_records_] == ["the first", None]
+    rows = np.arange(60.0).reshape(30, 2) % 7
+    for each in (opened, fresh):
+        each.forget(groups=4).retrain().partial_fit(rows, rows[:, 0] > 3, groups=range(30))
+    np.testing.assert_array_equal(opened.predict_proba(rows), fresh.predict_proba(rows))
+    assert verify_ledger(tmp_path / "store")
+
+
+def test_fields_that_came_later(tmp_path):
+    """Those that a pickle lacks have their defaults."""
+    state = fit(None)._state
+    shard = state.shards[0]
+    del vars(shard)["pending"]
+    assert with_defaults(shard).pending.size == 0
+    assert with_defaults(shard) is shard
