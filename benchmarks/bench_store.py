@@ -17,6 +17,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -41,6 +42,7 @@ from skunlearn.checkpoints import DirectoryStore, verify_ledger
 
 _N_FEATURES = 20
 _N_SHARDS = 50
+_N_THREADS = 100
 
 
 def make_rows(n_rows: int) -> tuple[Any, Any]:
@@ -92,7 +94,7 @@ def bench_forgets(folder: Path, scale: Scale) -> Iterator[Row]:
         )
         first, second = turns.medians
         yield Row(
-            f"{name}; {n_rows:,} rows, {_N_SHARDS} shards",
+            f"{name}; {n_rows:,} rows",
             f"durable {format_seconds(first)}",
             f"in memory {format_seconds(second)}",
             1 / first,
@@ -115,17 +117,25 @@ def bench_queue(folder: Path, scale: Scale) -> Iterator[Row]:
     )
     yield Row("acknowledge one request", format_seconds(alone), "", 1 / alone, "per s")
 
-    def enqueue_together(n: int = 100) -> None:
-        threads = [
-            threading.Thread(target=classifier.enqueue, args=(next(positions),))
-            for _ in range(n)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+    def enqueue_batch() -> None:
+        classifier.enqueue([next(positions) for _ in range(_N_THREADS)])
 
-    together = median(time_call(enqueue_together) for _ in range(scale.repeats(20)))
+    batch = median(time_call(enqueue_batch) for _ in range(scale.repeats(50)))
+    yield Row(
+        "acknowledge 100 requests in one call",
+        format_seconds(batch),
+        f"one by one {format_seconds(100 * alone)}",
+        100 / batch,
+        "per s",
+        at_least=2000,
+    )
+    with ThreadPoolExecutor(_N_THREADS) as pool:
+
+        def enqueue_together() -> None:
+            list(pool.map(classifier.enqueue, [next(positions) for _ in range(100)]))
+
+        enqueue_together()  # starts the threads
+        together = median(time_call(enqueue_together) for _ in range(scale.repeats(50)))
     yield Row(
         "acknowledge 100 requests of 100 threads",
         format_seconds(together),

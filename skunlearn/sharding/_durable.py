@@ -294,6 +294,7 @@ class DurableMixin(ForgettingMixin):
 
     def _describe_params(self) -> dict[str, str]:
         params = self.get_params(deep=False)
+        params.pop("checkpoint_store")  # where the store is may change
         return {name: f"{value!r:.500}" for name, value in params.items()}
 
     def _finish_requests(self, positions: np.ndarray | None = None) -> None:

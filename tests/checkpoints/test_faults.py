@@ -337,10 +337,12 @@ def test_audits_of_deferred_training(tmp_path):
 def make_kept(folder):
     """Return the classifier whose store is kept among the tests, made again."""
     rows, labels = np.arange(60.0).reshape(30, 2) % 7, np.arange(30) % 2
+    groups = [f"g{i // 2}" for i in range(30)]
     classifier = ShardedUnlearningClassifier(
         GaussianNB(), n_shards=2, n_slices=2, random_state=0, checkpoint_store=folder
-    ).fit(rows, labels, groups=np.arange(30) // 2)
-    return classifier.forget(groups=3, request_id="the first").forget(9, retrain=False)
+    ).fit(rows, labels, groups=groups)
+    classifier.forget(groups="g3", request_id="the first")
+    return classifier.forget(9, retrain=False)
 
 
 @pytest.mark.filterwarnings("ignore:Trying to unpickle estimator")
@@ -353,7 +355,9 @@ def test_protocol_1(tmp_path):
     assert [r.request_id for r in opened.forget_records_] == ["the first", None]
     rows = np.arange(60.0).reshape(30, 2) % 7
     for each in (opened, fresh):
-        each.forget(groups=4).retrain().partial_fit(rows, rows[:, 0] > 3, groups=range(30))
+        each.forget(groups="g4").retrain().partial_fit(
+            rows, np.arange(30) % 2, groups=list("abcde" * 6)
+        )
     np.testing.assert_array_equal(opened.predict_proba(rows), fresh.predict_proba(rows))
     assert verify_ledger(tmp_path / "store")
 
