@@ -60,6 +60,12 @@ class ForgetRecord:
         Bound of the distance between the parameters and those of a classifier
         retrained on the retained rows, as far as the request needed it; infinity means
         that no bound is known.
+    hessian_bound : float, default=None
+        The same distance in the norm of the Hessian, with factors of the losses divided
+        by their mean; for logistic regression in standard errors.
+    move : float, default=None
+        Length of the move of the parameters in that norm, rounded up to two digits. A
+        bound above it says little. None if no Hessian is known.
     eta : float, default=None
         Share of the way from the retrained parameters to those that PUMA has chosen,
         or of its linear step; 0 if no row was reweighted. This and the following fields
@@ -105,6 +111,8 @@ class ForgetRecord:
     path: str | None = None
     gradient_residual: float | None = None
     distance_bound: float | None = None
+    hessian_bound: float | None = None
+    move: float | None = None
     eta: float | None = None
     weights_changed: float | None = None
     criterion_change_actual: float | None = None

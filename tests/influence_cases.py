@@ -47,7 +47,13 @@ def make_data(n_classes=3, n_rows=90, seed=0):
 
 def make_case(name="multinomial", **params):
     """Return an unfitted classifier on one of ESTIMATORS."""
-    params = {"method": "newton", "exact": False, "random_state": 7, **params}
+    params = {
+        "method": "newton",
+        "exact": False,
+        "tol": 1e-9,
+        "random_state": 7,
+        **params,
+    }
     return InfluenceUnlearningClassifier(clone(ESTIMATORS[name][0]), **params)
 
 

@@ -52,6 +52,13 @@ class AttributesMixin(BaseUnlearningClassifier):
             return state.distance_bound
 
     @property
+    def hessian_bound_(self) -> float:
+        """Upper bound of the distance to the optimum in the Hessian norm."""
+        self._check_is_fitted()
+        with self._reading() as state, single_threaded():
+            return state.hessian_bound
+
+    @property
     def exact_(self) -> bool:
         """Whether parameters are those of a fresh fit on the retained rows."""
         self._check_is_fitted()

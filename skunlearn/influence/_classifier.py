@@ -107,15 +107,18 @@ class InfluenceUnlearningClassifier(AttributesMixin, PredictionMixin, RowScoresM
     damping : float, default=0.0
         Value added to the Hessian diagonal when computing steps. The optimum does not
         change.
-    tol : float, default=1e-8
-        Tolerance. `forget` stops when
-        ``distance_bound_ <= tol * max(1, ||theta||)``, where theta is the vector of
-        parameters; `fit` stops when the gradient norm is below `tol`.
+    tol : float, default=0.01
+        Largest distance to the optimum, in the Hessian norm, that `forget` accepts
+        when the parameters are not exact. For logistic regression, 1 is a standard
+        error of the parameters. Up to `tol`, a request takes no pass over the retained
+        rows. `fit` always goes to the optimum, and methods other than "newton" to
+        1e-6.
     max_iter : int, default=200
         Maximum number of Hessian-vector products per step, with ``solver="cg"``.
     n_steps : int or "auto", default="auto"
-        Maximum number of steps of `forget`. "auto" steps until the bound is below
-        `tol`. Not used when ``method="influence"``, which takes one step.
+        Maximum number of steps of `forget`. "auto" steps until the bound in the
+        Hessian norm is below `tol`. Not used when ``method="influence"``, which takes
+        one step.
     n_jobs : int, default=None
         Number of threads used by `self_influence` and `leave_one_out_loss`.
     random_state : int, RandomState instance or None, default=None
@@ -140,8 +143,12 @@ class InfluenceUnlearningClassifier(AttributesMixin, PredictionMixin, RowScoresM
     distance_bound_ : float
         Upper bound of the Euclidean distance between the parameters (coefficients and
         intercepts in one vector) and the optimum for the current weights; infinite if
-        no bound is known. If `forget` has not computed it, it is computed on first
+        no bound is known. If the parameters were patched, it is computed on first
         access, in a pass over the rows.
+    hessian_bound_ : float
+        Upper bound of the same distance in the norm of the Hessian, with the factors of
+        the losses (`C`, weights) divided by their mean: in standard errors, for
+        logistic regression.
     exact_ : bool
         Whether the parameters are exactly those of a fresh fit on the retained rows.
     classes_ : ndarray of shape (n_classes,)
@@ -254,7 +261,7 @@ class InfluenceUnlearningClassifier(AttributesMixin, PredictionMixin, RowScoresM
         exact: bool | str = "auto",
         solver: str = "auto",
         damping: float = 0.0,
-        tol: float = 1e-8,
+        tol: float = 0.01,
         max_iter: int = 200,
         n_steps: int | str = "auto",
         n_jobs: int | None = None,

@@ -24,6 +24,7 @@ from skunlearn.influence._state import State
 
 __all__ = ["remove"]
 
+_CERTIFIED_TOL = 1e-8  # in the norm of the Hessian, where a residual is too large
 _MAX_SPENT_SHARE = 0.1  # of what is certified, up to which a residual stays
 
 
@@ -166,7 +167,7 @@ def _certify(change: Change, rows: np.ndarray) -> Change:
 def _measure(change: Change, w: np.ndarray, goal: float) -> Change:
     """Take the true gradient over, and go on from it if it is longer than the goal."""
     state = change.state
-    optimum, settings = state.optimum, state.settings
+    optimum, settings = state.optimum, replace(state.settings, tol=_CERTIFIED_TOL)
     point = evaluate(optimum.objective, optimum.theta, w)
     is_good = point.norm <= goal
     n_steps = 0 if is_good or settings.n_steps != "auto" else MAX_STEPS

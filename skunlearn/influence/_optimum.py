@@ -23,7 +23,11 @@ from skunlearn.influence._objectives.registry import find_objective, make_unsupp
 from skunlearn.influence._settings import Settings
 from skunlearn.influence._solvers.exact import Rounded, round_optimum
 from skunlearn.influence._solvers.newton import Point, Polished, polish
-from skunlearn.influence._solvers.refine import bound_measured, estimate_rounding
+from skunlearn.influence._solvers.refine import (
+    bound_in_hessian,
+    bound_measured,
+    estimate_rounding,
+)
 
 __all__ = [
     "Optimum",
@@ -37,6 +41,7 @@ __all__ = [
 
 _MAX_DENSE_PARAMS = 2000  # a Hessian of 32 MB
 _MAX_START = 1e50  # size of parameters that no optimum is near
+_GRADIENT_TOL = 1e-8
 _LAST_STEP_RTOL = 1e-6  # share of the parameters' norm that a last step may have left
 
 
@@ -56,6 +61,7 @@ class Optimum:
     bound: float
     gradient_norm: float
     n_steps: int
+    hessian_bound: float = math.inf
     is_exact: bool = False
     reference: Reference | None = None
 
@@ -70,6 +76,7 @@ class Optimum:
             bound=float(np.linalg.norm(found.spacing)) / 2,
             gradient_norm=math.nan,
             n_steps=0,
+            hessian_bound=found.distance,
             is_exact=True,
             reference=found.reference,
         )
@@ -148,6 +155,10 @@ def find_optimum(
     start -= objective.null_space.T @ (objective.null_space @ start)
     if not np.abs(start).max(initial=0) < _MAX_START:  # SGD can diverge
         start = np.zeros_like(start)
+    if is_exact_wanted(estimator, objective, settings, budget):
+        exact = _make_exact(estimator, objective, start, w)
+        if exact is not None:
+            return exact
     solver = choose_solver(settings.solver, objective.n_params)
     polished = _polish(objective, start, w, solver, settings)
     if not _is_there(polished):  # SGD can end where everything is flat
@@ -155,10 +166,6 @@ def find_optimum(
         polished = again if _is_there(again) else polished
     theta = polished.theta
     objective.write(estimator, theta)
-    if is_exact_wanted(estimator, objective, settings, budget):
-        optimum = _make_exact(estimator, objective, polished, w)
-        if optimum is not None:
-            return optimum
     R = objective.compute_self_concordance()
     is_formed = solver == "cholesky" and len(theta) > 0  # not where one class is left
     local = LocalModel.measure(objective, theta, w, R) if is_formed else None
@@ -171,8 +178,12 @@ def find_optimum(
     elif np.isfinite(bound):
         bound += local.rounding
     bound = bound if _is_there(polished) else np.inf
+    distance = bound_in_hessian(objective, point, local, w, R, bound)
+    distance /= math.sqrt(objective.mean_weight(w))
     n_steps = polished.n_steps
-    optimum = Optimum(estimator, objective, theta, local, R, bound, norm, n_steps)
+    optimum = Optimum(
+        estimator, objective, theta, local, R, bound, norm, n_steps, distance
+    )
     _warn(polished, optimum, w)
     if budget is not None and not norm <= budget.allowed:
         warn(
@@ -226,13 +237,12 @@ def _find_obstacle(
 
 
 def _make_exact(
-    estimator: Any, objective: Objective, polished: Polished, w: np.ndarray
+    estimator: Any, objective: Objective, theta: np.ndarray, w: np.ndarray
 ) -> Optimum | None:
     """Return the optimum rounded to its grid; None, with a warning, if it is hidden."""
-    theta = polished.theta
     start = Optimum(estimator, objective, theta, None, math.nan, 0.0, math.nan, 0)
     if not len(theta):
-        return replace(start, is_exact=True)
+        return replace(start, hessian_bound=0.0, is_exact=True)
     found = find_rounded(objective, theta, w)
     return None if found is None else start.rounded(found)
 
@@ -284,7 +294,7 @@ def _polish(
         w,
         solver=solver,
         damping=settings.damping,
-        tol=settings.tol,
+        tol=_GRADIENT_TOL,
         max_iter=settings.max_iter,
     )
 
@@ -301,7 +311,7 @@ def _warn(polished: Polished, optimum: Optimum, w: np.ndarray) -> None:
     """Warn where Newton steps have not ended at an optimum that can be bounded."""
     is_bounded = bool(np.isfinite(optimum.bound))
     if not _is_there(polished):
-        hint = " Or increase max_iter, or tol." if optimum.local is None else ""
+        hint = " Or increase max_iter." if optimum.local is None else ""
         warn(
             "no optimum was found: the last Newton step has length "
             f"{polished.step_norm:.2g}, and the gradient norm is "
@@ -318,7 +328,7 @@ def _warn(polished: Polished, optimum: Optimum, w: np.ndarray) -> None:
     elif not is_bounded:
         reason = explain_no_bound(optimum, w) or (
             "the objective is almost flat there. If classes are separable, add an l2 "
-            "penalty (a finite C, or alpha); otherwise lower tol, or scale the columns."
+            "penalty (a finite C, or alpha); otherwise scale the columns."
         )
         warn(f"the distance to the optimum cannot be bounded: {reason}")
 

@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 __all__ = ["Settings"]
 
+_CLOSE = 1e-6  # of a standard error
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -23,7 +25,7 @@ class Settings:
     exact : {"auto", True, False}
         Whether parameters are a function of the retained rows alone.
     tol : float
-        The largest distance to the optimum, as a share of the parameters' norm.
+        The largest distance to the optimum of a patch, in the norm of the Hessian.
     max_iter : int
         The largest number of products with a Hessian for a step.
     n_steps : "auto" or int
@@ -39,9 +41,14 @@ class Settings:
     hessian: str = "retained"
     damping: float = 0.0
     exact: Any = "auto"
-    tol: float = 1e-8
+    tol: float = 0.01
     max_iter: int = 200
     n_steps: Any = "auto"
     eta: Any = "auto"
     max_weight: float = 1.0
     max_reabsorption: float = 0.25
+
+    @property
+    def goal(self) -> float:
+        """Return the distance to reach: what is compared with a criterion is nearer."""
+        return self.tol if self.method == "newton" else min(self.tol, _CLOSE)

@@ -18,7 +18,7 @@ from skunlearn.influence._linalg.blocks import view_rows
 from skunlearn.influence._optimum import Optimum
 from skunlearn.influence._settings import Settings
 from skunlearn.influence._solvers.newton import Point
-from skunlearn.influence._solvers.refine import bound_measured
+from skunlearn.influence._solvers.refine import bound_in_hessian, bound_measured
 
 __all__ = ["State", "view_batch"]
 
@@ -129,21 +129,37 @@ class State:
         return float(np.linalg.norm(objective.gradient(theta, self.w)))
 
     @cached_property
-    def distance_bound(self) -> float:
-        """Return the bound of the distance to the optimum, in a pass if need be."""
+    def _bounds(self) -> tuple[float, float]:
+        """Return bounds of the distance to the optimum, in a pass if need be.
+
+        The first is of the Euclidean distance, the second in the norm of the Hessian.
+        """
         optimum, local = self.optimum, self.optimum.local
-        if np.isfinite(optimum.bound) or local is None or local.gradient_error == 0:
-            return optimum.bound
-        objective, theta, w = optimum.objective, optimum.theta, self.w
-        gradients = objective.gradients_by_group(theta, w)
-        local = local.with_gradients(theta, gradients)
-        gradient = local.gradient
-        point = Point(theta, np.nan, gradient, float(np.linalg.norm(gradient)))
-        bound = bound_measured(objective, point, local, w, optimum.R)
+        known = optimum.bound, optimum.hessian_bound
+        if local is None or local.gradient_error == 0:
+            return known
+        objective, theta, w, R = optimum.objective, optimum.theta, self.w, optimum.R
+        local = local.with_gradients(theta, objective.gradients_by_group(theta, w))
+        norm = float(np.linalg.norm(local.gradient))
+        point = Point(theta, np.nan, local.gradient, norm)
+        bound = bound_measured(objective, point, local, w, R)
         if not np.isfinite(bound):
             local = local.remeasured(theta, w)
-            bound = bound_measured(objective, point, local, w, optimum.R)
-        return bound + local.rounding
+            bound = bound_measured(objective, point, local, w, R)
+        distance = bound_in_hessian(objective, point, local, w, R, bound)
+        distance /= float(np.sqrt(objective.mean_weight(w)))
+        return min(bound + local.rounding, known[0]), min(distance, known[1])
+
+    @property
+    def distance_bound(self) -> float:
+        """Return the bound of the Euclidean distance to the optimum."""
+        return self._bounds[0]
+
+    @property
+    def hessian_bound(self) -> float:
+        """Return the bound of the distance in the norm of the Hessian, as tracked."""
+        known = self.optimum.hessian_bound
+        return known if np.isfinite(known) else self._bounds[1]
 
     @property
     def sharpened(self) -> "State":

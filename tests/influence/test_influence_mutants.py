@@ -12,6 +12,7 @@ from skunlearn.influence import _classifier
 from skunlearn.influence import _forget as _removal
 from skunlearn.influence._methods import newton as _methods
 from skunlearn.influence._methods import transitions as _changes
+from skunlearn.influence._settings import Settings
 from skunlearn.influence._solvers import refine as _updates
 
 X, Y = make_data()
@@ -45,7 +46,7 @@ def step_half_as_far(monkeypatch):
         return _updates.solve_with(*arguments) / 2
 
     monkeypatch.setattr(_methods, "solve_with", solve)
-    monkeypatch.setattr(_updates, "_goal", lambda *arguments: np.inf)
+    monkeypatch.setattr(Settings, "goal", np.inf)
 
 
 def keep_the_weight_sums(monkeypatch):
@@ -58,7 +59,7 @@ def keep_the_weight_sums(monkeypatch):
         )
 
     monkeypatch.setattr(_methods, "subtract", mutant)
-    monkeypatch.setattr(_updates, "_goal", lambda *arguments: np.inf)
+    monkeypatch.setattr(Settings, "goal", np.inf)
 
 
 MUTANTS = [

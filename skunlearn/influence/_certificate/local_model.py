@@ -241,8 +241,7 @@ class LocalModel(FieldsOnly):
 
         Whether to `look` at the rows for how much their margins change: it is a pass.
         """
-        size = math.sqrt(max(float(step @ (self.hessian @ step)), 0.0))
-        r = 0.0
+        size, r = self.find_length(step), 0.0
         if step.any():
             r = min(self.R * float(np.linalg.norm(step)), self.max_norm * size)
         if look and _MIN_CHANGE_TO_LOOK < r < math.inf:
@@ -281,17 +280,40 @@ class LocalModel(FieldsOnly):
         return 1 / trace if trace > 0 else math.inf
 
     def bound(self) -> float:
-        """Return a bound of the distance to the optimum, rounding left out."""
+        """Return a bound of the Euclidean distance to the optimum, without rounding."""
         if not len(self.theta):
             return 0.0
+        share = max(1 - self.low, 0.0) * self.curvature
+        distance = self._bound_in_hessian()
+        return distance / math.sqrt(share) if share > 0 else math.inf
+
+    def bound_in_hessian(self) -> float:
+        """Return a bound of the distance in the norm of the known Hessian.
+
+        An estimate of rounding is included.
+        """
+        if not len(self.theta):
+            return 0.0
+        size = self.find_length(self.theta)
+        rounding = 64 * _EPS * self.cancelled * math.sqrt(len(self.theta)) * (1 + size)
+        distance = self._bound_in_hessian()
+        if not math.isfinite(distance):
+            return math.inf
+        return distance / math.sqrt(1 - self.low) + rounding
+
+    def _bound_in_hessian(self) -> float:
+        """Return a bound of the distance, in the norm of the Hessian at `theta`."""
         if self.jitter > 0 or not self.low < 1 or not math.isfinite(self.R):
             return math.inf
-        share, curvature, factor = 1 - self.low, self.curvature, self.factor
-        gradient = self.gradient
-        decrement = math.sqrt(max(float(gradient @ factor.solve(gradient)), 0.0))
+        share, gradient = 1 - self.low, self.gradient
+        decrement = math.sqrt(max(float(gradient @ self.factor.solve(gradient)), 0.0))
         decrement += len(self.gradients) * self.gradient_error
-        rate = min(self.R / math.sqrt(curvature), self.max_norm) / math.sqrt(share)
-        return bound_distance(decrement / math.sqrt(share), share * curvature, rate)
+        rate = min(self.R / math.sqrt(self.curvature), self.max_norm) / math.sqrt(share)
+        return bound_distance(decrement / math.sqrt(share), 1.0, rate)
+
+    def find_length(self, v: np.ndarray) -> float:
+        """Return the length of a move in the norm of the known Hessian."""
+        return math.sqrt(max(float(v @ (self.hessian @ v)), 0.0))
 
     @property
     def rounding(self) -> float:

@@ -45,7 +45,8 @@ def by_rounding(state: State, rows: np.ndarray) -> Change | None:
     found = find_rounded(objective, optimum.theta, w, reference, step)
     if found is None:
         return None
-    return Change(replace(state, optimum=optimum.rounded(found)), "polish")
+    new = replace(state, optimum=optimum.rounded(found), criterion_start=None)
+    return Change(new, "polish", move=found.move)
 
 
 def _sum_removed(state: State, rows: np.ndarray, w: np.ndarray) -> np.ndarray:

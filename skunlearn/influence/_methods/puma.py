@@ -41,11 +41,13 @@ def follow_criterion(shown: State, plain: State, slots: np.ndarray) -> State:
     It is that of `fit`. Where rows of the criterion go, it changes by what that changes
     for the parameters `shown`. `plain` is the same without new weights.
     """
-    if not len(plain.optimum.theta):
+    start = plain.criterion_start
+    is_held = start is not None or plain.settings.method == "puma"
+    if not is_held or not len(plain.optimum.theta):
         return plain
     objective, theta = shown.optimum.objective, shown.optimum.theta
-    start, rows = plain.criterion_start, plain.find_validation()
-    if rows is None or (start is None and plain.settings.method != "puma"):
+    rows = plain.find_validation()
+    if rows is None:
         return plain
     if start is None:
         start = rows.value(objective, plain.optimum.theta)

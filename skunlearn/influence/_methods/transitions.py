@@ -1,5 +1,6 @@
 """How a state goes over into another: steps that leave what there was as it is."""
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
@@ -47,6 +48,7 @@ class Change:
     state: State
     path: str
     gradient_norm: float | None = None
+    move: float | None = None
     measured: Measured | None = None
 
     @property
@@ -70,8 +72,18 @@ class Change:
             path=self.path,
             gradient_residual=self.gradient_norm,
             distance_bound=self.state.optimum.bound,
+            hessian_bound=self.state.optimum.hessian_bound,
+            move=None if self.move is None else _round_up(self.move),
             **({} if self.measured is None else asdict(self.measured)),
         )
+
+
+def _round_up(value: float) -> float:
+    """Round to two digits: no more than these are told of what was forgotten."""
+    if not 0 < value < math.inf:
+        return value
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return math.ceil(value / unit) * unit
 
 
 def without_rows(w: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -124,7 +136,8 @@ def make_patch(
     settings = state.settings
     if state.budget is not None and settings.n_steps == "auto":
         settings = replace(settings, n_steps=1)  # the residual decides on more
-    return finish(state, patch(local, step, weigh, settings))
+    unit = local.objective.mean_weight(state.w)
+    return finish(state, patch(local, step, weigh, settings, unit))
 
 
 def make_steps(state: State, theta: np.ndarray, w: np.ndarray, n_made: int) -> Change:
@@ -145,10 +158,14 @@ def finish(state: State, update: Update) -> Change:
         theta=update.theta,
         local=update.local,
         bound=np.inf if update.failed else update.bound,
+        hessian_bound=np.inf if update.failed else update.hessian_bound,
         gradient_norm=norm,
         estimator=write_copy(optimum, update.theta),
         is_exact=False,
         reference=None,
     )
-    path = "failed" if update.failed else update.path
-    return Change(replace(state, optimum=new), path, update.gradient_norm)
+    path, move = "failed" if update.failed else update.path, None
+    if update.local is not None:
+        unit = math.sqrt(optimum.objective.mean_weight(state.w))
+        move = update.local.find_length(update.theta - optimum.theta) / unit
+    return Change(replace(state, optimum=new), path, update.gradient_norm, move)

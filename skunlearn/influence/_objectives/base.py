@@ -154,6 +154,20 @@ class Objective(ObjectiveHooks):
         gradient = self.regularizer(weight_sums) * theta
         return gradient if self.linear_term is None else gradient + self.linear_term
 
+    def mean_weight(self, w: np.ndarray) -> float:
+        """Return the mean factor of the losses of the rows that have a weight.
+
+        The Hessian norm is measured in units of it. The default is the mean sample
+        weight; override it if all losses are multiplied by a parameter.
+
+        Returns
+        -------
+        float
+            The factor.
+        """
+        weight = self.sample_weight
+        return 1.0 if weight is None else float(w @ weight) / float(w.sum())
+
     # Sums over all rows
 
     def value(self, theta: np.ndarray, w: np.ndarray) -> float:

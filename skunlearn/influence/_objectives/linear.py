@@ -136,6 +136,16 @@ class LinearObjective(Objective):
             w = w * (weight if rows is None else weight[rows])
         return np.append(total, np.bincount(codes, w, minlength=self.n_classes))
 
+    def mean_weight(self, w: np.ndarray) -> float:
+        """Return the mean factor of the losses; balanced classes have a mean of 1."""
+        mean = super().mean_weight(w)
+        if self._class_scales is not None:
+            weights = w if self.sample_weight is None else w * self.sample_weight
+            classes = np.bincount(self.codes, weights, self.n_classes)
+            scales = self._class_scales.mean(axis=1)
+            mean *= float(classes @ scales) / float(classes.sum())
+        return self.spec.loss_factor * mean
+
     def regularizer(self, weight_sums: np.ndarray) -> np.ndarray:
         """Return the l2 penalty of each parameter."""
         per_row = self.spec.penalty_per_row

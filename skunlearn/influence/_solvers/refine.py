@@ -25,6 +25,7 @@ from skunlearn.influence._solvers.newton import (
 __all__ = [
     "MAX_STEPS",
     "Update",
+    "bound_in_hessian",
     "bound_measured",
     "estimate_rounding",
     "ihvp",
@@ -54,6 +55,8 @@ class Update:
         A bound of their distance to the optimum.
     path : {"patch", "polish"}
         Whether steps with true gradients followed the first.
+    hessian_bound : float
+        The same in the norm of the Hessian, whose unit is a mean weight of 1.
     gradient_norm : float, default=None
         The norm of the true gradient; None where it was not computed.
     failed : bool, default=False
@@ -64,6 +67,7 @@ class Update:
     local: LocalModel | None
     bound: float
     path: Literal["patch", "polish"]
+    hessian_bound: float = math.inf
     gradient_norm: float | None = None
     failed: bool = False
 
@@ -118,6 +122,7 @@ def patch(
     step: np.ndarray,
     weigh: Callable[[], np.ndarray],
     settings: Settings,
+    unit: float,
 ) -> Update:
     """Make a first step, and others with true gradients if no bound holds for it.
 
@@ -131,6 +136,8 @@ def patch(
         Returns the weights of the retained rows. It is called only if needed.
     settings : Settings
         How near the optimum to get.
+    unit : float
+        The mean weight of rows, in which norms of Hessians are measured.
 
     Returns
     -------
@@ -138,17 +145,20 @@ def patch(
         The new parameters.
     """
     moved = local.moved(step)
-    bound = moved.bound()
+    bound, distance = moved.bound(), moved.bound_in_hessian() / math.sqrt(unit)
     n_more = MAX_STEPS if settings.n_steps == "auto" else settings.n_steps - 1
-    is_enough = bound <= _goal(moved.theta, settings) or not n_more
-    if math.isfinite(bound) and is_enough:
-        return Update(moved.theta, moved, bound + moved.rounding, "patch")
+    if math.isfinite(bound) and (distance <= settings.goal or not n_more):
+        bound += moved.rounding
+        return Update(moved.theta, moved, bound, "patch", distance)
     if not n_more and moved.is_plausible:
         return Update(moved.theta, moved, math.inf, "patch")
     w, moved = weigh(), local.moved(step, look=True)
     point = evaluate(local.objective, moved.theta, w)
     if _has_diverged(point, local, w):
-        return Update(moved.theta, moved, math.inf, "patch", point.norm, failed=True)
+        norm = point.norm
+        return Update(
+            moved.theta, moved, math.inf, "patch", math.inf, norm, failed=True
+        )
     return settle(local.objective, point, moved, w, settings, local.R, n_more)
 
 
@@ -172,13 +182,15 @@ def settle(
 ) -> Update:
     """Make steps with true gradients until the bound is short enough."""
     n_steps, status = 0, "too few"
+    unit = math.sqrt(objective.mean_weight(w))
     while True:
         if local is not None:
             local = _measured(local, point, w)
             if local.low > _MAX_HESSIAN_RTOL and not math.isfinite(local.bound()):
                 local = local.remeasured(point.theta, w)
         bound = bound_measured(objective, point, local, w, R)
-        if bound <= _goal(point.theta, settings):
+        distance = bound_in_hessian(objective, point, local, w, R, bound) / unit
+        if distance <= settings.goal:
             status = "good"
         if status != "too few" or n_steps == n_more:
             break
@@ -193,7 +205,8 @@ def settle(
     path: Literal["patch", "polish"] = "polish" if n_steps else "patch"
     slack = local.rounding if local else estimate_rounding(objective, point, w)
     failed = status == "too few" and settings.n_steps == "auto"
-    return Update(point.theta, local, bound + slack, path, point.norm, failed)
+    bound += slack
+    return Update(point.theta, local, bound, path, distance, point.norm, failed)
 
 
 def bound_measured(
@@ -221,8 +234,28 @@ def bound_measured(
     return min(bounds)
 
 
-def _goal(theta: np.ndarray, settings: Settings) -> float:
-    return settings.tol * max(1.0, float(np.linalg.norm(theta)))
+def bound_in_hessian(
+    objective: Objective,
+    point: Point,
+    local: LocalModel | None,
+    w: np.ndarray,
+    R: float,
+    bound: float,
+) -> float:
+    """Return a bound of the distance to the optimum, in the norm of the Hessian.
+
+    `bound` is one of the Euclidean distance.
+    """
+    if not len(point.theta):
+        return 0.0
+    distance = math.inf if local is None else local.bound_in_hessian()
+    if math.isfinite(distance) or not math.isfinite(bound):
+        return distance
+    if local is not None:
+        largest = float(np.linalg.norm(local.hessian)) * (1 + local.up)
+    else:
+        largest = float(objective.diagonal(point.theta, w).sum())
+    return bound * math.sqrt(largest)
 
 
 def estimate_rounding(objective: Objective, point: Point, w: np.ndarray) -> float:

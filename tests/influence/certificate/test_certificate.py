@@ -221,7 +221,8 @@ def check_bounds(kind, seed):
 
 def make_classifier(base, **params):
     """Return a classifier that forgets by Newton steps."""
-    return InfluenceUnlearningClassifier(base, method="newton", exact=False, **params)
+    params = {"exact": False, "tol": 1e-9, **params}
+    return InfluenceUnlearningClassifier(base, method="newton", **params)
 
 
 TAME = {

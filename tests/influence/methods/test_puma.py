@@ -27,7 +27,9 @@ def data():
 def fit(data, **params):
     """Return a classifier fitted to the convex test, with rows for the criterion."""
     classifier = InfluenceUnlearningClassifier(
-        data.base, random_state=0, **{"method": "puma", "exact": False, **params}
+        data.base,
+        random_state=0,
+        **{"method": "puma", "exact": False, "tol": 1e-9, **params},
     )
     return classifier.fit(data.X, data.y, X_val=data.X_val, y_val=data.y_val)
 

@@ -1,0 +1,68 @@
+"""Patches, measured in the norm of the Hessian: standard errors of the parameters."""
+
+import numpy as np
+import pytest
+from influence_cases import get_vector
+from influence_support import make_rows
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.svm import LinearSVC
+
+from skunlearn import InfluenceUnlearningClassifier
+
+BASES = [
+    LogisticRegression(),
+    LogisticRegression(C=100.0),
+    LogisticRegression(class_weight="balanced"),
+    RidgeClassifier(),
+    LinearSVC(dual=False),
+]
+
+
+def find_distance(classifier, tight, mean_weight):
+    """Return the distance of two classifiers in the norm of the Hessian."""
+    optimum = classifier._state.optimum
+    v = optimum.theta - get_vector(tight)
+    H = optimum.objective.hessian(get_vector(tight), classifier._state.w)
+    return float(np.sqrt(v @ H @ v / mean_weight))
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
+@pytest.mark.parametrize("base", BASES, ids=str)
+def test_bounds_hold_and_are_within_tol(base, weighted):
+    """The distance is below the bound, and the bound below `tol`, at each request."""
+    X, codes = make_rows(2000, 4, 2, seed=3)
+    weight = np.random.default_rng(0).uniform(1, 9, 2000) if weighted else None
+    coarse = InfluenceUnlearningClassifier(base, exact=False).fit(X, codes, weight)
+    tight = InfluenceUnlearningClassifier(base, exact=False, tol=1e-10)
+    tight.fit(X, codes, weight)
+    mean = getattr(base, "C", 1.0) * (1.0 if weight is None else weight.mean())
+    for rows in np.array_split(np.random.default_rng(1).permutation(2000)[:60], 20):
+        before = get_vector(coarse)
+        coarse.forget(rows)
+        tight.forget(rows)
+        record, distance = (
+            coarse.forget_records_[-1],
+            find_distance(coarse, tight, mean),
+        )
+        assert distance <= 1.01 * record.hessian_bound + 1e-9
+        assert coarse.hessian_bound_ == record.hessian_bound <= 0.01
+        assert np.linalg.norm(get_vector(coarse) - get_vector(tight)) <= (
+            coarse.distance_bound_ + tight.distance_bound_
+        )
+        move = coarse._state.optimum.local.find_length(get_vector(coarse) - before)
+        assert move / np.sqrt(mean) == pytest.approx(record.move, rel=0.15)
+
+
+def test_patches_need_no_pass():
+    """Under `tol`, most requests are patches; and the norm does not depend on C."""
+    X, codes = make_rows(20_000, 4, 2, seed=3)
+    records = []
+    for C in (1.0, 1e4):
+        base = LogisticRegression(C=C, fit_intercept=False)
+        classifier = InfluenceUnlearningClassifier(base, exact=False).fit(X, codes)
+        for row in range(20):
+            classifier.forget(row)
+        records.append(classifier.forget_records_)
+    assert {record.path for record in records[0]} == {"patch"}
+    moves = np.array([[record.move for record in each] for each in records])
+    np.testing.assert_allclose(moves[0], moves[1], rtol=0.2)
