@@ -108,7 +108,7 @@ class ShardedUnlearningClassifier(DurableMixin):
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of features seen during `fit`. Defined only when `X` has feature names
         that are all strings.
-    feature_importances_ : ndarray of shape (n_features_in_,)
+    feature_importances_ : ndarray of shape (`n_features_in_`,)
         Mean of the constituents' importances. Defined only where they have them.
     forget_records_ : list of ForgetRecord
         One record per call of `forget` or `retrain`.

@@ -62,7 +62,7 @@ def make_unlearning_forest(
     class_weight : dict, "balanced" or None, default=None
         Weights of classes, as for a tree; "balanced" is by the rows of each tree.
     n_jobs : int, default=None
-        Number of jobs, as for :class:`ShardedUnlearningClassifier`.
+        Number of jobs, as for :class:`~skunlearn.ShardedUnlearningClassifier`.
     random_state : int, RandomState instance or None, default=None
         Randomness of shards and trees.
     verbose : int, default=0
@@ -81,7 +81,7 @@ def make_unlearning_forest(
 
     See Also
     --------
-    ShardedUnlearningClassifier : The classifier, around any estimator.
+    skunlearn.ShardedUnlearningClassifier : The classifier, around any estimator.
     skunlearn.costs.recommend_shards : Settings measured on rows of one's own.
 
     Notes
