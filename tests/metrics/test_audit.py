@@ -291,6 +291,23 @@ def test_wrong_arguments_are_errors(changes, error, message):
         audit_forget(classifier, X[:5], y[:5], X[5:], y[5:], **arguments)
 
 
+def test_labels_of_another_kind_are_an_error():
+    classifier, X, y = fit(0)
+    with pytest.raises(ValueError, match="as they were passed to fit"):
+        audit_forget(classifier, X[:2], ["a", "b"], X, y, X_idx=[0, 1])
+
+
+def test_positions_go_with_rows_in_any_order():
+    """As they are named."""
+    classifier, X, y = fit(0)
+    reports = [
+        audit_forget(classifier, X[i], y[i], X, y, X_idx=i, random_state=0)
+        for i in (np.arange(30), np.arange(30)[::-1].copy())
+    ]
+    assert reports[0].flagged == reports[1].flagged
+    assert reports[0].p_values == reports[1].p_values
+
+
 def test_replay_of_other_classifiers_is_an_error():
     X, y = make_data()
     other = InfluenceUnlearningClassifier().fit(X, y)

@@ -233,6 +233,12 @@ def test_traces_do_not_hold_values():
     assert len(traces) == 1
 
 
+def test_a_single_row_needs_two_dimensions():
+    with pytest.raises(ValueError, match="reshape"):
+        find_traces(b"", np.arange(3.0))
+    assert len(find_traces(b"Wilhelmina", np.array(["Wilhelmina"]))) == 1
+
+
 def test_what_cannot_be_pickled_is_an_error():
     model = DecisionTreeClassifier()
     model.callback_ = lambda: None

@@ -73,7 +73,12 @@ def _check_rows(classifier: Any, state: State, rows: Labelled) -> Labelled:
     tags, held = state.recipe.input_tags, state.rows.data.X
     keep_frame = is_frame(held)
     X = check_samples(classifier, tags, X, reset=False, keep_frame=keep_frame)
-    return cast_rows(X, held), y.astype(state.classes.dtype)
+    if (y.dtype.kind in "OUS") != (state.classes.dtype.kind in "OUS"):
+        raise ValueError(
+            f"labels have the dtype {y.dtype}, and the classes of the classifier "
+            f"{state.classes.dtype}. Pass labels as they were passed to fit."
+        )
+    return cast_rows(X, held), y
 
 
 class _Distances:

@@ -49,7 +49,8 @@ def audit_forget(
     y_fresh : array-like of shape (n_fresh,)
         Their labels.
     X_idx : int, sequence of int, slice or mask of bool, default=None
-        Positions of the rows in the `X` passed to `fit`, in ascending order.
+        Positions of the rows of `X_forget` in the `X` passed to `fit`, in the same
+        order.
     method : {"attack", "replay"}, default="attack"
         How to audit.
 

@@ -81,6 +81,11 @@ def iterate_values(X: Any) -> Iterator[tuple[int, int | str, Value]]:
             yield from _normalise(int(row), int(column), value)
     else:
         X = np.asarray(X, dtype=object) if isinstance(X, (list, tuple)) else X
+        if X.ndim > 2 or (X.ndim < 2 and X.dtype.kind in "biuf"):
+            raise ValueError(
+                "rows of shape (n_rows, n_features) are required; got the shape "
+                f"{X.shape}. Pass X.reshape(1, -1) for a single row."
+            )
         for (row, column), value in np.ndenumerate(X if X.ndim == 2 else X[:, None]):
             yield from _normalise(row, column, value)
 
