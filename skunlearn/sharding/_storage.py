@@ -363,10 +363,17 @@ def _load_records(session: Session) -> Records:
     commit = session.manifest["commit"]
     entries = (line.entry for line in session.ledger.lines)
     return Records(
-        ForgetRecord(**{**e["record"], "shards": tuple(e["record"]["shards"])})
-        for e in entries
-        if "record" in e and e["commit"] <= commit
+        _read_record(entry["record"])
+        for entry in entries
+        if "record" in entry and entry["commit"] <= commit
     )
+
+
+def _read_record(values: dict[str, Any]) -> ForgetRecord:
+    """Return a record from a ledger; another version may have known other fields."""
+    known = ForgetRecord.__dataclass_fields__
+    values = {name: value for name, value in values.items() if name in known}
+    return ForgetRecord(**{**values, "shards": tuple(values["shards"])})
 
 
 def _load_rows(
