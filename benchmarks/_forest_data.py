@@ -13,7 +13,7 @@ from skunlearn import datasets
 
 __all__ = ["Split", "load_census", "load_flights", "make_many_classes"]
 
-_FRONT = ((50, 2, 0.2), (50, 3, 0.4), (50, 4, 0.4), (80, 5, 0.5), (100, 10, 0.2))
+_FRONT = ((50, 2, 0.2), (50, 3, 0.4), (50, 4, 0.4), (80, 5, 0.5), (100, 20, 0.3))
 _ADULT_TRAIN = 32_561  # the part of the census that others measure on
 
 
@@ -46,7 +46,8 @@ class Split:
     @property
     def many_classes(self) -> dict[str, Any]:
         """Return settings for many classes: half of the rows for each tree."""
-        return {"target": "accuracy", "n_replicas": 50, "splitter": "random"}
+        sizes = {"n_estimators": 100, "n_replicas": 50}
+        return {**sizes, "max_features": 0.3, "splitter": "random"}
 
     @property
     def front(self) -> tuple[tuple[int, int, float], ...]:

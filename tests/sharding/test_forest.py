@@ -19,7 +19,7 @@ def test_targets_order_cost(target):
     """Each has settings of its own, of which any can be replaced."""
     forest = make_unlearning_forest(target=target)
     share = forest.n_replicas / forest.n_shards
-    limits = {"cost": (0, 0.03), "balanced": (0.03, 0.1), "accuracy": (0.1, 0.5)}
+    limits = {"cost": (0, 0.03), "balanced": (0.03, 0.07), "accuracy": (0.07, 0.5)}
     low, high = limits[target]
     assert low < share <= high
     given = make_unlearning_forest(
@@ -31,7 +31,7 @@ def test_targets_order_cost(target):
 
 def test_fewer_trees_keep_their_share_of_rows():
     """Replicas that are not given follow the number of trees, within what there is."""
-    assert make_unlearning_forest(target="accuracy", n_estimators=10).n_replicas == 2
+    assert make_unlearning_forest(target="accuracy", n_estimators=20).n_replicas == 2
     assert make_unlearning_forest(n_estimators=1).n_replicas == 1
     assert make_unlearning_forest(target="cost", n_estimators=10).n_replicas == 1
 
