@@ -41,6 +41,7 @@ from _timing import (
 )
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.naive_bayes import GaussianNB
 from sklearn.tree import DecisionTreeClassifier
 
 from skunlearn import ShardedUnlearningClassifier
@@ -145,13 +146,51 @@ def bench_predict(scale: Scale) -> Iterator[Row]:
             repeats=scale.repeats(30),
         )
         case = f"{len(X):,} rows, n_jobs={n_jobs}"
-        yield _row_of_ratio(case, times, "one model", at_most=2)
+        yield _row_of_ratio(case, times, "one model", at_most=3.5)
     times = compare(
         lambda: many.set_params(n_jobs=1).predict_proba(X),
         lambda: [constituent.predict_proba(X) for constituent in many.estimators_],
         repeats=scale.repeats(30),
     )
     yield _row_of_ratio("the same, n_jobs=1", times, "20 one by one")
+
+
+def bench_rows(scale: Scale) -> Iterator[Row]:
+    """Predict one row by 100 shards, and five by one, over the bare model."""
+    X, y = make_rows(20_000)
+    cases = {
+        "DecisionTree": (DecisionTreeClassifier(), 100, 1),
+        "SGD": (SGDClassifier(), 100, 1),
+        "LogisticRegression": (LogisticRegression(), 100, 1),
+        "LogisticRegression, one shard": (LogisticRegression(), 1, 5),
+    }
+    for case, (base, n_shards, n_rows) in cases.items():
+        many, one, rows = _shard(base, n_shards).fit(X, y), base.fit(X, y), X[:n_rows]
+        times = compare(
+            lambda many=many, rows=rows: many.predict(rows),
+            lambda one=one, rows=rows: one.predict(rows),
+            repeats=scale.repeats(200),
+        )
+        limit = 3 if n_shards == 1 else None
+        yield _row_of_ratio(f"{case}, {n_rows} x 20", times, "bare", at_most=limit)
+
+
+def bench_shards(scale: Scale) -> Iterator[Row]:
+    """Forget one row of 20,000 shards of five rows, and preview it, over 20 shards."""
+    X, y = make_rows(scale.size(100_000))
+    few = _shard(GaussianNB(), len(X) // 5_000).fit(X, y)
+    many = _shard(GaussianNB(), len(X) // 5).fit(X, y)
+    for name in ("forget", "preview_forget"):
+        positions = iter(_draw_positions(many, scale.repeats(100) + 1))
+        turns = [
+            tuple(
+                time_call(lambda call=getattr(c, name), i=i: call(i))
+                for c in (many, few)
+            )
+            for i in positions
+        ]
+        times = Comparison.of_turns(turns)
+        yield _row_of_ratio(name, times, f"at {few.n_shards} shards")
 
 
 def bench_voting(scale: Scale) -> Iterator[Row]:
@@ -254,6 +293,8 @@ BENCHMARKS = {
     "fit": bench_fit,
     "jobs": bench_jobs,
     "predict": bench_predict,
+    "rows": bench_rows,
+    "shards": bench_shards,
     "voting": bench_voting,
     "forest": bench_forest,
     "memory": bench_memory,
