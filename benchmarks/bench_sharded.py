@@ -15,6 +15,7 @@ import argparse
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import islice
 from statistics import median
 from typing import Any
@@ -183,10 +184,7 @@ def bench_shards(scale: Scale) -> Iterator[Row]:
     for name in ("forget", "preview_forget"):
         positions = iter(_draw_positions(many, scale.repeats(100) + 1))
         turns = [
-            tuple(
-                time_call(lambda call=getattr(c, name), i=i: call(i))
-                for c in (many, few)
-            )
+            tuple(time_call(partial(getattr(c, name), i)) for c in (many, few))
             for i in positions
         ]
         times = Comparison.of_turns(turns)
