@@ -78,3 +78,11 @@ def test_evolve_is_replace_without_caches():
     assert (changed.n_requested, changed.n_unknown) == (1, 7)
     assert not hasattr(changed, "cached")
     assert record.n_unknown == 0
+
+
+def test_evolve_does_what_follows_init():
+    """Rows become one of their readers then, and must not be overwritten for others."""
+    rows = ShardedUnlearningClassifier(GaussianNB()).fit(X, Y)._state.rows
+    other = rows.shared()
+    assert not rows.readers.are_among([rows.lease])
+    assert rows.readers.are_among([rows.lease, other.lease])
