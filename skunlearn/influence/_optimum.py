@@ -155,10 +155,6 @@ def find_optimum(
     start -= objective.null_space.T @ (objective.null_space @ start)
     if not np.abs(start).max(initial=0) < _MAX_START:  # SGD can diverge
         start = np.zeros_like(start)
-    if is_exact_wanted(estimator, objective, settings, budget):
-        exact = _make_exact(estimator, objective, start, w)
-        if exact is not None:
-            return exact
     solver = choose_solver(settings.solver, objective.n_params)
     polished = _polish(objective, start, w, solver, settings)
     if not _is_there(polished):  # SGD can end where everything is flat
@@ -166,6 +162,10 @@ def find_optimum(
         polished = again if _is_there(again) else polished
     theta = polished.theta
     objective.write(estimator, theta)
+    if is_exact_wanted(estimator, objective, settings, budget):
+        exact = _make_exact(estimator, objective, theta, w)
+        if exact is not None:
+            return exact
     R = objective.compute_self_concordance()
     is_formed = solver == "cholesky" and len(theta) > 0  # not where one class is left
     local = LocalModel.measure(objective, theta, w, R) if is_formed else None
