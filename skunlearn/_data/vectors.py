@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Named", "as_vector", "list_ids", "show"]
+__all__ = ["Named", "as_vector", "list_ids", "shorten", "show"]
 
 _MAX_SHOWN = 10
 
@@ -94,3 +94,9 @@ def _check_array(values: Any, name: str) -> np.ndarray:
     if array.ndim > 1:
         raise ValueError(f"{name} must have one dimension; got shape {array.shape}.")
     return array
+
+
+def shorten(indices: np.ndarray) -> np.ndarray:
+    """Return indices of rows in half the memory, where there are fewer than 2**31."""
+    is_short = len(indices) <= np.iinfo(np.int32).max
+    return indices.astype(np.int32) if is_short else indices

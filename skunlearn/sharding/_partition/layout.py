@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from skunlearn._data.hashing import mix
+from skunlearn._data.vectors import shorten
 from skunlearn.sharding._partition.base import Partition, RowTraits
 from skunlearn.sharding._partition.thresholds import Thresholds
 from skunlearn.sharding._selection.pools import Pools, count_in_pools
@@ -186,6 +187,7 @@ def arrange(
         ranks = np.arange(len(order))
     else:
         order, ranks = _sort_in_turn(parts, traits)
+    order, ranks = shorten(order), shorten(ranks)
     members, bounds = [], []
     for first in range(0, n_parts, n_slices):
         edges = starts[first : first + n_slices + 1]
