@@ -303,6 +303,10 @@ class Shard(FieldsOnly):
 class Shards(tuple[Shard, ...]):
     """All shards; what is summed over them is known when a few have changed."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Make a copy or a pickle without sums, which may not be known yet."""
+        return Shards, (tuple(self),)
+
     @cached_property
     def n_samples_full(self) -> int:
         """Return the rows that retraining all of them would pass to training."""
