@@ -90,6 +90,11 @@ def find_slicings(n_slices: Any, slice_sizes: Any, estimator: Any) -> list[Slici
             )
         found = [Slicing(int(R)) for R in slices]
     else:
+        if not np.iterable(slice_sizes):
+            raise ValueError(
+                "slice_sizes must be shares of the rows, such as (0.9, 0.1), or a list "
+                f"of such shares to choose from; got {slice_sizes!r}."
+            )
         is_one = all(isinstance(share, Real) for share in slice_sizes)
         candidates = [slice_sizes] if is_one else slice_sizes
         sizes = [find_sizes(one, n_slices) for one in candidates]

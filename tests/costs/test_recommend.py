@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -252,11 +253,15 @@ def test_likely_rows_are_in_the_last_slice():
 def test_sizes_of_slices_are_candidates():
     """Those that meet the budget with the fewest shards win, whatever their slices."""
     sizes = [(1.0,), (0.9, 0.1), (0.5, 0.5)]
-    best = recommend_shards(
-        10_000, 1, 4_000, n_shards=[1, 2, 4], slice_sizes=sizes, forget_proba=LIKELY
+    choose = partial(
+        recommend_shards,
+        *(10_000, 1, 4_000),
+        n_shards=[1, 2, 4],
+        slice_sizes=sizes,
+        slice_training="sequential",
     )
+    best, uniform = choose(forget_proba=LIKELY), choose()
     assert len(best.alternatives) == 8
-    uniform = recommend_shards(10_000, 1, 4_000, n_shards=[1, 2, 4], slice_sizes=sizes)
     assert best.n_samples_retrained < uniform.n_samples_retrained
 
 

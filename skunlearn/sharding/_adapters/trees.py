@@ -111,6 +111,14 @@ class ForestAdapter(ConstituentAdapter):
     skips_validation: ClassVar[bool] = True
     releases_gil: ClassVar[bool] = True
 
+    def prepare_rows(self, X: Any) -> tuple[Any, dict[str, Any]]:
+        """Return the rows, or a copy of those among which trees look for NaN.
+
+        They do so by a function that takes only arrays that can be written to.
+        """
+        is_read_only = isinstance(X, np.ndarray) and not X.flags.writeable
+        return (X.copy() if is_read_only and _convert(X) is None else X), {}
+
     def stack(
         self, estimators: list[Any], classes: np.ndarray, method: str
     ) -> TreeStack | None:
@@ -130,7 +138,9 @@ class TreeAdapter(ForestAdapter):
         A data frame has names of features, which only a check notes.
         """
         rows = _convert(X) if isinstance(X, np.ndarray) else None
-        return (X, {}) if rows is None else (rows, {"check_input": False})
+        return (
+            super().prepare_rows(X) if rows is None else (rows, {"check_input": False})
+        )
 
 
 class HistogramAdapter(ConstituentAdapter):
