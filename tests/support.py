@@ -1,5 +1,6 @@
 """What many tests share: bases, data, a strict comparison, and the oracle."""
 
+import gc
 import math
 import os
 import signal
@@ -316,6 +317,7 @@ def interrupt_at_call(k, function, number=signal.SIGINT):
                 sys.setprofile(None)
                 signal.raise_signal(number)
 
+    gc.disable()  # a signal during a callback of it is lost, with a warning
     sys.setprofile(watch)
     try:
         function()
@@ -323,4 +325,5 @@ def interrupt_at_call(k, function, number=signal.SIGINT):
         pass
     finally:
         sys.setprofile(None)
+        gc.enable()
     return n_calls >= k
