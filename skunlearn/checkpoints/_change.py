@@ -112,16 +112,29 @@ class StoreChange:
 
         No file that knew a forgotten row is left when this returns.
         """
+        with uninterrupted():
+            try:
+                self._remove_old()
+            except (OSError, SkunlearnError) as error:
+                error.add_note(
+                    "The change is made, but files of the state before may still be in "
+                    "the store. Find the cause, and open the store again, which "
+                    "removes them."
+                )
+                folder = self._session.folder
+                folder.fault = folder.fault or repr(error)
+                raise
+
+    def _remove_old(self) -> None:
         session = self._session
         after = session.list_names()
         gone = sorted(self._before - after)
-        with uninterrupted():
-            if gone:
-                session.folder.remove(gone)
-                session.folder.sync()
-            if session.blobs.keys is not None:
-                session.blobs.keys.keep(after)
-            session.ledger.append(session.manifest["last"])
+        if gone:
+            session.folder.remove(gone)
+            session.folder.sync()
+        if session.blobs.keys is not None:
+            session.blobs.keys.keep(after)
+        session.ledger.append(session.manifest["last"])
 
     def abort(self, error: BaseException) -> None:
         """Remove what was written, and say in the ledger that nothing was done."""

@@ -35,7 +35,8 @@ class DirectoryStore:
     Raises
     ------
     ValueError
-        If `encrypt` and `key_file` are not given together, or a file is in `path`.
+        If `encrypt` and `key_file` are not given together, a file is in `path`, both
+        files are the same, or a path is empty.
     ImportError
         If `encrypt` is true, and ``cryptography`` is not installed.
 
@@ -77,11 +78,16 @@ class DirectoryStore:
             )
         for name in ("key_file", "ledger_head"):
             file = getattr(self, name)
-            if file is not None and self.path in (file, *file.parents):
+            if file is not None and self._holds(file):
                 raise ValueError(
                     f"{name} must be outside of the store, since it is to survive, or "
                     f"to go, apart from it; got {file} in {self.path}."
                 )
+        if self.key_file is not None and self.key_file == self.ledger_head:
+            raise ValueError(
+                f"key_file and ledger_head must be two files; got {self.key_file} for "
+                "both."
+            )
         if self.encrypt:
             find_cipher()
         self._sessions: WeakSet[Any] = WeakSet()
@@ -93,6 +99,11 @@ class DirectoryStore:
         """
         for session in list(self._sessions):
             session.release()
+
+    def _holds(self, file: Path) -> bool:
+        """Return True if a file is, or would be, in the directory."""
+        place = file.resolve()
+        return self.path.resolve() in (place, *place.parents)
 
     def _list_values(self) -> tuple[Any, ...]:
         return self.path, self.encrypt, self.key_file, self.ledger_head
@@ -126,6 +137,8 @@ def _make(path: Path, encrypt: bool, key_file: Any, ledger_head: Any) -> Directo
 
 
 def _absolute(path: Any) -> Path:
+    if not os.fspath(path):
+        raise ValueError("a store needs a path; got an empty one.")
     return Path(os.path.abspath(os.path.expanduser(path)))
 
 

@@ -5,6 +5,7 @@ nothing: the folder then refuses all further writing, until the store is opened 
 """
 
 import os
+import re
 import secrets
 import weakref
 from collections.abc import Callable, Iterable, Sequence
@@ -51,7 +52,7 @@ class Folder:
 
         The new name is durable after `sync`.
         """
-        temporary = self.path / f"{TEMPORARY}{secrets.token_hex(8)}"
+        temporary = self.path / f"{TEMPORARY}{name}-{secrets.token_hex(8)}"
         try:
             descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
             try:
@@ -79,6 +80,11 @@ class Folder:
             self.flush(descriptor)
         finally:
             os.close(descriptor)
+
+    def find_temporary(self, name: str) -> list[str]:
+        """Return files that a process has left which died while it wrote a file."""
+        pattern = re.compile(rf"{re.escape(f'{TEMPORARY}{name}-')}[0-9a-f]{{16}}")
+        return [each for each in os.listdir(self.path) if pattern.fullmatch(each)]
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove files, as far as there are any."""

@@ -113,6 +113,13 @@ class KeyFile:
         self._folder.write(self._name, data)
         self._folder.sync()
 
+    def sweep(self) -> None:
+        """Remove the copies that a process has left which died while it saved keys."""
+        left = self._folder.find_temporary(self._name)
+        if left:
+            self._folder.remove(left)
+            self._folder.sync()
+
     def keep(self, names: Iterable[str]) -> None:
         """Destroy all keys but those of some files."""
         kept = {name: self._keys[name] for name in names if name in self._keys}

@@ -23,7 +23,15 @@ from skunlearn._runtime.threads import uninterrupted
 from skunlearn.checkpoints._files import Folder, write_all
 from skunlearn.exceptions import CheckpointCorruptedError
 
-__all__ = ["Ledger", "Line", "expand", "find_break", "read_lines", "shorten"]
+__all__ = [
+    "Ledger",
+    "Line",
+    "begin_first",
+    "expand",
+    "find_break",
+    "read_lines",
+    "shorten",
+]
 
 LEDGER = "ledger.jsonl"
 
@@ -211,6 +219,11 @@ def _make_raw(entry: dict[str, Any], number: int, before: str) -> bytes:
     line = {"n": number, "prev": before, "at": at, **entry}
     text = json.dumps(line, separators=(",", ":"))[:-1]
     return f'{text},"check":"{_check(text.encode())}"}}'.encode()
+
+
+def begin_first(store: str) -> bytes:
+    """Return how the ledger of a store begins."""
+    return f'{{"n":0,"prev":"{store}"'.encode()
 
 
 def _check(text: bytes) -> str:

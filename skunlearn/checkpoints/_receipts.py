@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from skunlearn._data.identities import as_ids
+from skunlearn.checkpoints._directory import DirectoryStore
 from skunlearn.checkpoints._files import Folder
 from skunlearn.checkpoints._ledger import Line
 
@@ -42,15 +43,22 @@ class Receipt:
     groups: list[dict[str, str]]
 
     @classmethod
-    def prepare(cls, path: Any, groups: Any) -> "Receipt":
+    def prepare(cls, path: Any, groups: Any, store: DirectoryStore) -> "Receipt":
         """Return the receipt of a request that names some groups, or none.
 
         Raises
         ------
         OSError
             If a file is in the way, or the folder does not exist.
+        ValueError
+            If the file would be in the store.
         """
         path = Path(path).absolute()
+        if store._holds(path):
+            raise ValueError(
+                "a receipt holds ids in the clear, which no file of a store may; got "
+                f"{path} in {store.path}. Name a file outside of it."
+            )
         if path.exists():
             raise FileExistsError(
                 f"the receipt {path} exists already. Name another file: a receipt is "

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from skunlearn.checkpoints._blobs import Blob
 from skunlearn.checkpoints._directory import as_store
 from skunlearn.checkpoints._ledger import LEDGER, Line, find_break, read_lines
@@ -20,9 +22,9 @@ from skunlearn.checkpoints._session import Session
 __all__ = ["Report", "audit", "verify_ledger", "verify_receipt"]
 
 _NOT_COVERED = (
-    "what an audit cannot show: that rows were absent from training elsewhere, how "
-    "hyper-parameters and preprocessing outside of the classifier were chosen, and "
-    "what became of copies, predictions and models that were handed out"
+    "that rows were absent from training elsewhere",
+    "how hyper-parameters and preprocessing outside of the classifier were chosen",
+    "what became of copies, predictions and models that were handed out",
 )
 
 
@@ -36,19 +38,26 @@ class Report:
         What was found to be right.
     problems : tuple of str
         What was found to be wrong.
+    not_covered : tuple of str, default=()
+        What such a report cannot show, whatever was found.
     """
 
     checked: tuple[str, ...]
     problems: tuple[str, ...]
+    not_covered: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         """Return True if there are no problems."""
         return not self.problems
 
     def __str__(self) -> str:
-        """Return one line for each finding."""
-        wrong = (f"wrong: {text}" for text in self.problems)
-        return "\n".join([*wrong, *(f"right: {text}" for text in self.checked)])
+        """Return one line for each finding, and for what is not covered."""
+        kinds = {
+            "wrong": self.problems,
+            "right": self.checked,
+            "not covered": self.not_covered,
+        }
+        return "\n".join(f"{k}: {text}" for k, texts in kinds.items() for text in texts)
 
 
 class _Findings:
@@ -209,13 +218,15 @@ def verify_receipt(receipt: Any, store: Any) -> Report:
     number = content["line"]
     is_there = (
         content["store"] == manifest["store"]
-        and number < len(lines)
+        and 0 <= number < len(lines)
         and lines[number].sha256 == content["line_sha256"]
+        and lines[number].entry["type"] == "request"
     )
     findings.note(
         is_there,
         f"line {number} of the ledger is the request of the receipt",
-        f"the ledger has no such line {number}" + (f": {fault}" if fault else ""),
+        f"line {number} of the ledger is not that request"
+        + (f": {fault}" if fault else ""),
     )
     if is_there:
         known = lines[number].entry["commitments"]
@@ -240,9 +251,11 @@ def _read_receipt(path: Any) -> dict[str, Any]:
     try:
         content = json.loads(Path(path).read_bytes())
         names = {"store", "line", "line_sha256", "groups"}
-        if names <= content.keys() and isinstance(content["line"], int):
+        parts = {"group", "type", "nonce", "commitment"}
+        is_one = all(parts <= each.keys() for each in content["groups"])
+        if is_one and names <= content.keys() and isinstance(content["line"], int):
             return dict(content)
-    except (ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, KeyError, TypeError):
         pass
     raise ValueError(f"{path} is not a receipt that forget(..., receipt=...) has made.")
 
@@ -265,7 +278,7 @@ def audit(store: Any, *, shards: Any = None) -> Report:
     -------
     Report
         It is true if the ledger is whole, and all training states come out as they
-        are. Its last line says what is not covered.
+        are. Its `not_covered` says what no audit shows.
 
     Raises
     ------
@@ -275,6 +288,8 @@ def audit(store: Any, *, shards: Any = None) -> Report:
         If a file is damaged.
     IndexError
         If a shard does not exist.
+    TypeError
+        If `shards` are not integers.
 
     Warnings
     --------
@@ -324,13 +339,14 @@ def audit(store: Any, *, shards: Any = None) -> Report:
         )
     report = findings.make()
     return Report(
-        (*ledger.checked, *report.checked, _NOT_COVERED),
+        (*ledger.checked, *report.checked),
         (*ledger.problems, *report.problems),
+        _NOT_COVERED,
     )
 
 
 def _as_list(shards: Any) -> list[int]:
-    try:
-        return [int(each) for each in shards]
-    except TypeError:
-        return [int(shards)]
+    given = np.atleast_1d(np.asarray(shards))
+    if given.dtype.kind not in "iu" and given.size:
+        raise TypeError(f"shards must be integers; got {shards!r}.")
+    return [int(each) for each in given]

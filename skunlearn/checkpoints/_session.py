@@ -19,7 +19,14 @@ from skunlearn.checkpoints._blobs import Blobs, iterate_blobs
 from skunlearn.checkpoints._directory import DirectoryStore
 from skunlearn.checkpoints._files import Folder, WriteLock
 from skunlearn.checkpoints._keys import KeyFile
-from skunlearn.checkpoints._ledger import LEDGER, Ledger, Line, expand
+from skunlearn.checkpoints._ledger import (
+    LEDGER,
+    Ledger,
+    Line,
+    begin_first,
+    expand,
+    find_break,
+)
 from skunlearn.checkpoints._manifest import LOCK, MANIFEST, read_manifest, stamp
 from skunlearn.exceptions import CheckpointCorruptedError, SkunlearnError
 
@@ -68,6 +75,7 @@ class Session:
             If it holds one, or other files.
         """
         path = store.path
+        _check_places(store)
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         names = os.listdir(path)
         if MANIFEST in names:
@@ -89,6 +97,7 @@ class Session:
         with session.releasing_on_error():
             if session.blobs.keys is not None:
                 session.blobs.keys.check_free()
+                session.blobs.keys.sweep()
             session._check_head_is_free()
             strays = session.list_strays()  # of a fit that has died
             session.folder.remove([LEDGER, *strays])
@@ -107,6 +116,7 @@ class Session:
             If its manifest or its ledger is damaged.
         """
         manifest = read_manifest(store)  # also before the lock, which makes a file
+        _check_places(store)
         lock = _take_lock(store) if write else None
         session = cls(store, manifest["store"], lock)
         with session.releasing_on_error():
@@ -266,6 +276,7 @@ class Session:
             self.folder.remove(strays)
             self.folder.sync()
         if self.blobs.keys is not None:
+            self.blobs.keys.sweep()
             self.blobs.keys.keep(self.list_names())
         return positions
 
@@ -280,6 +291,13 @@ class Session:
             raise SkunlearnError(
                 f"{head} is not the copy of this store's ledger: they differ. Name the "
                 "file that was used with this store before."
+            )
+        _, fault = find_break(copied, self.identity)
+        if fault is not None:
+            raise CheckpointCorruptedError(
+                f"ledger_head {head}, the copy of the ledger, is damaged: {fault}. "
+                "Restore it or, if no backup of the store was restored since, name a "
+                "new file."
             )
         if len(own) > len(copied):
             ledger.write_raw(own[n_common:], [head])
@@ -316,13 +334,29 @@ class Session:
         head = self.store.ledger_head
         if head is None or not head.exists():
             return
-        first = head.read_bytes().splitlines()[:1]
-        if first and json.loads(first[0]).get("prev") != self.identity:
+        content = head.read_bytes()  # of a fit that has died, maybe in its first line
+        start = begin_first(self.identity)[: len(content)]
+        if not content.startswith(start):
             raise SkunlearnError(
-                f"ledger_head {head} is the copy of another store's ledger. Name "
-                "another file."
+                f"ledger_head {head} holds something else, such as the copy of another "
+                "store's ledger. Name another file."
             )
         head.unlink()
+
+
+def _check_places(store: DirectoryStore) -> None:
+    """Raise OSError if a file beside the store could not be written."""
+    for name in ("key_file", "ledger_head"):
+        file = getattr(store, name)
+        if file is None:
+            continue
+        if not file.parent.is_dir():
+            raise FileNotFoundError(
+                f"there is no folder {file.parent} for {name}. Make it, or name a file "
+                "in a folder that exists."
+            )
+        if file.is_dir():
+            raise IsADirectoryError(f"{name} {file} is a folder. Name a file in it.")
 
 
 def _take_lock(store: DirectoryStore) -> WriteLock:

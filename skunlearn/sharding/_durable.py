@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Self
 
 import numpy as np
+from sklearn.base import clone
 
 from skunlearn._base import FittedParams, Removal
 from skunlearn._compat import with_callbacks
@@ -190,8 +191,7 @@ class DurableMixin(ForgettingMixin):
     # Changes, as parts of a transaction
 
     def _prepare_receipt(self, path: Any, groups: Any) -> Receipt:
-        self._use_session("a receipt")
-        return Receipt.prepare(path, groups)
+        return Receipt.prepare(path, groups, self._use_session("a receipt").store)
 
     def _begin_change(self) -> None:
         """Become the writer of the store, and read what others have changed."""
@@ -286,7 +286,7 @@ class DurableMixin(ForgettingMixin):
         noted = {k: v for k, v in attributes.items() if not k.startswith("_")}
         settings = {
             "class": type(self),
-            "params": self.get_params(deep=False) | {"checkpoint_store": None},
+            "params": clone(self).get_params(deep=False) | {"checkpoint_store": None},
             "attributes": noted,
         }
         entry = {"type": "fit", "n_positions": state.rows.n_positions}

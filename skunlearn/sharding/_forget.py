@@ -58,10 +58,10 @@ class ForgettingMixin(VotingMixin):
             Name of the request, for its record and for the ledger of the store. It is
             kept: do not put names of people in it.
         receipt : str or PathLike, default=None
-            New file for a receipt, with which :func:`checkpoints.verify_receipt` finds
-            the request in the ledger of the store. It holds the group ids of the
-            request, for the data subject and not for you to keep. Requires
-            `checkpoint_store`.
+            New file for a receipt, outside of the store, with which
+            :func:`checkpoints.verify_receipt` finds the request in the ledger. It holds
+            the group ids of the request, for the data subject and not for you to keep.
+            Requires `checkpoint_store`.
 
         Returns
         -------
