@@ -5,9 +5,11 @@ Think twice before adding to this class: both kinds of unlearning must need it.
 
 import copy
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
+from itertools import islice
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -55,6 +57,7 @@ class BaseUnlearningClassifier(
     _state: Any
     _fitted_params: "FittedParams"
     _effective_later: frozenset[str]  # parameters that take effect after fit too
+    _session: Any = None  # of a store on disk, where there is one
 
     # Requests
 
@@ -63,7 +66,8 @@ class BaseUnlearningClassifier(
         self._check_is_fitted()
         self._warn_of_unused_params()
         with self._lock.take("forget"):
-            self._begin_change()
+            if self._session is not None:
+                self._begin_change()
             with Transaction("forget", self) as change:
                 self._stage_forget(change, X_idx, groups, unknown, **options)
                 change.commit()
@@ -91,9 +95,18 @@ class BaseUnlearningClassifier(
         self, change: Transaction, request: Request, **options: Any
     ) -> Removal:
         """Do all of what a checked request asks for but its commit."""
+        request = replace(request, request_id=options.pop("request_id", None))
+        if self._session is not None:
+            return self._stage_in_store(change, request, **options)
         removal = self._apply(self._prepare(request, **options))
         change.stage(self, partial(_conclude, removal, request, change.start))
         return removal
+
+    def _stage_in_store(
+        self, change: Transaction, request: Request, **options: Any
+    ) -> Removal:
+        """Do it where the state is in a store."""
+        raise NotImplementedError
 
     def _preview(self, X_idx: Any, groups: Any, unknown: str) -> ForgetRecord:
         """Return the record that a forget would make."""
@@ -241,6 +254,12 @@ class BaseUnlearningClassifier(
         """Raise NotFittedError before fit; scikit-learn's check alone asks for tags."""
         if not self.__sklearn_is_fitted__():
             check_is_fitted(self)
+        if self._session is not None:
+            self._follow_store()
+
+    def _follow_store(self) -> bool:
+        """Read what others have changed in the store since, and tell if they have."""
+        raise NotImplementedError
 
     def _warn_of_unused_params(self) -> None:
         """Say which parameters were set since fit to no effect."""
@@ -336,6 +355,44 @@ def _conclude(
     state = removal.state.without_rows(request.positions, erasure)
     record = removal.make_record(request, time.perf_counter() - start)
     return state.with_record(record)
+
+
+class Records:
+    """Records in the order of requests, which grow by one at no price.
+
+    What grows from the same records shares them in memory: each has its own length, and
+    whoever is not the longest copies before it grows in another way.
+
+    Parameters
+    ----------
+    records : iterable of ForgetRecord
+        The first records.
+    """
+
+    def __init__(self, records: Iterable[ForgetRecord] = ()) -> None:
+        self._records = list(records)
+        self._length = len(self._records)
+
+    def append(self, record: ForgetRecord) -> "Records":
+        """Return these records and one more."""
+        longer = Records()
+        is_longest = len(self._records) == self._length
+        longer._records = self._records if is_longest else list(self)
+        longer._records.append(record)
+        longer._length = self._length + 1
+        return longer
+
+    def __len__(self) -> int:
+        """Return the number of records."""
+        return self._length
+
+    def __iter__(self) -> Iterator[ForgetRecord]:
+        """Iterate over the records."""
+        return islice(self._records, self._length)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Make a copy or a pickle of these records, without those that came later."""
+        return Records, (list(self),)
 
 
 class FittedParams:

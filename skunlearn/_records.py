@@ -1,11 +1,10 @@
 """Records of forget requests: what was requested, and the cost."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
-from itertools import islice
 from typing import Any
 
-__all__ = ["ForgetRecord", "Records", "make_history"]
+__all__ = ["ForgetRecord", "make_history"]
 
 
 @dataclass(frozen=True)
@@ -168,44 +167,6 @@ _PATHS = {
     "polish": "by several steps of the parameters",
     "refit": "by a new fit to the retained rows",
 }
-
-
-class Records:
-    """Records in the order of requests, which grow by one at no price.
-
-    What grows from the same records shares them in memory: each has its own length, and
-    whoever is not the longest copies before it grows in another way.
-
-    Parameters
-    ----------
-    records : iterable of ForgetRecord
-        The first records.
-    """
-
-    def __init__(self, records: Iterable[ForgetRecord] = ()) -> None:
-        self._records = list(records)
-        self._length = len(self._records)
-
-    def append(self, record: ForgetRecord) -> "Records":
-        """Return these records and one more."""
-        longer = Records()
-        is_longest = len(self._records) == self._length
-        longer._records = self._records if is_longest else list(self)
-        longer._records.append(record)
-        longer._length = self._length + 1
-        return longer
-
-    def __len__(self) -> int:
-        """Return the number of records."""
-        return self._length
-
-    def __iter__(self) -> Iterator[ForgetRecord]:
-        """Iterate over the records."""
-        return islice(self._records, self._length)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Make a copy or a pickle of these records, without those that came later."""
-        return Records, (list(self),)
 
 
 def make_history(records: Sequence[ForgetRecord]) -> Any:

@@ -19,7 +19,7 @@ FLOORS = {
     "": """exceptions _compat _runtime _data _records _requests _pickling
         checkpoints _base _estimators
         sharding influence costs metrics plotting pipeline model_selection datasets""",
-    "_runtime": "evolve threads progress warn",
+    "_runtime": "threads progress warn",
     "_data": """versions hashing blocks casting habits vectors arrow_columns
         pandas_frames polars_frames containers items declarations ownership identities
         rows""",

@@ -11,7 +11,7 @@ Classifiers that share rows hold one each.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from weakref import WeakSet
 
@@ -31,7 +31,6 @@ from skunlearn._data.containers import (
 )
 from skunlearn._data.declarations import NOTHING, Declarations
 from skunlearn._data.ownership import is_file_backed
-from skunlearn._runtime.evolve import evolve
 
 __all__ = ["Batch", "Erasure", "Lease", "Readers", "Rows"]
 
@@ -234,7 +233,7 @@ class Rows:
         X = part.X
         if isinstance(X, np.ndarray) and X.dtype.kind not in "US":
             return part  # nothing else tells of other rows
-        return evolve(part, X=self.declared.arrange(X, slots))
+        return replace(part, X=self.declared.arrange(X, slots))
 
     def borrow(self, slots: np.ndarray) -> Batch:
         """Return what `take` does; numbers that lie side by side are not copied.
@@ -265,9 +264,9 @@ class Rows:
 
     def _holding(self, X: Any) -> "Rows":
         """Return these rows as they are in another frame."""
-        held = evolve(self.data, X=X, y=trim_text(self.data.y))
+        held = replace(self.data, X=X, y=trim_text(self.data.y))
         declared = self.declared.within(X)
-        return evolve(self, data=held, declared=declared)
+        return replace(self, data=held, declared=declared)
 
     def append(self, other: "Rows") -> "Rows":
         """Return these rows followed by those of `other`, positions counting on."""
@@ -287,11 +286,11 @@ class Rows:
         There they are the positions from 0 on.
         """
         slots, retained = self.slot_of[positions], self.retained[positions]
-        return evolve(self, slot_of=slots, retained=retained).shared()
+        return replace(self, slot_of=slots, retained=retained).shared()
 
     def shared(self) -> "Rows":
         """Return these rows for another classifier, in the same memory."""
-        return evolve(self, lease=Lease())
+        return replace(self, lease=Lease())
 
     def follow(self, others: "Rows", forgotten: np.ndarray) -> "Rows":
         """Return this view of other rows when these have forgotten some.
@@ -307,7 +306,9 @@ class Rows:
         if len(forgotten):
             retained = retained.copy()
             retained[forgotten] = False
-        return evolve(others, slot_of=self.slot_of, retained=retained, lease=self.lease)
+        return replace(
+            others, slot_of=self.slot_of, retained=retained, lease=self.lease
+        )
 
     def prepare_forget(self, positions: np.ndarray, erasure: Erasure) -> "Rows":
         """Do all of the forgetting that can fail; carrying out the rest remains.
@@ -345,9 +346,9 @@ class Rows:
         else:
             X = self._replace_rows(positions)
             declared = declared.within(X)
-        return evolve(
+        return replace(
             self,
-            data=evolve(held, X=X, fit_params=params, **values),
+            data=replace(held, X=X, fit_params=params, **values),
             retained=retained,
             declared=declared,
             readers=erasure.find_readers(self.readers),

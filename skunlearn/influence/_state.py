@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from sklearn.pipeline import Pipeline
 
+from skunlearn._base import Records
 from skunlearn._data.identities import GroupIndex
 from skunlearn._data.rows import Batch, Erasure, Rows
-from skunlearn._records import ForgetRecord, Records
+from skunlearn._records import ForgetRecord
 from skunlearn.influence._certificate.local_model import LocalModel
 from skunlearn.influence._certificate.privacy_budget import Budget
 from skunlearn.influence._criteria import Criterion, Validation

@@ -5,10 +5,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skunlearn._base import Records
 from skunlearn._data.hashing import draw
 from skunlearn._data.identities import GroupIndex
 from skunlearn._data.rows import Batch, Rows
-from skunlearn._records import ForgetRecord, Records
+from skunlearn._records import ForgetRecord
 
 __all__ = ["Fold", "State", "TestRows", "draw_folds"]
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from typing import Any, Self
 
@@ -200,13 +200,11 @@ class DurableMixin(ForgettingMixin):
             self._read_state()
             self._finish_requests()
 
-    def _stage_removal(
+    def _stage_in_store(
         self, change: Transaction, request: Request, **options: Any
     ) -> Removal:
-        request = replace(request, request_id=options.pop("request_id", None))
+        assert self._session is not None
         receipt: Receipt | None = options.pop("receipt", None)
-        if self._session is None:
-            return super()._stage_removal(change, request, **options)
         plan = self._prepare(request, **options)
         stored = StoreChange(self._session)
         change.join(stored)
@@ -350,10 +348,12 @@ class DurableMixin(ForgettingMixin):
         assert self._session is not None
         self._state, self._session.saved = load(self._session)
 
-    def _check_is_fitted(self) -> None:
-        super()._check_is_fitted()
-        if self._session is not None and self._session.follow():
-            self._read_state()
+    def _follow_store(self) -> bool:
+        assert self._session is not None
+        if not self._session.follow():
+            return False
+        self._read_state()
+        return True
 
     def _load_voters(self) -> State | None:
         return self._ask_state(super()._load_voters)
@@ -368,15 +368,8 @@ class DurableMixin(ForgettingMixin):
             try:
                 return ask()
             except CheckpointCorruptedError:
-                if self._state is state and not self._has_followed():
+                if self._state is state and not self._follow_store():
                     raise
-
-    def _has_followed(self) -> bool:
-        assert self._session is not None
-        if not self._session.follow():
-            return False
-        self._read_state()
-        return True
 
     def __getstate__(self) -> dict[str, Any]:
         """Return a reference to the store, if there is one, in place of the state."""

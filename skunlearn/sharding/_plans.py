@@ -6,7 +6,7 @@ and cuts their checkpoints back to those that the change leaves true.
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from itertools import chain, pairwise
 from typing import Any
@@ -17,12 +17,11 @@ from skunlearn._data.casting import trim_text
 from skunlearn._data.identities import GroupIndex, hash_groups
 from skunlearn._records import ForgetRecord
 from skunlearn._requests import Request
-from skunlearn._runtime.evolve import evolve
 from skunlearn._runtime.progress import LISTENED, Progress
 from skunlearn._runtime.warn import warn
 from skunlearn.checkpoints._memory import MemoryCheckpoint
 from skunlearn.exceptions import NothingRetainedError
-from skunlearn.sharding._adapters.base import find_adapter
+from skunlearn.sharding._adapters.base import ADAPTERS
 from skunlearn.sharding._class_changes import find_touched, with_classes
 from skunlearn.sharding._partition.base import RowTraits
 from skunlearn.sharding._partition.incoming import IncomingRows
@@ -104,11 +103,11 @@ class Plan:
     def _make_task(self, index: int, steps: tuple[Step, ...]) -> Task:
         state, shard = self.state, self.state.shards[index]
         slots, offset, selected = shard.find_rows(steps)
-        adapter = find_adapter(state.recipe.prototype)
+        adapter = ADAPTERS.get(type(state.recipe.prototype))
         is_safe = adapter is not None and adapter.reads_only
         rows = state.rows.borrow(slots) if is_safe else state.rows.take(slots)
         if state.recipe.policy.role.has_negatives:
-            rows = evolve(rows, y=state.find_labels(index, slots))
+            rows = replace(rows, y=state.find_labels(index, slots))
         values = {}
         if offset > 0:
             find = state.rows.list_values
@@ -152,7 +151,7 @@ class Completed:
     def make_record(self, request: Request, seconds: float) -> ForgetRecord:
         """Return the record of the request that was the reason for it."""
         record = self.plan.make_record(request, seconds)
-        return evolve(
+        return replace(
             record,
             selection_seconds=self.selection_seconds,
             n_failed_shards=self.n_failed,
@@ -186,7 +185,7 @@ def plan_fit(
         shards=Shards(),
     )
     shards = state.make_shards(places.members, places.bounds)
-    state = evolve(state, shards=shards).weighed()
+    state = replace(state, shards=shards).weighed()
     return Plan(state, tuple(range(len(shards))))
 
 
@@ -218,7 +217,7 @@ def plan_addition(state: State, incoming: IncomingRows) -> Plan:
     groups = None
     if state.groups is not None:
         groups = state.groups.extend(incoming.hashes, incoming.kinds)
-    grown = evolve(
+    grown = replace(
         state,
         layout=layout,
         groups=groups,
@@ -227,7 +226,7 @@ def plan_addition(state: State, incoming: IncomingRows) -> Plan:
     )
     class_counts = np.bincount(traits.codes, minlength=len(classes))
     grown = with_classes(grown, classes, class_hashes, np.empty(0, dtype=np.int64))
-    grown = evolve(grown, class_counts=grown.class_counts + class_counts)
+    grown = replace(grown, class_counts=grown.class_counts + class_counts)
     has_moved_rows = (  # all of them have been laid out again
         state.recipe.policy.role.has_negatives and len(classes) > state.n_classes
     )
@@ -250,7 +249,7 @@ def _with_rows(state: State, slots: list[np.ndarray]) -> State:
             shards[i] = state.shards[i].with_rows(
                 mine, partial(state.count_labels, i), partial(make_blocks, i)
             )
-    return evolve(state, shards=state.shards.changed(shards))
+    return replace(state, shards=state.shards.changed(shards))
 
 
 def plan_removal(state: State, positions: np.ndarray) -> Plan:
@@ -281,14 +280,14 @@ def plan_removal(state: State, positions: np.ndarray) -> Plan:
         if not shards[i].same_rows_as(state.shards[i]):
             touched.append(i)
     changed = state.shards.changed(shards)
-    reduced = evolve(state, class_counts=class_counts, shards=changed)
+    reduced = replace(state, class_counts=class_counts, shards=changed)
     if class_counts.all():
         return Plan(reduced.weighed(positions), tuple(touched))
     is_left = class_counts > 0
     classes = trim_text(state.classes[is_left])
     reduced = with_classes(reduced, classes, state.class_hashes[is_left], positions)
     settled = Shards(shard.settled() for shard in reduced.shards)
-    reduced = evolve(reduced, shards=settled).weighed(positions)
+    reduced = replace(reduced, shards=settled).weighed(positions)
     return Plan(reduced, find_touched(state, reduced))
 
 
@@ -348,7 +347,7 @@ def complete(
     _warn_of_failures([r.failure for r in trained.values() if r.failure is not None])
     _warn_of_errors(errors)
     seconds = sum((result.selection_seconds for result in trained.values()), 0.0)
-    state = evolve(plan.state, shards=plan.state.shards.changed(shards))
+    state = replace(plan.state, shards=plan.state.shards.changed(shards))
     return Completed(done if errors else plan, state, seconds, len(errors))
 
 

@@ -5,18 +5,18 @@ completes them, and the classifier then swaps references.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from skunlearn._base import Records
 from skunlearn._data.hashing import hash_positions
 from skunlearn._data.identities import GroupIndex
 from skunlearn._data.rows import Erasure, Rows
 from skunlearn._pickling import FieldsOnly
-from skunlearn._records import ForgetRecord, Records
-from skunlearn._runtime.evolve import evolve
+from skunlearn._records import ForgetRecord
 from skunlearn.sharding._aggregation.voters import Voters
 from skunlearn.sharding._partition.base import RowTraits
 from skunlearn.sharding._partition.layout import Layout
@@ -186,13 +186,13 @@ class State(FieldsOnly):
         """
         weight = self.rows.data.sample_weight
         if weight is None or self.layout.partition.find_class(0) is None:
-            return evolve(self, class_weights=self.class_counts)
+            return replace(self, class_weights=self.class_counts)
         positions = self.find_counting()
         if len(gone):
             positions = np.setdiff1d(positions, gone, assume_unique=True)
         slots = self.rows.slot_of[positions]
         weights = np.bincount(self.find_codes(slots), weight[slots], self.n_classes)
-        return evolve(self, class_weights=weights)
+        return replace(self, class_weights=weights)
 
     def describe(self, positions: np.ndarray) -> RowTraits:
         """Return what decides where the rows at the given positions belong."""
@@ -288,12 +288,12 @@ class State(FieldsOnly):
         slots = np.empty_like(self.rows.slot_of)
         slots[self.rows.slot_of] = rows.slot_of
         shards = Shards(shard.in_slots(slots) for shard in self.shards)
-        return evolve(self, rows=rows, shards=shards)
+        return replace(self, rows=rows, shards=shards)
 
     def without_rows(self, positions: np.ndarray, erasure: Erasure) -> "State":
         """Return the state with rows that are to be overwritten."""
-        return evolve(self, rows=self.rows.prepare_forget(positions, erasure))
+        return replace(self, rows=self.rows.prepare_forget(positions, erasure))
 
     def with_record(self, record: ForgetRecord) -> "State":
         """Return the state with one more record."""
-        return evolve(self, records=self.records.append(record))
+        return replace(self, records=self.records.append(record))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from skunlearn._base import Records
 from skunlearn._data.blocks import Blocks
 from skunlearn._data.casting import trim_text
 from skunlearn._data.containers import (
@@ -26,7 +27,7 @@ from skunlearn._data.containers import (
 from skunlearn._data.identities import GroupIndex
 from skunlearn._data.rows import Batch, Erasure, Rows
 from skunlearn._pickling import with_defaults
-from skunlearn._records import ForgetRecord, Records
+from skunlearn._records import ForgetRecord
 from skunlearn.checkpoints._blobs import Blob, Blobs, StoredBlock, StoredCheckpoint
 from skunlearn.checkpoints._session import Session
 from skunlearn.sharding._state import State
@@ -298,7 +299,7 @@ def _make_head(state: State, rows: Rows, retained: np.ndarray) -> dict[str, Any]
     """Return what is small: the state without its rows, shards and records."""
     X, groups = rows.data.X, state.groups
     others: dict[str, Any] = {"rows": None, "groups": None}
-    others |= {"shards": Shards(), "records": Records()}
+    others |= {"shards": Shards(), "records": ()}
     return {
         "state": replace(state, **others),
         "retained": np.packbits(retained),

@@ -7,8 +7,7 @@ import numpy as np
 from sklearn.naive_bayes import GaussianNB
 
 from skunlearn import ForgetRecord, ShardedUnlearningClassifier
-from skunlearn._records import Records
-from skunlearn._runtime.evolve import evolve
+from skunlearn._base import Records
 
 X = np.random.default_rng(0).normal(size=(400, 3))
 Y = (X[:, 0] > 0).astype(int)
@@ -70,18 +69,8 @@ def test_the_cost_of_a_full_retraining_is_a_running_total():
     assert shards.n_samples_full == total
 
 
-def test_evolve_is_replace_without_caches():
-    """Fields that are not given are kept, what was computed from others is not."""
-    record = make_record(1)
-    vars(record)["cached"] = 1
-    changed = evolve(record, n_unknown=7)
-    assert (changed.n_requested, changed.n_unknown) == (1, 7)
-    assert not hasattr(changed, "cached")
-    assert record.n_unknown == 0
-
-
-def test_evolve_does_what_follows_init():
-    """Rows become one of their readers then, and must not be overwritten for others."""
+def test_rows_that_are_shared_know_their_readers():
+    """They must not be overwritten for others."""
     rows = ShardedUnlearningClassifier(GaussianNB()).fit(X, Y)._state.rows
     other = rows.shared()
     assert not rows.readers.are_among([rows.lease])

@@ -9,9 +9,9 @@ from joblib import effective_n_jobs
 from sklearn.utils import gen_batches
 
 __all__ = [
+    "ADAPTERS",
     "ConstituentAdapter",
     "Stack",
-    "find_adapter",
     "iterate_columns",
     "map_blocks",
     "register_adapter",
@@ -70,6 +70,13 @@ class ConstituentAdapter:
     skips_validation: ClassVar[bool] = False
     releases_gil: ClassVar[bool] = False
 
+    _prepares_rows: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Note whether there are rows to prepare."""
+        super().__init_subclass__(**kwargs)
+        cls._prepares_rows = cls.prepare_rows is not ConstituentAdapter.prepare_rows
+
     def prepare_rows(self, X: Any) -> tuple[Any, dict[str, Any]]:
         """Return rows to train on, and arguments of ``fit`` that are allowed for them.
 
@@ -112,7 +119,7 @@ class ConstituentAdapter:
         return None
 
 
-_adapters: dict[type, ConstituentAdapter] = {}
+ADAPTERS: dict[type, ConstituentAdapter] = {}
 
 
 def register_adapter(estimator_class: type) -> Callable[[_Class], _Class]:
@@ -154,15 +161,10 @@ def register_adapter(estimator_class: type) -> Callable[[_Class], _Class]:
         )
 
     def register(adapter: _Class) -> _Class:
-        _adapters[estimator_class] = adapter()
+        ADAPTERS[estimator_class] = adapter()
         return adapter
 
     return register
-
-
-def find_adapter(estimator: Any) -> ConstituentAdapter | None:
-    """Return the adapter of an estimator's class, None if there is none."""
-    return _adapters.get(type(estimator))
 
 
 def iterate_columns(

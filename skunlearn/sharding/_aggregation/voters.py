@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.dummy import DummyClassifier
 
-from skunlearn.sharding._adapters.base import Stack, find_adapter
+from skunlearn.sharding._adapters.base import ADAPTERS, Stack
 from skunlearn.sharding._aggregation.votes import ScoreKind, find_score_kind
 
 __all__ = ["Voters"]
@@ -48,7 +48,7 @@ class Voters:
     @cached_property
     def stack(self) -> Stack | None:
         """Return what answers for all at once, None if they are asked one by one."""
-        adapter, kind = find_adapter(self.prototype), self.kind
+        adapter, kind = ADAPTERS.get(type(self.prototype)), self.kind
         own = type(self.prototype), DummyClassifier
         if adapter is None or kind == "predict":
             return None

@@ -47,7 +47,7 @@ from skunlearn._estimators.skorch_nets import (
 )
 from skunlearn._runtime.warn import warn
 from skunlearn.exceptions import UnsupportedEstimatorError
-from skunlearn.sharding._adapters.base import find_adapter
+from skunlearn.sharding._adapters.base import ADAPTERS
 from skunlearn.sharding._roles.all_classes import AllClasses
 from skunlearn.sharding._roles.base import Role
 from skunlearn.sharding._roles.one_class import OneClass
@@ -133,7 +133,7 @@ class Recipe:
         """Return the context in which a shard is trained."""
         if self.has_nets:
             return training_shard(shard)
-        adapter = find_adapter(self.prototype)
+        adapter = ADAPTERS.get(type(self.prototype))
         if adapter is None or not adapter.skips_validation:
             return nullcontext()
         return config_context(skip_parameter_validation=True)
@@ -306,7 +306,7 @@ def _check_kind(estimator: Any) -> None:
 
 def _check_params(estimator: Any) -> None:
     """Check parameters that constituents, whose validation is skipped, do not check."""
-    adapter = find_adapter(estimator)
+    adapter = ADAPTERS.get(type(estimator))
     constraints = getattr(estimator, "_parameter_constraints", None)
     if adapter is not None and adapter.skips_validation and constraints is not None:
         validate_parameter_constraints(

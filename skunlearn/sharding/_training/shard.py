@@ -1,7 +1,7 @@
 """One shard: which rows it has, and the checkpoints that were trained on them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -9,7 +9,6 @@ import numpy as np
 
 from skunlearn._data.rows import Rows
 from skunlearn._pickling import FieldsOnly
-from skunlearn._runtime.evolve import evolve
 from skunlearn.checkpoints._memory import Checkpoint
 from skunlearn.sharding._selection.selected_rows import ClassBlock, SelectedRows
 from skunlearn.sharding._training.schedule import (
@@ -153,7 +152,7 @@ class Shard(FieldsOnly):
         for index in range(len(states), self.n_slices):
             last = states[-1] if states else None
             states.append(trained.get(index, last))
-        complete = evolve(self, states=tuple(states), pending=nothing())
+        complete = replace(self, states=tuple(states), pending=nothing())
         # The rows are the same, and so is what follows from them.
         complete.__dict__.update(steps=self.steps, n_samples_full=self.n_samples_full)
         return complete
@@ -183,7 +182,7 @@ class Shard(FieldsOnly):
         slices = np.searchsorted(self.bounds, gone, side="right") - 1
         label_counts = self.label_counts.copy()
         np.subtract.at(label_counts, (slices, find_labels(self.slots[gone])), 1)
-        smaller = evolve(
+        smaller = replace(
             self,
             slots=np.delete(self.slots, gone if len(gone) > 1 else gone[0]),
             bounds=self.bounds - np.searchsorted(gone, self.bounds),
@@ -205,7 +204,7 @@ class Shard(FieldsOnly):
         label_counts = self.label_counts[filled]
         if self.policy.resume is None:
             bounds, label_counts = bounds[[0, -1]], label_counts.sum(0, keepdims=True)
-        return evolve(self, bounds=bounds, label_counts=label_counts)
+        return replace(self, bounds=bounds, label_counts=label_counts)
 
     def continuing(self, old: "Shard | None", positions: np.ndarray) -> "Shard":
         """Return the shard with the checkpoints of an old one that are still true.
@@ -227,11 +226,11 @@ class Shard(FieldsOnly):
         if n_same == self.n_slices == old.n_slices:
             return old
         pending = np.union1d(old.pending, positions)
-        return evolve(self, states=old.states[:n_same], pending=pending)
+        return replace(self, states=old.states[:n_same], pending=pending)
 
     def in_slots(self, slots: np.ndarray) -> "Shard":
         """Return the shard with its rows in other slots, given for each of today's."""
-        return evolve(self, slots=slots[self.slots])
+        return replace(self, slots=slots[self.slots])
 
     def cut(self) -> list[np.ndarray]:
         """Return the slots of each slice."""
@@ -260,14 +259,14 @@ class Shard(FieldsOnly):
         end = len(self.slots) + len(slots)
         label_counts = count_labels(slots)
         if self.policy.resume is None:
-            return evolve(
+            return replace(
                 self,
                 slots=np.concatenate([self.slots, slots]),
                 bounds=np.append(self.bounds[:-1], end),
                 label_counts=self.label_counts + label_counts,
                 states=(),
             )
-        return evolve(
+        return replace(
             self,
             slots=np.concatenate([self.slots, slots]),
             bounds=np.append(self.bounds, end),
@@ -293,11 +292,11 @@ class Shard(FieldsOnly):
         kept = columns >= 0
         label_counts = np.zeros((self.n_slices, n_classes), dtype=np.int64)
         label_counts[:, columns[kept]] = self.label_counts[:, kept]
-        changed = evolve(self, label_counts=label_counts)
+        changed = replace(self, label_counts=label_counts)
         if self.policy.start == "fit":
             return changed
         pending = np.union1d(self.pending, positions)
-        return evolve(changed, states=(), pending=pending)
+        return replace(changed, states=(), pending=pending)
 
 
 class Shards(tuple[Shard, ...]):

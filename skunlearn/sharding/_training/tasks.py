@@ -32,7 +32,7 @@ from skunlearn._estimators.fit_params import cut_fit_params
 from skunlearn._estimators.growing import grow, remember, set_size
 from skunlearn._runtime.threads import limit_own_thread, single_threaded
 from skunlearn._runtime.warn import CaughtWarning, catch_in_worker, warn_again
-from skunlearn.sharding._adapters.base import find_adapter
+from skunlearn.sharding._adapters.base import ADAPTERS
 from skunlearn.sharding._selection.representative import RepresentativeSelection
 from skunlearn.sharding._selection.selected_rows import SelectedRows
 from skunlearn.sharding._training.recipe import Recipe, own_arrays
@@ -183,7 +183,7 @@ def _is_worth_jobs(recipe: Recipe, n_tasks: int, n_values: int) -> bool:
 
 
 def _uses_threads(recipe: Recipe) -> bool:
-    adapter = find_adapter(recipe.prototype)
+    adapter = ADAPTERS.get(type(recipe.prototype))
     return adapter is not None and adapter.releases_gil
 
 
@@ -333,8 +333,8 @@ def _fit(
     """Fit an estimator, an ensemble to the size that the step has."""
     if step.n_estimators:
         set_size(estimator, step.n_estimators)
-    adapter = find_adapter(estimator)
-    if adapter is not None:
+    adapter = ADAPTERS.get(type(estimator))
+    if adapter is not None and adapter._prepares_rows:
         X, allowed = adapter.prepare_rows(X)
         arguments |= allowed
     estimator.fit(X, *labels, **arguments)

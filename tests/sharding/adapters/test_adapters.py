@@ -16,7 +16,7 @@ from sklearn.tree import DecisionTreeClassifier, ExtraTreeClassifier
 
 from skunlearn import ShardedUnlearningClassifier
 from skunlearn.sharding import ConstituentAdapter, register_adapter
-from skunlearn.sharding._adapters.base import _adapters, find_adapter
+from skunlearn.sharding._adapters.base import ADAPTERS
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(300, 4))
@@ -48,7 +48,7 @@ def fit(base, X=X, y=Y, **settings):
 def ask_one_by_one(classifier, X, monkeypatch):
     """Return the scores that come without any adapter."""
     with monkeypatch.context() as patch:
-        patch.delitem(_adapters, type(classifier._state.prototype))
+        patch.delitem(ADAPTERS, type(classifier._state.prototype))
         classifier._state.__dict__.pop("voters", None)
         scores = classifier._answer(X).scores
     classifier._state.__dict__.pop("voters", None)
@@ -130,7 +130,7 @@ def test_training_is_the_same_with_checks(base, monkeypatch):
     """Leaving checks out changes no constituent, nor what it knows of its features."""
     lean = fit(base)
     with monkeypatch.context() as patch:
-        patch.delitem(_adapters, type(base))
+        patch.delitem(ADAPTERS, type(base))
         checked = fit(base)
     np.testing.assert_array_equal(
         ask_one_by_one(lean, X, monkeypatch), ask_one_by_one(checked, X, monkeypatch)
@@ -152,7 +152,7 @@ def test_adapters_of_others():
     class Mine(DecisionTreeClassifier):
         pass
 
-    assert find_adapter(Mine()) is None
+    assert ADAPTERS.get(type(Mine())) is None
     asked = []
 
     class Zeros:
@@ -177,7 +177,7 @@ def test_adapters_of_others():
         assert classifier.predict_proba(X[:1]).tolist() != [[1 / 3] * 3]
         assert asked[6:] == [2, 1]
     finally:
-        del _adapters[Mine]
+        del ADAPTERS[Mine]
     with pytest.raises(TypeError, match="must be a class"):
         register_adapter(Mine())
 
@@ -193,9 +193,9 @@ def test_rows_are_read_and_let_go(base, settings, monkeypatch):
     state = classifier._state
     held = state.rows.data.X
     np.testing.assert_array_equal(held[state.rows.slot_of], X)
-    is_read_only = find_adapter(base).reads_only
+    is_read_only = ADAPTERS.get(type(base)).reads_only
     with monkeypatch.context() as patch:
-        patch.setattr(type(find_adapter(base)), "reads_only", not is_read_only)
+        patch.setattr(type(ADAPTERS.get(type(base))), "reads_only", not is_read_only)
         other = fit(base, **settings)
     expected = ask_one_by_one(other, X, monkeypatch)
     np.testing.assert_array_equal(ask_one_by_one(classifier, X, monkeypatch), expected)

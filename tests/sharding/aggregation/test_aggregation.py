@@ -21,7 +21,7 @@ from sklearn.tree import DecisionTreeClassifier
 from support import BASES, make_data
 
 from skunlearn import ShardedUnlearningClassifier
-from skunlearn.sharding._adapters.base import find_adapter
+from skunlearn.sharding._adapters.base import ADAPTERS
 
 X, Y = make_data(200)
 
@@ -239,7 +239,7 @@ def test_a_base_that_can_tell_only_once_fitted():
 
 def stack(models, classes):
     """Return what answers for all models at once, or None."""
-    return find_adapter(models[0]).stack(models, classes, "predict_proba")
+    return ADAPTERS.get(type(models[0])).stack(models, classes, "predict_proba")
 
 
 @pytest.mark.parametrize("multi_class", ["ovr", "multinomial"])
