@@ -56,7 +56,7 @@ FLOORS = {
         _traces _audit _report""",
     "plotting": """_display _costs _contributions _discovery _membership _tradeoff
         _shard_map""",
-    "metrics._audit": "identical report replay attack audit",
+    "metrics._audit": "identical report replay refit attack audit",
     "metrics._traces": "needles scan search",
     "datasets": "_census",
 }

@@ -155,3 +155,31 @@ def test_classes_of_no_weight(name, method):
         classifier.forget(weight > 0)
     classifier.forget((weight > 0) & (Y == "birch"))
     assert classifier.classes_.tolist() == ["ash"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", ["multinomial", "ridge", "svc", "sgd_log"])
+def test_rows_of_no_weight_in_a_class_that_goes(name, method):
+    """They hold no class, stand in no way of the others, and are forgotten in turn."""
+    weight, is_cedar = WEIGHT.copy(), Y == "cedar"
+    idle = np.flatnonzero(is_cedar)[::2]
+    weight[idle] = 0
+    classifier = make_case(name, method=method).fit(X, Y, weight)
+    assert classifier.classes_.tolist() == ["ash", "birch", "cedar"]
+    classifier.forget(is_cedar & (weight > 0))
+    assert classifier.classes_.tolist() == ["ash", "birch"]
+    assert set(classifier.predict(X)) <= {"ash", "birch"}
+    assert not classifier.weights_[is_cedar].any()
+    assert classifier._state.rows.data.y.min() >= -1
+    assert classifier._state.training.y.min() >= 0
+    if method == "newton":
+        rest = np.flatnonzero(~is_cedar)
+        fresh = make_case(name).fit(X[rest], Y[rest], weight[rest])
+        np.testing.assert_allclose(get_vector(classifier), get_vector(fresh), atol=1e-6)
+    assert np.isfinite(classifier.gradient_residual_)
+    theta = get_vector(classifier).copy()
+    record = classifier.forget(idle).forget_records_[-1]
+    assert (record.n_forgotten, record.path) == (len(idle), "patch")
+    assert get_vector(classifier).tobytes() == theta.tobytes()
+    classifier.forget(Y == "birch")
+    assert classifier.classes_.tolist() == ["ash"]

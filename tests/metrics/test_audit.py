@@ -310,7 +310,7 @@ def test_positions_go_with_rows_in_any_order():
 
 def test_replay_of_other_classifiers_is_an_error():
     X, y = make_data()
-    other = InfluenceUnlearningClassifier().fit(X, y)
+    other = LogisticRegression().fit(X, y)
     with pytest.raises(UnsupportedEstimatorError, match="Use method='attack'"):
         audit_forget(other, X, y, X, y, X_idx=[0], method="replay")
 

@@ -136,7 +136,10 @@ def make_patch(
     settings = state.settings
     if state.budget is not None and settings.n_steps == "auto":
         settings = replace(settings, n_steps=1)  # the residual decides on more
-    unit = local.objective.mean_weight(state.w)
+    weighted = state.training.sample_weight is not None
+    weighted |= getattr(state.prototype, "class_weight", None) is not None
+    # Otherwise the mean is the same without the rows, and need not take a copy.
+    unit = local.objective.mean_weight(weigh() if weighted else state.w)
     return finish(state, patch(local, step, weigh, settings, unit))
 
 

@@ -1,1 +1,1 @@
-"""Audits of what was forgotten: by attack, or by training the shards again."""
+"""Audits of what was forgotten: by attack, or by training again."""

@@ -1,22 +1,30 @@
 """The public function: audit what a classifier was asked to forget."""
 
+from collections.abc import Callable
 from typing import Any
 
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 
 from skunlearn.exceptions import UnsupportedEstimatorError
+from skunlearn.influence import InfluenceUnlearningClassifier
 from skunlearn.metrics._audit.attack import (
     attack,
     attack_owners,
     can_make_counterfactuals,
 )
+from skunlearn.metrics._audit.refit import replay_influence
 from skunlearn.metrics._audit.replay import replay
 from skunlearn.metrics._audit.report import AuditReport
 from skunlearn.metrics._confidence import check_classifier, check_labelled
 from skunlearn.sharding import ShardedUnlearningClassifier
 
 __all__ = ["audit_forget"]
+
+_REPLAYS: dict[type, Callable[[Any, Any], AuditReport]] = {
+    ShardedUnlearningClassifier: replay,
+    InfluenceUnlearningClassifier: replay_influence,
+}
 
 
 def audit_forget(
@@ -38,8 +46,9 @@ def audit_forget(
     ----------
     estimator : classifier
         Any fitted classifier; for "replay" a
-        :class:`~skunlearn.ShardedUnlearningClassifier`, or a
-        pipeline that ends in one.
+        :class:`~skunlearn.ShardedUnlearningClassifier` or an
+        :class:`~skunlearn.InfluenceUnlearningClassifier`, or a pipeline that ends in
+        one.
     X_forget : {array-like, sparse matrix, data frame} of shape (n_forget, n_features)
         The rows that should be forgotten, as they were. Not used by "replay".
     y_forget : array-like of shape (n_forget,)
@@ -55,9 +64,11 @@ def audit_forget(
         How to audit.
 
         - "attack": statistical tests, see Notes. The report states their power.
-        - "replay": the rows must be in `forgotten_indices_`, and the shards that they
-          were in, trained again on their retained rows, must be bit for bit what they
-          are. Requires `X_idx`. Costs the training of these shards.
+        - "replay": the rows must be in `forgotten_indices_`, and what they were in,
+          trained again on the retained rows, must be bit for bit what it is: the shards
+          of the rows, or all of an influence classifier. Where that is not exact, its
+          parameters must be within its `distance_bound_` of those that training gives.
+          Requires `X_idx`. Costs the training of these shards, or a fit.
     alpha : float, default=0.01
         Level of the tests of "attack": how often a classifier that has forgotten is
         flagged, at most.
@@ -90,9 +101,11 @@ def audit_forget(
     scores of the rows and of fresh rows are compared by ranks, once as they are and
     once as likelihood ratios under shadow models [2]_.
 
-    What was not flagged need not be forgotten: read `power`. "replay" has full power,
-    but trusts the classifier to say which rows it retains; :func:`find_traces` searches
-    what is stored.
+    What was not flagged need not be forgotten: read `power`. "replay" has full power
+    for exact unlearning, but trusts the classifier to say which rows it retains;
+    :func:`find_traces` searches what is stored. For approximate unlearning, it cannot
+    see what is smaller than the bound. The fitted transformers in the pipeline of an
+    influence classifier are not trained again: they are not audited.
 
     References
     ----------
@@ -129,11 +142,10 @@ def audit_forget(
     forget = check_labelled(X_forget, y_forget)
     fresh = check_labelled(X_fresh, y_fresh)
     classifier, steps = _unwrap(estimator)
-    is_sharded = isinstance(classifier, ShardedUnlearningClassifier)
     if method == "replay":
-        _check_replay(classifier, is_sharded, X_idx)
-        return replay(classifier, X_idx)
+        return _find_replay(classifier, X_idx)(classifier, X_idx)
     rng = check_random_state(random_state)
+    is_sharded = isinstance(classifier, ShardedUnlearningClassifier)
     if is_sharded and X_idx is not None and can_make_counterfactuals(classifier):
         for step in steps:
             forget = step.transform(forget[0]), forget[1]
@@ -152,13 +164,17 @@ def _unwrap(estimator: Any) -> tuple[Any, list[Any]]:
     return estimator, steps
 
 
-def _check_replay(classifier: Any, is_sharded: bool, X_idx: Any) -> None:
-    if not is_sharded:
+def _find_replay(classifier: Any, X_idx: Any) -> Callable[[Any, Any], AuditReport]:
+    """Return how a classifier is trained again."""
+    kinds = [kind for kind in _REPLAYS if isinstance(classifier, kind)]
+    if not kinds:
+        names = " or an ".join(kind.__name__ for kind in _REPLAYS)
         raise UnsupportedEstimatorError(
-            "method='replay' requires a ShardedUnlearningClassifier, or a pipeline "
-            f"that ends in one; got {type(classifier).__name__}. Use method='attack'."
+            f"method='replay' requires a {names}, or a pipeline that ends in one; got "
+            f"{type(classifier).__name__}. Use method='attack'."
         )
     if X_idx is None:
         raise ValueError(
             "method='replay' requires X_idx, the positions that should be forgotten."
         )
+    return _REPLAYS[kinds[0]]

@@ -7,7 +7,7 @@ import numpy as np
 
 from skunlearn._requests import check_positions
 from skunlearn.metrics._audit.identical import are_identical
-from skunlearn.metrics._audit.report import AuditReport
+from skunlearn.metrics._audit.report import AuditReport, conclude_replay, tell_retained
 from skunlearn.sharding._partition.uniform import Uniform
 from skunlearn.sharding._plans import Plan, complete, plan_removal
 from skunlearn.sharding._state import State
@@ -74,28 +74,11 @@ def replay(classifier: Any, X_idx: Any) -> AuditReport:
     with classifier._reading() as state:
         owners = find_owners(state, X_idx)
         findings = [
-            *_check_positions(state, owners),
+            *tell_retained(state.rows, owners.positions),
             *_check_members(state, owners),
             *_check_training(state, owners, classifier.n_jobs),
         ]
-    return AuditReport(
-        method="replay",
-        test="replay",
-        flagged=bool(findings),
-        p_values={},
-        power=1.0,
-        alpha=0.0,
-        n_rows=len(owners.positions),
-        findings=tuple(findings),
-    )
-
-
-def _check_positions(state: State, owners: Owners) -> list[str]:
-    n_left = int(state.rows.retained[owners.positions].sum())
-    if not n_left:
-        return []
-    n_rows = len(owners.positions)
-    return [f"{n_left} of {n_rows} rows are retained: they were not forgotten"]
+    return conclude_replay(len(owners.positions), findings, [], 1.0)
 
 
 def _check_members(state: State, owners: Owners) -> list[str]:

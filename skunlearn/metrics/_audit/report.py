@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["AuditReport"]
+import numpy as np
+
+__all__ = ["AuditReport", "conclude", "conclude_replay", "tell_retained"]
 
 _LITTLE_POWER = 0.1
 
@@ -25,7 +27,9 @@ class AuditReport:
         forgotten. Empty for "replay", which is no statistical test.
     power : float
         Probability that rows like these would be flagged if they had not been
-        forgotten, as far as it can be estimated. 1 for "replay".
+        forgotten, as far as it can be estimated. For "replay", it is 1 for exact
+        unlearning, and otherwise nan where a bound of the distance to a retrained
+        classifier was checked, and 0 where none is known.
     alpha : float
         Level of the audit: the tests are flagged at `alpha` divided by their number.
     n_rows : int
@@ -77,3 +81,22 @@ def conclude(
     return AuditReport(
         "attack", test, flagged, p_values, power, alpha, n_rows, tuple(findings)
     )
+
+
+def conclude_replay(
+    n_rows: int, wrong: list[str], notes: list[str], power: float
+) -> AuditReport:
+    """Return the report of a training done again: what is wrong, and what else."""
+    findings = tuple(wrong + notes)
+    return AuditReport(
+        "replay", "replay", bool(wrong), {}, power, 0.0, n_rows, findings
+    )
+
+
+def tell_retained(rows: Any, positions: np.ndarray) -> list[str]:
+    """Say how many of some rows were not forgotten."""
+    n_left = int(rows.retained[positions].sum())
+    if not n_left:
+        return []
+    n_rows = len(positions)
+    return [f"{n_left} of {n_rows} rows are retained: they were not forgotten"]

@@ -66,3 +66,19 @@ def test_patches_need_no_pass():
     assert {record.path for record in records[0]} == {"patch"}
     moves = np.array([[record.move for record in each] for each in records])
     np.testing.assert_allclose(moves[0], moves[1], rtol=0.2)
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["sample", "class"])
+def test_units_are_of_the_rows_that_stay(named):
+    """The mean weight that is divided out does not count rows that go."""
+    X, codes = make_rows(400, 4, 2, seed=3)
+    base = RidgeClassifier(class_weight={0: 1.0, 1: 50.0} if named else None)
+    factors = np.where(codes == 1, 50.0, 1.0)
+    weight = None if named else factors
+    coarse = InfluenceUnlearningClassifier(base, exact=False, damping=1.0, n_steps=1)
+    tight = InfluenceUnlearningClassifier(base, exact=False, tol=1e-10)
+    coarse.fit(X, codes, weight).forget(np.flatnonzero(codes == 1)[:120])
+    tight.fit(X, codes, weight).forget(np.flatnonzero(codes == 1)[:120])
+    mean = float(factors[coarse.retained_indices_].mean())
+    distance = find_distance(coarse, tight, mean)
+    assert 0 < distance <= coarse.hessian_bound_ * (1 + 1e-9)
