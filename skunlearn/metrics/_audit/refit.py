@@ -26,7 +26,8 @@ def replay_influence(classifier: Any, X_idx: Any) -> AuditReport:
     with classifier._reading() as state, single_threaded():
         positions = check_positions(X_idx, state.rows.n_positions).positions
         wrong = [*tell_retained(state.rows, positions), *_check_weights(state)]
-        notes, power = [], 1.0
+        notes: list[str] = []
+        power = 1.0
         for each in (state, state.plain) if state.base is not None else (state,):
             if each.optimum.is_exact:
                 wrong += _check_identity(each)
