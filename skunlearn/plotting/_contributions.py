@@ -131,6 +131,7 @@ class ContributionDisplay(Display):
         ax.set_yticks(places, names)
         ax.axvline(0, color="black", linewidth=0.8)
         ax.invert_yaxis()
+        ax.locator_params(axis="x", nbins=5)  # more labels would overlap
         ax.set(
             xlabel="Change of the criterion if removed (< 0: the row harms)",
             ylabel="Position of the row",

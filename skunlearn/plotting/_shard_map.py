@@ -13,6 +13,7 @@ from skunlearn.sharding._plans import plan_removal
 
 __all__ = ["ShardMapDisplay"]
 
+_MAX_CELLS_WITH_TEXT, _MAX_CELLS_WITH_LINES = 40, 200  # in a row or column
 _LABELS = "untouched", "retrained", "rows to forget"
 
 
@@ -35,7 +36,7 @@ class ShardMapDisplay(Display):
     image_ : matplotlib AxesImage
         The map.
     text_ : list of matplotlib Text
-        The numbers of rows to forget.
+        The numbers of rows to forget; none where cells are too small for them.
     ax_ : matplotlib Axes
         The axes.
     figure_ : matplotlib Figure
@@ -130,18 +131,9 @@ class ShardMapDisplay(Display):
         style = {"cmap": ListedColormap(list(colors)), "vmin": 0, "vmax": 2}
         style |= {"aspect": "auto", "interpolation": "nearest"}
         self.image_ = ax.imshow(masked, **(style | kwargs))
-        centred = {"color": "white", "ha": "center", "va": "center"}
-        self.text_ = [
-            ax.text(j, i, str(self.n_forgotten[i, j]), **centred)
-            for i, j in np.argwhere(self.n_forgotten > 0)
-        ]
-        n_slices, n_shards = self.n_rows.shape
-        ax.set_xticks(np.arange(n_shards + 1) - 0.5, minor=True)
-        ax.set_yticks(np.arange(n_slices + 1) - 0.5, minor=True)
-        ax.grid(which="minor", color="white", linewidth=1.5)
-        ax.tick_params(which="minor", length=0)
+        self._draw_cells(ax)
         for axis in (ax.xaxis, ax.yaxis):
-            axis.get_major_locator().set_params(integer=True)
+            axis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         patches = [
             Patch(facecolor=color, label=label)
             for color, label in zip(colors, _LABELS, strict=True)
@@ -155,6 +147,23 @@ class ShardMapDisplay(Display):
         )
         ax.set(xlabel="Shard", ylabel="Slice")
         return self
+
+    def _draw_cells(self, ax: Any) -> None:
+        """Draw numbers and lines between the cells, where there is space for them."""
+        self.text_ = []
+        n_slices, n_shards = self.n_rows.shape
+        n_cells = max(n_slices, n_shards)
+        if n_cells <= _MAX_CELLS_WITH_TEXT:
+            centred = {"color": "white", "ha": "center", "va": "center"}
+            self.text_ = [
+                ax.text(j, i, str(self.n_forgotten[i, j]), **centred)
+                for i, j in np.argwhere(self.n_forgotten > 0)
+            ]
+        if n_cells <= _MAX_CELLS_WITH_LINES:
+            ax.set_xticks(np.arange(n_shards + 1) - 0.5, minor=True)
+            ax.set_yticks(np.arange(n_slices + 1) - 0.5, minor=True)
+            ax.grid(which="minor", color="white", linewidth=min(1.5, 40 / n_cells))
+            ax.tick_params(which="minor", length=0)
 
     def frame(self) -> Any:
         """Return the data of the picture.

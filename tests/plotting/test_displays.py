@@ -94,6 +94,20 @@ def test_map_is_what_a_forget_does():
     assert again.text_ == []
 
 
+def test_a_map_of_many_shards_can_be_read():
+    """No numbers wider than their cells, nor ticks between slices."""
+    positions = np.array([[2] + 499 * [0]])
+    display = ShardMapDisplay(
+        n_rows=positions + 5, n_forgotten=positions, is_retrained=positions > 0
+    ).plot()
+    assert display.text_ == []
+    assert len(display.ax_.xaxis.get_minorticklocs()) == 0
+    display.figure_.canvas.draw()
+    low, high = sorted(display.ax_.get_ylim())
+    ticks = display.ax_.get_yticks()
+    assert [tick for tick in ticks if low <= tick <= high] == [0]
+
+
 def test_costs_are_those_of_the_records():
     classifier = fit_sharded().forget(3).forget([7, 42])
     display = ForgetCostDisplay.from_estimator(classifier)
