@@ -279,6 +279,7 @@ def test_attack_on_other_classifiers_of_ours():
         ({"method": "magic"}, ValueError, "method must be"),
         ({"alpha": 5}, ValueError, "alpha must be"),
         ({"method": "replay", "X_idx": None}, ValueError, "requires X_idx"),
+        ({"method": "replay", "X_idx": []}, ValueError, "names no rows"),
         ({"X_idx": [0]}, ValueError, "X_idx names 1 rows, and X_forget has 5"),
         ({"X_idx": [9999]}, ForgetIndexError, "9999"),
         ({"X_idx": [9999], "method": "replay"}, ForgetIndexError, "9999"),

@@ -16,9 +16,10 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
@@ -61,6 +62,10 @@ def dump_joblib(frame):
 FORMATS = {
     "pickle": pickle.dumps,
     "old_pickle": lambda frame: pickle.dumps(frame.to_numpy().tolist(), protocol=2),
+    "old_array": lambda frame: pickle.dumps(frame[["a", "b"]].to_numpy(), protocol=1),
+    "old_float32": lambda frame: pickle.dumps(
+        frame[["a", "b"]].to_numpy(np.float32), protocol=2
+    ),
     "ints": lambda frame: pickle.dumps(frame["n"].tolist() + frame["m"].tolist()),
     "joblib": dump_joblib,
     "npy": dump_npy,
@@ -84,6 +89,11 @@ def make_frame(n=40):
             "s": make_texts(n),
         }
     )
+
+
+def make_search(*steps):
+    grid = {"shardedunlearningclassifier__n_shards": [2]}
+    return GridSearchCV(make_pipeline(*steps), grid, cv=2)
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -180,6 +190,19 @@ def test_our_classifiers_keep_what_is_retained_only(classifier, kind):
     assert {trace.location for trace in find_traces(classifier, take[[7]])} == {
         f"{type(classifier).__name__}.note_"
     }
+
+
+@pytest.mark.parametrize("wrap", [make_pipeline, make_search], ids=["end", "search"])
+def test_classifiers_inside_of_others(wrap):
+    """What their retained rows have too is no trace."""
+    X, y = make_rows()
+    X[7] = X[9]
+    sharded = ShardedUnlearningClassifier(KNeighborsClassifier(), random_state=0)
+    model = wrap(FunctionTransformer(), sharded).fit(X, y)
+    inside = getattr(model, "best_estimator_", model)[-1]
+    inside.forget(7)
+    assert find_traces(model, X[[7]]) == []
+    assert len(find_traces(model, X[[7]], X_retained=X[:0])) > 0
 
 
 def test_files_and_directories(tmp_path):

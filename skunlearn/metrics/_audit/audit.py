@@ -143,7 +143,10 @@ def audit_forget(
     fresh = check_labelled(X_fresh, y_fresh)
     classifier, steps = _unwrap(estimator)
     if method == "replay":
-        return _find_replay(classifier, X_idx)(classifier, X_idx)
+        report = _find_replay(classifier, X_idx)(classifier, X_idx)
+        if not report.n_rows:
+            raise ValueError("X_idx names no rows. Pass the positions to audit.")
+        return report
     rng = check_random_state(random_state)
     is_sharded = isinstance(classifier, ShardedUnlearningClassifier)
     if is_sharded and X_idx is not None and can_make_counterfactuals(classifier):

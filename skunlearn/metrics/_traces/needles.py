@@ -159,8 +159,17 @@ def _encode(value: Value) -> Iterator[tuple[str, bytes, int]]:
 def _encode_number(value: float) -> Iterator[tuple[str, bytes, int]]:
     yield "float64", struct.pack("<d", value), 0
     yield "float64, big-endian (pickle)", struct.pack(">d", value), 0
+    yield from _encode_in_text("float64", struct.pack("<d", value))
     if abs(value) < np.finfo(np.float32).max:
         yield "float32", struct.pack("<f", value), 0
+        yield from _encode_in_text("float32", struct.pack("<f", value))
+
+
+def _encode_in_text(name: str, pattern: bytes) -> Iterator[tuple[str, bytes, int]]:
+    """Yield bytes as pickles of protocols 1 and 2 have them: as a text."""
+    text = pattern.decode("latin-1").encode()
+    if text != pattern:
+        yield f"{name} as text (pickle)", text, 0
 
 
 def _encode_integer(value: int) -> Iterator[tuple[str, bytes, int]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.pipeline import Pipeline
 
 from skunlearn._base import BaseUnlearningClassifier
 from skunlearn._data.containers import take_rows
@@ -81,7 +82,8 @@ def find_traces(obj: Any, X_rows: Any, *, X_retained: Any = None) -> list[Trace]
         Rows that are known to be in `obj`: a value that occurs in one of them is no
         trace. If None, the retained rows of a
         :class:`~skunlearn.ShardedUnlearningClassifier` or an
-        :class:`~skunlearn.InfluenceUnlearningClassifier`, and none for other objects.
+        :class:`~skunlearn.InfluenceUnlearningClassifier`, also at the end of a pipeline
+        or chosen by a search, and none for other objects.
 
     Returns
     -------
@@ -189,9 +191,10 @@ def _warn_if_compressed(location: str, data: np.ndarray) -> bool:
 
 def _search_model(obj: Any, X_rows: Any, X_retained: Any) -> list[Trace]:
     known = X_retained is not None
-    if X_retained is None and isinstance(obj, BaseUnlearningClassifier):
-        obj._check_is_fitted()
-        with obj._reading() as state:
+    classifier = _find_classifier(obj)
+    if X_retained is None and isinstance(classifier, BaseUnlearningClassifier):
+        classifier._check_is_fitted()
+        with classifier._reading() as state:
             rows = state.rows
             slots = rows.slot_of[rows.retained]
             values: Any = list_values(take_rows(rows.data.X, slots))
@@ -200,6 +203,18 @@ def _search_model(obj: Any, X_rows: Any, X_retained: Any) -> list[Trace]:
         values = _list_known(X_retained)
     needles = make_needles(X_rows, values)
     return list(_descend(obj, needles, known, type(obj).__name__, 0))
+
+
+def _find_classifier(obj: Any) -> Any:
+    """Return the classifier at the end of pipelines, or that a search has chosen."""
+    while not isinstance(obj, BaseUnlearningClassifier):
+        if isinstance(obj, Pipeline):
+            obj = obj.steps[-1][1]
+        elif hasattr(obj, "best_estimator_"):
+            obj = obj.best_estimator_
+        else:
+            break
+    return obj
 
 
 def _descend(
