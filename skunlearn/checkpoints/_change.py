@@ -8,10 +8,8 @@ from skunlearn._runtime.threads import uninterrupted
 from skunlearn.checkpoints._blobs import iterate_blobs
 from skunlearn.checkpoints._ledger import Line
 from skunlearn.checkpoints._manifest import (
-    MANIFEST,
     PROTOCOL,
     digest_models,
-    encode_manifest,
     list_versions,
 )
 from skunlearn.checkpoints._session import Session
@@ -101,11 +99,7 @@ class StoreChange:
     def commit(self) -> None:
         """Let the manifest name the new files: the moment of the change."""
         assert self._manifest is not None
-        self._session.folder.write(MANIFEST, encode_manifest(self._manifest))
-        self._session.folder.sync()
-        self._session.manifest = self._manifest
-        self._session.saved = self._saved
-        self._session.last_commit = self._manifest["commit"]
+        self._session.write_manifest(self._manifest, self._saved)
 
     def conclude(self) -> None:
         """Remove the files that are no more named, and say in the ledger what is done.

@@ -156,6 +156,15 @@ class WriteLock:
         """Whether this process has it."""
         return bool(self._rescue.alive)
 
+    def guards(self, path: Path) -> bool:
+        """Whether this process has it, and a file is still the one that is locked."""
+        try:
+            return self.is_held and os.path.samestat(
+                os.fstat(self._descriptor), os.stat(path)
+            )
+        except FileNotFoundError:
+            return False
+
     def read(self) -> str:
         """Return what is in the file."""
         return os.pread(self._descriptor, 64, 0).decode("ascii", "replace")

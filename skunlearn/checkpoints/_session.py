@@ -27,7 +27,13 @@ from skunlearn.checkpoints._ledger import (
     expand,
     find_break,
 )
-from skunlearn.checkpoints._manifest import LOCK, MANIFEST, read_manifest, stamp
+from skunlearn.checkpoints._manifest import (
+    LOCK,
+    MANIFEST,
+    encode_manifest,
+    read_manifest,
+    stamp,
+)
 from skunlearn.exceptions import CheckpointCorruptedError, SkunlearnError
 
 __all__ = ["Session"]
@@ -128,6 +134,25 @@ class Session:
         """Whether this process may change the store."""
         return self._lock is not None and self._lock.is_held
 
+    @property
+    def is_current(self) -> bool:
+        """Whether this process may change the store, and it is the one that it knows.
+
+        It is another one if a backup was restored in its place.
+        """
+        path = self.store.path
+        is_mine = self._lock is not None and self._lock.guards(path / LOCK)
+        return is_mine and self._stamp == stamp(path)
+
+    def write_manifest(self, manifest: dict[str, Any], saved: Any) -> None:
+        """Let a manifest name the files of another state: the moment of a change."""
+        self.folder.write(MANIFEST, encode_manifest(manifest))
+        self._stamp = stamp(self.store.path)
+        self.folder.sync()
+        self.manifest = manifest
+        self.saved = saved
+        self.last_commit = manifest["commit"]
+
     def release(self) -> None:
         """Let another process change the store."""
         if self._lock is not None:
@@ -160,11 +185,14 @@ class Session:
         Raises
         ------
         SkunlearnError
-            If another process has it.
+            If another process has it, or there is no store any more.
         """
         if self.is_writer:
             self.folder.check()
-            return False
+            if self.is_current:
+                return False
+            self.release()
+        read_manifest(self.store)
         self._lock = _take_lock(self.store)
         self.folder.fault = None
         self._read()

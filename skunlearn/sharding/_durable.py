@@ -127,7 +127,7 @@ class DurableMixin(ForgettingMixin):
             If the classifier has no `checkpoint_store`.
         """
         session = self._use_session("enqueue")
-        if not session.is_writer:
+        if not session.is_current:
             with self._lock.take("enqueue"):
                 self._begin_change()
         with self._reading() as state:

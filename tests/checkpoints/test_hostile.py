@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 
 import numpy as np
@@ -106,6 +107,39 @@ def test_a_head_with_a_damaged_end(reforget, tmp_path):
     with pytest.raises(CheckpointCorruptedError, match=r"copy of the ledger.*line 3"):
         OPEN(store, reforget=reforget)
     assert OPEN(tmp_path / "store").forgotten_indices_.tolist() == [1]
+
+
+@pytest.mark.parametrize("call", ["forget", "enqueue"])
+@pytest.mark.parametrize("is_moved", [False, True])
+def test_a_backup_that_is_restored_under_a_writer(is_moved, call, tmp_path):
+    """The writer notices, whether the directory or its files are other ones."""
+    store = DirectoryStore(tmp_path / "store", ledger_head=tmp_path / "head")
+    classifier = fit(store)
+    shutil.copytree(store.path, tmp_path / "backup")
+    classifier.forget(1)
+    if is_moved:
+        store.path.rename(tmp_path / "old")
+        (tmp_path / "backup").rename(store.path)
+    else:
+        shutil.copytree(tmp_path / "backup", store.path, dirs_exist_ok=True)
+    with pytest.raises(SkunlearnError, match="restored backup"):
+        getattr(classifier, call)(2)
+    del classifier
+    store.close()
+    opened = OPEN(store, reforget=True)
+    assert opened.forgotten_indices_.tolist() == [1]
+    assert verify_ledger(store)
+
+
+def test_a_directory_that_is_gone(tmp_path):
+    """An error says so, and no other directory is made in its place."""
+    classifier = fit(tmp_path / "store")
+    (tmp_path / "store").rename(tmp_path / "other")
+    for call in (classifier.forget, classifier.enqueue):
+        with pytest.raises(SkunlearnError, match="there is no store"):
+            call(2)
+    assert len(OPEN(tmp_path / "other").forgotten_indices_) == 0
+    assert not (tmp_path / "store").exists()
 
 
 # What is in no file
