@@ -80,11 +80,19 @@ def _encode_frame(frame: Any) -> tuple[str, bytes] | None:
     try:
         data = _write(_write_polars, frame) if is_polars else _write_arrow(frame)
         other = decode(codec, data)
-        kinds = (frame.schema, other.schema) if is_polars else (0, 0)
-        is_same = kinds[0] == kinds[1] and other.equals(frame)
+        is_same = _list_kinds(other) == _list_kinds(frame) and other.equals(frame)
     except Exception:  # no pyarrow, or mixed types: whatever it is, a pickle holds it
         return None
     return (codec, data) if is_same else None
+
+
+def _list_kinds(frame: Any) -> list[Any]:
+    """Return the type of each column, down to that of categories."""
+    if type(frame).__module__.startswith("polars"):
+        return list(frame.schema.items())
+    kinds = [*frame.dtypes, frame.columns.dtype]
+    listed = [getattr(kind, "categories", None) for kind in kinds]
+    return kinds + [None if each is None else each.dtype for each in listed]
 
 
 def _write_polars(file: Any, frame: Any) -> None:
@@ -94,11 +102,10 @@ def _write_polars(file: Any, frame: Any) -> None:
 def _write_arrow(frame: Any) -> bytes:
     import pyarrow as pa
 
-    if any(
-        dtype.kind == "O" for dtype in frame.dtypes
-    ):  # NaN among text would come back as None
-        raise TypeError("columns of objects")
+    if any(isinstance(dtype, np.dtype) and dtype.hasobject for dtype in frame.dtypes):
+        raise TypeError("columns of objects")  # NaN among them would come back as None
     table = pa.Table.from_pandas(frame)
+    table = table.take(np.arange(len(table)))  # a slice has the buffers of the whole
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
