@@ -159,7 +159,7 @@ def drop_clock(record):
     ("base", "layout"),
     [
         ("sgd", "all"),
-        ("logistic", "class_or_rest"),
+        pytest.param("logistic", "class_or_rest", marks=pytest.mark.thorough),
         pytest.param("tree", "replicas", marks=pytest.mark.thorough),
         pytest.param("mixture", "class_slices", marks=pytest.mark.thorough),
         pytest.param("mlp", "cumulative", marks=pytest.mark.thorough),
