@@ -283,7 +283,7 @@ def audit(store: Any, *, shards: Any = None) -> Report:
     Raises
     ------
     SkunlearnError
-        If there is no store.
+        If there is no store, or it is older than its ledger.
     CheckpointCorruptedError
         If a file is damaged.
     IndexError

@@ -26,6 +26,7 @@ from skunlearn.checkpoints._ledger import (
     begin_first,
     expand,
     find_break,
+    read_lines,
 )
 from skunlearn.checkpoints._manifest import (
     LOCK,
@@ -207,6 +208,8 @@ class Session:
 
     def _read(self) -> None:
         """Read what the store says of itself."""
+        head = self.store.ledger_head  # before the ledger, which is written first
+        copied = [] if head is None else read_lines(head)[0]
         for _ in range(10):
             self._stamp = stamp(self.store.path)
             self.manifest = read_manifest(self.store)
@@ -228,6 +231,21 @@ class Session:
                 f"the ledger {self.folder.path / LEDGER} lacks lines that the manifest "
                 "knows. Restore it from a copy (ledger_head, if there is one)."
             )
+        if not self.is_writer and self._stamp == stamp(self.store.path):
+            self._refuse_older(copied[len(lines) :])
+
+    def _refuse_older(self, missing: list[bytes]) -> None:
+        """Raise SkunlearnError if what a reader has read is older than its ledger."""
+        if missing:
+            raise self._refuse(missing)
+        undone = self.find_undone()
+        if undone:
+            raise self._refuse_undone(undone)
+
+    def _refuse_undone(self, undone: list[Line]) -> SkunlearnError:
+        lines = self.ledger.lines
+        asked = [lines[line.entry.get("request", line.number)] for line in undone]
+        return _explain_older(self.store, [line.entry for line in asked])
 
     @property
     def ledger(self) -> Ledger:
@@ -341,7 +359,7 @@ class Session:
 
     def _find_resurrected(self, undone: list[Line], reforget: bool) -> np.ndarray:
         if not reforget:
-            raise _explain_older(self.store, [line.entry for line in undone])
+            raise self._refuse_undone(undone)
         if self.store.encrypt:
             raise SkunlearnError(
                 f"the store at {self.store.path} is older than its ledger, and the "
@@ -406,12 +424,12 @@ def _explain_older(
     names = [
         f"{e['n']}" + (f" ({e['request_id']})" if e.get("request_id") else "")
         for e in entries
-        if e["type"] in ("request", "completed", "enqueued")
+        if e["type"] in ("request", "enqueued")
     ]
     shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
     return SkunlearnError(
         f"the store at {store.path} is older than its ledger, as after a restored "
-        f"backup: it lacks {len(entries)} lines, among them the requests {shown}. What "
-        "these have forgotten, it may know again. Restore the latest state, or call "
-        "open(..., reforget=True), which applies them."
+        f"backup. Changes that it lacks: {len(entries)}; requests among them: "
+        f"{shown or 'none'}. What these have forgotten, it may know again. Restore the "
+        "latest state, or call open(..., reforget=True), which applies them."
     )

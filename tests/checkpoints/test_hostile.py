@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import shutil
 import signal
 
@@ -129,6 +130,31 @@ def test_a_backup_that_is_restored_under_a_writer(is_moved, call, tmp_path):
     opened = OPEN(store, reforget=True)
     assert opened.forgotten_indices_.tolist() == [1]
     assert verify_ledger(store)
+
+
+@pytest.mark.parametrize("has_head", [True, False])
+def test_a_backup_that_is_restored_under_a_reader(has_head, tmp_path):
+    """Nor does one who only reads answer from a state that knows more."""
+    head = {"ledger_head": tmp_path / "head"} if has_head else {}
+    store = DirectoryStore(tmp_path / "store", **head)
+    classifier = fit(store)
+    shutil.copytree(store.path, tmp_path / "backup")
+    pickled = pickle.dumps(classifier.forget(1, request_id="case 1"))
+    reader = pickle.loads(pickled)
+    del classifier
+    store.close()
+    if not has_head:  # then the ledger itself can tell, if it was not restored
+        shutil.copy(store.path / "ledger.jsonl", tmp_path / "backup")
+    shutil.copytree(tmp_path / "backup", store.path, dirs_exist_ok=True)
+    for read in (
+        lambda: reader.predict(X),
+        lambda: pickle.loads(pickled),
+        lambda: audit(store),
+    ):
+        with pytest.raises(SkunlearnError, match=r"restored backup.*case 1"):
+            read()
+    OPEN(store, reforget=True)
+    assert reader.forgotten_indices_.tolist() == [1]
 
 
 def test_a_directory_that_is_gone(tmp_path):
