@@ -61,7 +61,8 @@ class ForgetRecord:
         that no bound is known.
     hessian_bound : float, default=None
         The same distance in the norm of the Hessian, with factors of the losses divided
-        by their mean; for logistic regression in standard errors.
+        by their mean; for logistic regression in standard errors. If the parameters
+        are exact, it is the reach of a cell of their grid, wherever the optimum is.
     move : float, default=None
         Length of the move of the parameters in that norm, rounded up to two digits. A
         bound above it says little. None if no Hessian is known.

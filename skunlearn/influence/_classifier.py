@@ -148,7 +148,8 @@ class InfluenceUnlearningClassifier(AttributesMixin, PredictionMixin, RowScoresM
     hessian_bound_ : float
         Upper bound of the same distance in the norm of the Hessian, with the factors of
         the losses (`C`, weights) divided by their mean: in standard errors, for
-        logistic regression.
+        logistic regression. If `exact_` is True, it is computed on first access, in
+        passes over the rows.
     exact_ : bool
         Whether the parameters are exactly those of a fresh fit on the retained rows.
     classes_ : ndarray of shape (n_classes,)

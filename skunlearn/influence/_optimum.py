@@ -258,6 +258,8 @@ def find_rounded(
     assert allows_exact(objective)
     weighted = Weighted.measure(objective, w)
     found = round_optimum(objective, theta, weighted, reference, step)
+    if found is None and reference is not None:  # subtraction has lost digits
+        found = round_optimum(objective, theta, weighted, None)
     if found is None:
         warn(
             "the parameters are not exact: rounding hides to which point of the grid "

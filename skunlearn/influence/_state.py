@@ -159,8 +159,18 @@ class State:
     @property
     def hessian_bound(self) -> float:
         """Return the bound of the distance in the norm of the Hessian, as tracked."""
+        if self.optimum.is_exact and len(self.optimum.theta):
+            return self._distance_in_cell
         known = self.optimum.hessian_bound
         return known if np.isfinite(known) else self._bounds[1]
+
+    @cached_property
+    def _distance_in_cell(self) -> float:
+        """Return a bound that is shorter than the reach of a cell of the grid."""
+        objective, local = self.optimum.objective, self.sharpened.optimum.local
+        assert local is not None
+        unit = float(np.sqrt(objective.mean_weight(self.w)))
+        return min(self.optimum.hessian_bound, local.bound_in_hessian() / unit)
 
     @property
     def sharpened(self) -> "State":

@@ -41,7 +41,8 @@ def assert_same_state(classifier, fresh):
     """Compare what is kept: the same up to the last digits of sums."""
     first, second = (each._state.optimum for each in (classifier, fresh))
     assert first.local is second.local is None
-    assert (first.bound, first.n_steps) == (second.bound, second.n_steps)
+    for name in ("bound", "hessian_bound", "n_steps"):
+        assert getattr(first, name) == getattr(second, name)
     np.testing.assert_array_equal(first.reference.theta, second.reference.theta)
     for name in ("hessians", "grams"):
         sums, others = (getattr(each.reference, name) for each in (first, second))
@@ -110,6 +111,31 @@ def test_a_class_goes():
     classifier.forget(y == 0)
     assert classifier.exact_
     assert classifier.forget_records_[-1].kind == "exact"
+
+
+def test_class_weights_of_all_rows_go():
+    """SGDClassifier notes the weights of balanced classes: those of forgotten rows."""
+    X, y = load_wine(return_X_y=True)
+    base = SGDClassifier("log_loss", class_weight="balanced", random_state=0)
+    classifier = InfluenceUnlearningClassifier(base).fit(scale(X), y)
+    classifier.forget(np.flatnonzero(y == 1)[:20])
+    assert_same_state(classifier, fit_fresh(classifier, scale(X), y))
+
+
+@pytest.mark.parametrize(
+    "base", [LogisticRegression(), SGDClassifier("log_loss")], ids=str
+)
+def test_weights_of_all_sizes(base):
+    """Rows of tiny weights bend the objective no more than they are long."""
+    X, y = load_wine(return_X_y=True)
+    X, rng = scale(X)[:, :4], np.random.default_rng(0)
+    weight = 10 ** rng.uniform(-8, 8, len(y))
+    classifier = InfluenceUnlearningClassifier(base).fit(X, y, weight)
+    for rows in ([3, 17], np.arange(40, 60), weight > 1e7):
+        classifier.forget(rows)
+        fresh = fit_fresh(classifier, X, y, weight)
+        assert classifier.exact_ is fresh.exact_ is True
+        assert_same_answers(classifier, fresh, X)
 
 
 def test_an_outlier():

@@ -1,4 +1,4 @@
-"""Where an optimum is, for certain: a point and a radius in the norm of a Hessian.
+"""Where an optimum is, for certain: a point, and how far each parameter can be off.
 
 All that rounding does to a gradient is bounded a priori, from sums of squares.
 """
@@ -10,6 +10,7 @@ import numpy as np
 
 from skunlearn.influence._certificate.bounds import bound_distance, bound_mean_change
 from skunlearn.influence._certificate.reference import Local
+from skunlearn.influence._linalg.blocks import add_ones, iterate_blocks
 from skunlearn.influence._objectives.linear import LinearObjective
 from skunlearn.influence._objectives.linear_sums import (
     GradientSum,
@@ -17,7 +18,7 @@ from skunlearn.influence._objectives.linear_sums import (
     find_max_curvature,
 )
 
-__all__ = ["Enclosure", "bound_rate", "enclose"]
+__all__ = ["Enclosure", "bound_rate", "enclose", "measure_rate"]
 
 _EPS = float(np.finfo(float).eps)
 _MAX_CHANGE = 10.0  # of margins, beyond which a Hessian says nothing
@@ -36,8 +37,6 @@ class Enclosure:
         Newton's step from there, to the point.
     size : float
         The length of the step, in the norm of the Hessian.
-    radius : float
-        The largest distance between the point and the optimum, in that norm.
     error : ndarray of shape (n_params,)
         The largest error of each parameter of the point.
     is_settled : bool
@@ -49,7 +48,6 @@ class Enclosure:
     theta: np.ndarray
     step: np.ndarray
     size: float
-    radius: float
     error: np.ndarray
     is_settled: bool
     change: float
@@ -70,6 +68,7 @@ def enclose(
     found: GradientSum,
     local: Local,
     sums: np.ndarray,
+    rate: float,
 ) -> Enclosure:
     """Enclose the optimum, from a gradient near it.
 
@@ -85,26 +84,27 @@ def enclose(
         The Hessian.
     sums : ndarray
         Sums of weights, in the precision of the gradient.
+    rate : float
+        The largest change of margins by a move of length 1, in the Hessian's norm.
     """
     gradient = found.gradient.astype(float)
     size, change = _measure(local, gradient), found.change
-    radius, error, is_settled = math.inf, np.full(len(theta), np.inf), False
+    error, is_settled = np.full(len(theta), np.inf), False
     if math.isfinite(size) and change < _MAX_CHANGE and local.error < 1:
         low = 1 - math.exp(-change) * (1 - local.error)
         up = math.exp(change) * (1 + local.error) - 1
         common, each = _bound_rounding(objective, theta, found, local, sums, up)
         rounding = common + float(each @ local.lengths)
-        rate, share = bound_rate(objective, local), math.sqrt(1 - low)
+        share = math.sqrt(1 - low)
         distance = bound_distance((size + rounding) / share, 1.0, rate / share) / share
         if math.isfinite(distance):
             curved = bound_mean_change(low, up, rate * distance) + local.error
-            radius = curved * distance + rounding
             rounded = common * local.lengths + np.abs(local.inverse) @ each
             rounded += 16 * _EPS * np.abs(theta).max()
             error = curved * distance * local.lengths + rounded
             is_settled = bool((error <= 2 * rounded).all())
     step = -local.factor.solve(gradient)
-    return Enclosure(theta, step, size, radius, error, is_settled, change)
+    return Enclosure(theta, step, size, error, is_settled, change)
 
 
 def _measure(local: Local, gradient: np.ndarray) -> float:
@@ -148,3 +148,19 @@ def bound_rate(objective: LinearObjective, local: Local) -> float:
     longest = np.sqrt(local.grams.diagonals / local.grams.least)
     each = np.sort((longest * local.lengths.reshape(shape)).sum(axis=1))
     return float(each[-2:].sum())
+
+
+def measure_rate(objective: LinearObjective, local: Local) -> float:
+    """Return what `bound_rate` bounds, in a pass: rows of tiny weights may be short."""
+    if objective.spec.loss.self_concordance == 0:
+        return 0.0
+    n_columns, worst = objective.n_columns, 0.0
+    roots = local.factor.inverse_root.reshape(-1, objective.n_outputs, n_columns)
+    roots = roots.transpose(1, 0, 2)
+    lengths = local.lengths.reshape(-1, n_columns)
+    for _, X in iterate_blocks(objective.X, None, find_block_rows(objective)):
+        X = add_ones(X, objective.intercept)
+        slack = 2 * (n_columns + 2) * _EPS * (np.abs(X) @ lengths.T)
+        norms = np.array([np.linalg.norm(X @ root.T, axis=1) for root in roots])
+        worst = max(worst, float(np.sort(norms.T + slack)[:, -2:].sum(axis=1).max()))
+    return worst

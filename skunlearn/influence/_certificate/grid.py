@@ -5,14 +5,22 @@ the error of a computation, it is the same number by any computation. For that t
 has to be a function of the rows alone, too.
 """
 
+import math
+
 import numpy as np
 
 from skunlearn.influence._linalg.cholesky import Factor, factorise
 from skunlearn.influence._objectives.linear import LinearObjective
-from skunlearn.influence._objectives.linear_sums import Grams
+from skunlearn.influence._objectives.linear_sums import Grams, find_max_curvature
 from skunlearn.influence._objectives.losses import LogLoss, Softmax
 
-__all__ = ["bound_inverse", "find_coarse_spacing", "find_spacing"]
+__all__ = [
+    "bound_inverse",
+    "bound_rounding",
+    "find_coarse_spacing",
+    "find_spacing",
+    "round_up",
+]
 
 _SPACING = 1e-4  # standard errors
 _MARGIN_CHANGE = 0.1 * 2**0.25  # by rounding to the coarse grid; no power of 2 is near
@@ -98,3 +106,27 @@ def find_coarse_spacing(objective: LinearObjective, grams: Grams) -> np.ndarray:
     spacing = np.ldexp(1.0, np.floor(np.log2(units)).astype(int))
     shape = objective.n_outputs, objective.n_columns
     return np.broadcast_to(spacing, shape).ravel()
+
+
+def bound_rounding(
+    objective: LinearObjective, grams: Grams, spacing: np.ndarray, sums: np.ndarray
+) -> float:
+    """Bound how far a cell reaches from its middle, in the norm of the Hessian.
+
+    The Hessian may be anywhere: no path to the point is told. The unit is a mean weight
+    of 1.
+    """
+    halves = spacing.reshape(objective.n_outputs, objective.n_columns) / 2
+    sizes = find_max_curvature(objective) * np.abs(grams.matrices)
+    sizes = np.broadcast_to(sizes, (len(halves), *sizes.shape[1:]))
+    square = float(np.einsum("ki,kij,kj", halves, sizes, halves))
+    square += float(objective.regularizer(sums) @ halves.ravel() ** 2)
+    return round_up(math.sqrt(square / grams.mean))
+
+
+def round_up(value: float) -> float:
+    """Round to two digits: no more than these are told of what was forgotten."""
+    if not 0 < value < math.inf:
+        return value
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return math.ceil(value / unit) * unit

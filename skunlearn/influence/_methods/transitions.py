@@ -8,6 +8,7 @@ import numpy as np
 
 from skunlearn._records import ForgetRecord
 from skunlearn._requests import Request
+from skunlearn.influence._certificate.grid import round_up
 from skunlearn.influence._certificate.local_model import LocalModel
 from skunlearn.influence._optimum import write_copy
 from skunlearn.influence._solvers.newton import evaluate
@@ -73,17 +74,9 @@ class Change:
             gradient_residual=self.gradient_norm,
             distance_bound=self.state.optimum.bound,
             hessian_bound=self.state.optimum.hessian_bound,
-            move=None if self.move is None else _round_up(self.move),
+            move=None if self.move is None else round_up(self.move),
             **({} if self.measured is None else asdict(self.measured)),
         )
-
-
-def _round_up(value: float) -> float:
-    """Round to two digits: no more than these are told of what was forgotten."""
-    if not 0 < value < math.inf:
-        return value
-    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
-    return math.ceil(value / unit) * unit
 
 
 def without_rows(w: np.ndarray, rows: np.ndarray) -> np.ndarray:

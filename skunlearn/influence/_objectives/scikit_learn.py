@@ -147,8 +147,9 @@ class SGDObjective(LinearObjective):
         )
 
     def write(self, estimator: Any, theta: np.ndarray) -> None:
-        """Also overwrite the parameters that were averaged, which saw the same rows."""
+        """Also overwrite what else saw the rows: averages, and weights of classes."""
         super().write(estimator, theta)
+        vars(estimator).pop("_expanded_class_weight", None)  # each fit makes it anew
         for name in set(vars(estimator)) & set(_SGD_COPIES):
             what = "coef_" if name.endswith("coef") else "intercept_"
             setattr(estimator, name, getattr(estimator, what).copy())

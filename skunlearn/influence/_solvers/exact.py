@@ -5,7 +5,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skunlearn.influence._certificate.enclosure import Enclosure, bound_rate, enclose
+from skunlearn.influence._certificate.enclosure import (
+    Enclosure,
+    bound_rate,
+    enclose,
+    measure_rate,
+)
+from skunlearn.influence._certificate.grid import bound_rounding
 from skunlearn.influence._certificate.reference import Local, Reference, Weighted
 from skunlearn.influence._objectives.linear import LinearObjective
 from skunlearn.influence._objectives.linear_sums import sum_gradient, sum_weights
@@ -33,9 +39,11 @@ class Rounded:
         The grid.
     reference : Reference
         What is to be kept of the rows.
-    distance, move : float
-        How far the optimum can be from the point, and how far the point is from where
-        the steps began, in the norm of the Hessian.
+    distance : float
+        How far the optimum can be from the point, in the norm of the Hessian. It is a
+        function of the retained rows.
+    move : float
+        How far the point is from where the steps began, in that norm.
     n_passes : int
         Passes over the rows for gradients.
     is_refined : bool
@@ -85,14 +93,12 @@ def round_optimum(
         return None
     point = enclosure.round(local.spacing)
     assert point is not None
-    scale = 1 / math.sqrt(local.grams.mean)
-    away = local.measure(point - enclosure.theta - enclosure.step) + enclosure.radius
     return Rounded(
         point,
         local.spacing,
         reference.moved(objective, point, weighted),
-        scale * away,
-        scale * local.measure(point - start),
+        bound_rounding(objective, local.grams, local.spacing, weighted.sums),
+        local.measure(point - start) / math.sqrt(local.grams.mean),
         search.n_passes,
         search.is_refined,
     )
@@ -107,6 +113,7 @@ class _Search:
         self.objective, self.weighted, self.local = objective, weighted, local
         self.n_passes, self.n_formed, self.is_refined = 0, 0, False
         self.last: Enclosure | None = None
+        self.rate, self.is_measured = bound_rate(objective, local), False
 
     def run(self, theta: np.ndarray, start: np.ndarray) -> Enclosure | None:
         """Make steps until the cell is certain, or nothing makes it more certain."""
@@ -120,6 +127,9 @@ class _Search:
             is_near = enclosure.change <= _MAX_CHANGE
             if is_near and enclosure.size < _MIN_PROGRESS * last:
                 theta, last = theta + enclosure.step, enclosure.size
+                continue
+            if is_near and not self.is_measured:
+                self.rate, self.is_measured = self._measure_rate(), True
                 continue
             if self.n_formed == 1:
                 theta = self._polish(start)
@@ -140,15 +150,17 @@ class _Search:
         found = sum_gradient(objective, theta, w, sums, v)
         if change is not None:
             found = replace(found, change=change)
-        self.last = enclose(objective, theta, found, local, sums)
+        self.last = enclose(objective, theta, found, local, sums, self.rate)
         return self.last
+
+    def _measure_rate(self) -> float:
+        return min(self.rate, measure_rate(self.objective, self.local))
 
     def _bound_change(self, theta: np.ndarray) -> float | None:
         """Bound the change of margins after a short step without a look at the rows."""
         if self.last is None or not self.last.change < _MAX_CHANGE:
             return None
-        more = bound_rate(self.objective, self.local)
-        more *= self.local.measure(theta - self.last.theta)
+        more = self.rate * self.local.measure(theta - self.last.theta)
         return self.last.change + more if more < _MAX_MORE_CHANGE else None
 
     def _refine(self, theta: np.ndarray) -> Enclosure | None:
@@ -181,4 +193,5 @@ class _Search:
         if local is None:
             return False
         self.local, self.last = local, None
+        self.rate, self.is_measured = bound_rate(self.objective, local), False
         return True
