@@ -173,7 +173,8 @@ def _measure(change: Change, w: np.ndarray, goal: float) -> Change:
     n_steps = 0 if is_good or settings.n_steps != "auto" else MAX_STEPS
     R, local = optimum.R, optimum.local
     update = settle(optimum.objective, point, local, w, settings, R, n_steps)
-    new = finish(state, replace(update, failed=False))
+    unit = optimum.objective.mean_weight(w)
+    new = finish(state, replace(update, failed=False), unit)
     path = change.path if update.path == "patch" else update.path
     return replace(change, state=new.state, path=path, gradient_norm=new.gradient_norm)
 

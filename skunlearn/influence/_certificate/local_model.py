@@ -294,12 +294,23 @@ class LocalModel(FieldsOnly):
         """
         if not len(self.theta):
             return 0.0
-        size = self.find_length(self.theta)
-        rounding = 64 * _EPS * self.cancelled * math.sqrt(len(self.theta)) * (1 + size)
         distance = self._bound_in_hessian()
         if not math.isfinite(distance):
             return math.inf
-        return distance / math.sqrt(1 - self.low) + rounding
+        return distance / math.sqrt(1 - self.low) + self._rounding_in_hessian
+
+    @property
+    def _rounding_in_hessian(self) -> float:
+        """Return an estimate of rounding, in the norm of the known Hessian.
+
+        Products of rows and parameters are rounded before they cancel each other, and
+        directions with hardly any curvature make more of it.
+        """
+        roots, n_params = np.sqrt(self.hessian.diagonal()), len(self.theta)
+        size, spread = float(np.abs(self.theta) @ roots), math.sqrt(n_params)
+        if n_params <= _MAX_INVERSE_PARAMS:
+            spread = float(np.linalg.norm(self._inverse_root * roots))
+        return 64 * _EPS * self.cancelled * spread * (1 + size)
 
     def _bound_in_hessian(self) -> float:
         """Return a bound of the distance, in the norm of the Hessian at `theta`."""

@@ -129,11 +129,10 @@ def make_patch(
     settings = state.settings
     if state.budget is not None and settings.n_steps == "auto":
         settings = replace(settings, n_steps=1)  # the residual decides on more
-    weighted = state.training.sample_weight is not None
-    weighted |= getattr(state.prototype, "class_weight", None) is not None
-    # Otherwise the mean is the same without the rows, and need not take a copy.
-    unit = local.objective.mean_weight(weigh() if weighted else state.w)
-    return finish(state, patch(local, step, weigh, settings, unit))
+    objective = local.objective
+    w = weigh() if objective.has_unlike_rows else state.w  # which is a copy less
+    unit = objective.mean_weight(w)
+    return finish(state, patch(local, step, weigh, settings, unit), unit)
 
 
 def make_steps(state: State, theta: np.ndarray, w: np.ndarray, n_made: int) -> Change:
@@ -142,11 +141,11 @@ def make_steps(state: State, theta: np.ndarray, w: np.ndarray, n_made: int) -> C
     n_more = MAX_STEPS if settings.n_steps == "auto" else settings.n_steps - n_made
     point = evaluate(optimum.objective, theta, w)
     update = settle(optimum.objective, point, None, w, settings, optimum.R, n_more)
-    return finish(state, update)
+    return finish(state, update, optimum.objective.mean_weight(w))
 
 
-def finish(state: State, update: Update) -> Change:
-    """Give the parameters to a new estimator."""
+def finish(state: State, update: Update, unit: float) -> Change:
+    """Give the parameters to a new estimator; `unit` is the mean weight of rows."""
     optimum = state.optimum
     norm = np.nan if update.gradient_norm is None else update.gradient_norm
     new = replace(
@@ -162,6 +161,6 @@ def finish(state: State, update: Update) -> Change:
     )
     path, move = "failed" if update.failed else update.path, None
     if update.local is not None:
-        unit = math.sqrt(optimum.objective.mean_weight(state.w))
-        move = update.local.find_length(update.theta - optimum.theta) / unit
+        length = update.local.find_length(update.theta - optimum.theta)
+        move = length / math.sqrt(unit)
     return Change(replace(state, optimum=new), path, update.gradient_norm, move)

@@ -154,6 +154,11 @@ class Objective(ObjectiveHooks):
         gradient = self.regularizer(weight_sums) * theta
         return gradient if self.linear_term is None else gradient + self.linear_term
 
+    @property
+    def has_unlike_rows(self) -> bool:
+        """Whether the mean weight depends on which rows there are."""
+        return self.sample_weight is not None
+
     def mean_weight(self, w: np.ndarray) -> float:
         """Return the mean factor of the losses of the rows that have a weight.
 

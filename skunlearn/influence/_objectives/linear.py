@@ -136,14 +136,18 @@ class LinearObjective(Objective):
             w = w * (weight if rows is None else weight[rows])
         return np.append(total, np.bincount(codes, w, minlength=self.n_classes))
 
+    @property
+    def has_unlike_rows(self) -> bool:
+        """Whether rows have weights, or classes."""
+        return super().has_unlike_rows or self._class_scales is not None
+
     def mean_weight(self, w: np.ndarray) -> float:
         """Return the mean factor of the losses; balanced classes have a mean of 1."""
         mean = super().mean_weight(w)
         if self._class_scales is not None:
             weights = w if self.sample_weight is None else w * self.sample_weight
             classes = np.bincount(self.codes, weights, self.n_classes)
-            scales = self._class_scales.mean(axis=1)
-            mean *= float(classes @ scales) / float(classes.sum())
+            mean *= float(np.average(self._class_scales.mean(axis=1), weights=classes))
         return self.spec.loss_factor * mean
 
     def regularizer(self, weight_sums: np.ndarray) -> np.ndarray:
@@ -285,10 +289,8 @@ class LinearObjective(Objective):
         G, grams = np.zeros_like(W), np.zeros((len(pairs), n, n))
         for block, X in iterate_blocks(self.X, rows):
             Z, codes, A = multiply(X, W), self.codes[block], weigh(block)
-            R, Q = (
-                A * loss.slopes(Z, codes),
-                loss.pair_weights(loss.curvatures(Z, codes)),
-            )
+            R = A * loss.slopes(Z, codes)
+            Q = loss.pair_weights(loss.curvatures(Z, codes))
             Q = Q * (A if A.shape[1] == 1 else A[:, first])
             G += multiply_back(X, R, self.intercept)
             grams += compute_grams(X, Q, self.intercept)

@@ -82,3 +82,30 @@ def test_units_are_of_the_rows_that_stay(named):
     mean = float(factors[coarse.retained_indices_].mean())
     distance = find_distance(coarse, tight, mean)
     assert 0 < distance <= coarse.hessian_bound_ * (1 + 1e-9)
+
+
+def refine_ridge(theta, Z, targets, penalty):
+    """Return the optimum of a ridge classifier in extended precision."""
+    H = 2 * Z.T @ Z + np.diag(penalty)
+    theta, Z = theta.astype(np.longdouble), Z.astype(np.longdouble)
+    for _ in range(20):
+        gradient = 2 * Z.T @ (Z @ theta - targets) + penalty * theta
+        theta = theta - np.linalg.solve(H, gradient.astype(float))
+    return theta
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_rounding_of_columns_that_depend_on_others(seed):
+    """What cancels makes errors larger, and the bound with them."""
+    rng = np.random.default_rng(seed)
+    X, codes = make_rows(60, 3, 2, seed)
+    X = np.column_stack([X, X[:, 0] + 1e-5 * rng.normal(size=60)]) + 1e3
+    base = RidgeClassifier(1e-6)
+    classifier = InfluenceUnlearningClassifier(base, exact=False, tol=1e-12)
+    classifier.fit(X, codes).forget([3, 17])
+    keep, theta = classifier.retained_indices_, get_vector(classifier)
+    Z, targets = np.column_stack([X[keep], np.ones(58)]), 2.0 * codes[keep] - 1
+    penalty = np.array([2e-6] * 4 + [0.0])
+    v = refine_ridge(theta, Z, targets, penalty) - theta
+    distance = np.sqrt(2 * ((Z @ v) ** 2).sum() + (penalty * v**2).sum())
+    assert 0 < distance <= classifier.hessian_bound_ < 0.1
