@@ -156,7 +156,10 @@ class Objective(ObjectiveHooks):
 
     @property
     def has_unlike_rows(self) -> bool:
-        """Whether the mean weight depends on which rows there are."""
+        """Whether `mean_weight` depends on which rows there are.
+
+        By default it does where rows have sample weights; override it with the method.
+        """
         return self.sample_weight is not None
 
     def mean_weight(self, w: np.ndarray) -> float:
