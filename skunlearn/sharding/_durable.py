@@ -345,8 +345,17 @@ class DurableMixin(ForgettingMixin):
         self._fitted_params = FittedParams(self, self._effective_later)
 
     def _read_state(self) -> None:
-        assert self._session is not None
-        self._state, self._session.saved = load(self._session)
+        """Read the state that the manifest names, or a newer one if files are gone."""
+        session = self._session
+        assert session is not None
+        while True:
+            try:
+                self._state, session.saved = load(session)
+            except CheckpointCorruptedError:
+                if not session.follow():
+                    raise
+            else:
+                return
 
     def _follow_store(self) -> bool:
         assert self._session is not None

@@ -21,6 +21,7 @@ from support import BASES, assert_same_classifier, make_case, make_data
 
 from skunlearn import ShardedUnlearningClassifier
 from skunlearn.checkpoints import DirectoryStore
+from skunlearn.checkpoints._session import Session
 from skunlearn.exceptions import ForgetIndexError, SkunlearnError
 
 pytestmark = pytest.mark.filterwarnings(
@@ -276,6 +277,16 @@ def test_copies_read_what_the_writer_changes(tmp_path):
     copies[0]._session.store.close()
     copies[1].retrain().forget(4)
     assert copies[0].forgotten_indices_.tolist() == [1, 2, 3, 4]
+
+
+def test_a_reader_that_comes_during_a_change(tmp_path):
+    """It has read which files there are, and then these go: it reads the new ones."""
+    classifier = fit(tmp_path)
+    session = Session.open(DirectoryStore(tmp_path / "store"), write=False)
+    classifier.forget([1, 2])
+    reader = ShardedUnlearningClassifier._restore(session)
+    assert reader.forgotten_indices_.tolist() == [1, 2]
+    np.testing.assert_array_equal(reader.predict_proba(X), classifier.predict_proba(X))
 
 
 def test_one_writer(tmp_path):
