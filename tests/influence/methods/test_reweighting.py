@@ -98,8 +98,10 @@ def test_what_can_be_reached_is_reached(case):
     c, b, settings = case
     found = reweight(c, b, **settings)
     reach = get_reach(c, **settings)
-    assert found.reached == pytest.approx(min(b, reach), rel=1e-7, abs=1e-12)
-    assert found.shortfall == pytest.approx(max(b - reach, 0), rel=1e-6, abs=1e-7 * b)
+    slack = 1e-9 * np.abs(c).sum()  # the program's own: it may find less than nothing
+    assert found.reached == pytest.approx(min(b, reach), rel=1e-7, abs=slack)
+    off = slack + 1e-7 * b
+    assert found.shortfall == pytest.approx(max(b - reach, 0), rel=1e-6, abs=off)
 
 
 @given(cases())
