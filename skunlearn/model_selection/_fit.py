@@ -57,6 +57,16 @@ class FittingSearch(BaseSearchCV, BaseUnlearningClassifier):
                 f"{self.estimator!r}. Wrap it: ShardedUnlearningClassifier(...), and "
                 "prefix its parameters with estimator__."
             )
+        grids = (
+            [self.param_grid] if isinstance(self.param_grid, dict) else self.param_grid
+        )
+        is_stored = self.estimator.checkpoint_store is not None
+        if is_stored or any("checkpoint_store" in grid for grid in grids):
+            raise UnsupportedEstimatorError(
+                "checkpoint_store must be None in a search, whose candidates cannot all "
+                "be in one store. Search without it, and fit a classifier that has "
+                "best_params_ and the store to the rows."
+            )
 
     def _prepare_fit(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> State:
         """Return the state without any classifier."""

@@ -365,3 +365,17 @@ def test_selected_rows_are_held_elsewhere(fraction):
             alone.fit(X[positions], Y[positions], groups=identities)
             alone.forget(np.isin(positions, search.forgotten_indices_))
             assert_same_classifier(fit.classifier, alone, X)
+
+
+def test_stores_are_refused(tmp_path):
+    """Before anything is written."""
+    folder = tmp_path / "store"
+    base = ShardedUnlearningClassifier(checkpoint_store=folder)
+    bare = ShardedUnlearningClassifier()
+    for search in (
+        UnlearningSearchCV(base, {"n_shards": [1, 2]}),
+        UnlearningSearchCV(bare, [{"n_shards": [2]}, {"checkpoint_store": [folder]}]),
+    ):
+        with pytest.raises(UnsupportedEstimatorError, match="checkpoint_store"):
+            search.fit(X, Y)
+    assert not folder.exists()
