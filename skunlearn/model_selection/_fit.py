@@ -57,14 +57,12 @@ class FittingSearch(BaseSearchCV, BaseUnlearningClassifier):
                 f"{self.estimator!r}. Wrap it: ShardedUnlearningClassifier(...), and "
                 "prefix its parameters with estimator__."
             )
-        grids = (
-            [self.param_grid] if isinstance(self.param_grid, dict) else self.param_grid
-        )
-        is_stored = self.estimator.checkpoint_store is not None
-        if is_stored or any("checkpoint_store" in grid for grid in grids):
+        grids = [self.param_grid, *self.param_grid]
+        names = {name for grid in grids if isinstance(grid, dict) for name in grid}
+        if self.estimator.checkpoint_store is not None or "checkpoint_store" in names:
             raise UnsupportedEstimatorError(
-                "checkpoint_store must be None in a search, whose candidates cannot all "
-                "be in one store. Search without it, and fit a classifier that has "
+                "checkpoint_store must be None in a search: one store cannot hold all "
+                "candidates. Search without it, and fit a classifier that has "
                 "best_params_ and the store to the rows."
             )
 

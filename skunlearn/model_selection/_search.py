@@ -215,7 +215,8 @@ class UnlearningSearchCV(FittingSearch):
         Raises
         ------
         UnsupportedEstimatorError
-            If `estimator` is no ShardedUnlearningClassifier.
+            If `estimator` is no ShardedUnlearningClassifier, or has a
+            `checkpoint_store`.
         """
         self._check_parameters()
         with self._lock.take("fit"), Transaction("fit", self) as change:

@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import SGDClassifier
 from sklearn.mixture import GaussianMixture
 from sklearn.naive_bayes import GaussianNB
-from support import CASES, assert_same_classifier, fit_anew, make_case, make_data
+from support import CASES, assert_same_classifier, fit_anew, make_case, make_data, thin
 
 from skunlearn import ShardedUnlearningClassifier
 
@@ -25,7 +25,7 @@ def fit_selection(name):
     return ShardedUnlearningClassifier(base, random_state=3, **params).fit(X, Y)
 
 
-@pytest.mark.parametrize(("base", "layout"), CASES)
+@pytest.mark.parametrize(("base", "layout"), thin(CASES, 2))
 def test_answers_meanwhile(base, layout):
     """A touched shard answers from a checkpoint that never saw the rows, or not."""
     classifier = make_case(base, layout).fit(X, Y)

@@ -16,6 +16,7 @@ from support import (
     make_case,
     make_data,
     retrain_naively,
+    thin,
 )
 
 from skunlearn import ShardedUnlearningClassifier
@@ -66,7 +67,7 @@ def test_down_to_one_class_and_one_row(base, layout):
     assert classifier.predict(X[:3]).tolist() == ["cedar"] * 3
 
 
-@pytest.mark.parametrize(("base", "layout"), CASES)
+@pytest.mark.parametrize(("base", "layout"), thin(CASES, 2))
 def test_a_class_that_disappears(base, layout):
     """A forgotten class leaves classes_, and no constituent was ever told of it."""
     classifier = make_case(base, layout).fit(X, Y).forget(Y == "birch")
