@@ -144,7 +144,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("sequence", [False, True], ids=["batch", "sequence"])
-@pytest.mark.parametrize("case", thin(CASES, 2))
+@pytest.mark.parametrize("case", thin(CASES, 3))
 def test_simulated_layouts(case, sequence):
     """The mean over layouts and requests is met to 2 %."""
     settings = CASES[case]

@@ -25,7 +25,7 @@ def fit_selection(name):
     return ShardedUnlearningClassifier(base, random_state=3, **params).fit(X, Y)
 
 
-@pytest.mark.parametrize(("base", "layout"), thin(CASES, 2))
+@pytest.mark.parametrize(("base", "layout"), thin(CASES, 3))
 def test_answers_meanwhile(base, layout):
     """A touched shard answers from a checkpoint that never saw the rows, or not."""
     classifier = make_case(base, layout).fit(X, Y)

@@ -91,7 +91,7 @@ def test_records_count_what_was_trained(layout, requests):
         assert record.n_samples_full_retrain == sum(CountingSGD.passed)
 
 
-@pytest.mark.parametrize(("base", "layout"), thin(CASES, 2))
+@pytest.mark.parametrize(("base", "layout"), thin(CASES, 3))
 def test_untouched_constituents_stay_the_same_objects(base, layout):
     """A request that hits one shard leaves the others alone."""
     classifier = make_case(base, layout).fit(X, Y)
