@@ -358,10 +358,10 @@ def _conclude(
 
 
 class Records:
-    """Records in the order of requests, which grow by one at no price.
+    """Records in the order of requests, to which one is added at constant cost.
 
-    What grows from the same records shares them in memory: each has its own length, and
-    whoever is not the longest copies before it grows in another way.
+    Records that were extended from the same ones share memory. Each has its own length,
+    and all but the longest are copied before they are extended again.
 
     Parameters
     ----------

@@ -156,8 +156,25 @@ class _KeptBins(HistGradientBoostingClassifier):
         return self
 
 
+class _AddingRounds(GrowingEnsemble):
+    """Boosting that is told how many rounds to add, and then how many there are."""
+
+    def grow(
+        self,
+        estimator: Any,
+        fitted: Any,
+        n_estimators: int,
+        X: Any,
+        y: Any,
+        **fit_params: Any,
+    ) -> Any:
+        """Return an ensemble with more trees, which says how many there are."""
+        grown = super().grow(estimator, fitted, n_estimators, X, y, **fit_params)
+        return grown.set_params(n_estimators=n_estimators)
+
+
 @register_growing_ensemble("lightgbm.sklearn.LGBMClassifier")
-class _LightGBM(GrowingEnsemble):
+class _LightGBM(_AddingRounds):
     """Trees of LightGBM."""
 
     model_argument = "init_model"
@@ -183,22 +200,9 @@ class _LightGBM(GrowingEnsemble):
         """Return the number of iterations."""
         return int(estimator.booster_.current_iteration())
 
-    def grow(
-        self,
-        estimator: Any,
-        fitted: Any,
-        n_estimators: int,
-        X: Any,
-        y: Any,
-        **fit_params: Any,
-    ) -> Any:
-        """Return an ensemble with more trees, which says how many there are."""
-        grown = super().grow(estimator, fitted, n_estimators, X, y, **fit_params)
-        return grown.set_params(n_estimators=n_estimators)
-
 
 @register_growing_ensemble("xgboost.sklearn.XGBClassifier")
-class _XGBoost(GrowingEnsemble):
+class _XGBoost(_AddingRounds):
     """Trees of XGBoost."""
 
     model_argument = "xgb_model"
@@ -207,19 +211,6 @@ class _XGBoost(GrowingEnsemble):
     def count(self, estimator: Any) -> int:
         """Return the number of iterations."""
         return int(estimator.get_booster().num_boosted_rounds())
-
-    def grow(
-        self,
-        estimator: Any,
-        fitted: Any,
-        n_estimators: int,
-        X: Any,
-        y: Any,
-        **fit_params: Any,
-    ) -> Any:
-        """Return an ensemble with more trees, which says how many there are."""
-        grown = super().grow(estimator, fitted, n_estimators, X, y, **fit_params)
-        return grown.set_params(n_estimators=n_estimators)
 
 
 @register_growing_ensemble("catboost.core.CatBoostClassifier")

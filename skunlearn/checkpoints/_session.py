@@ -161,7 +161,7 @@ class Session:
 
     @contextmanager
     def releasing_on_error(self) -> Iterator[None]:
-        """Release the lock if an exception is raised, whoever keeps its traceback."""
+        """Release the lock if an exception is raised, even if its traceback is kept."""
         try:
             yield
         except BaseException:
