@@ -40,8 +40,10 @@ from _timing import (
     format_seconds,
     time_call,
 )
+from sklearn.datasets import make_classification
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.mixture import GaussianMixture
 from sklearn.naive_bayes import GaussianNB
 from sklearn.tree import DecisionTreeClassifier
 
@@ -89,49 +91,93 @@ def bench_growth(scale: Scale) -> Iterator[Row]:
 
 
 def bench_fit(scale: Scale) -> Iterator[Row]:
-    """Fit in one job: time over the sum of the bare fits of all constituents."""
+    """Fit in one job: time over the bare fits of all constituents, or cuts and fits."""
     rows = make_rows(scale.size(500_000))
     X_census, _, y_census, _ = load_census()
+    bare = prepare_training, "bare", 1.10
+    cut = (lambda *args: partial(cut_and_fit, *args)), "cut and fit", 1.25
     cases = {
-        "SGD": (SGDClassifier(), 100, rows),
-        "LogisticRegression": (LogisticRegression(), 20, rows),
+        "SGD": (SGDClassifier(), 100, rows, bare),
+        "LogisticRegression": (LogisticRegression(), 20, rows, cut),
         "DecisionTree on the census": (
             DecisionTreeClassifier(),
             20,
             (X_census, y_census),
+            bare,
         ),
     }
-    for name, (base, n_shards, (X, y)) in cases.items():
+    for name, (base, n_shards, (X, y), reference) in cases.items():
+        prepare, alternative, limit = reference
         classifier = _shard(base, n_shards)
         case = f"{name}, {n_shards} shards of {len(X) // n_shards:,}"
         turns = []
         for _ in range(scale.repeats(5) + 1):
             seconds = _time_fit(classifier, X, y)
-            shards = range(n_shards)
-            bare = sum(time_call(prepare_training(classifier, i)) for i in shards)
+            bare = sum(time_call(prepare(classifier, i)) for i in range(n_shards))
             turns.append((seconds, bare))
         times = Comparison.of_turns(turns)
-        yield _row_of_ratio(case, times, "bare", at_most=1.10)
+        yield _row_of_ratio(case, times, alternative, at_most=limit)
 
 
 def bench_jobs(scale: Scale) -> Iterator[Row]:
-    """Fit in two jobs: times as fast as in one, and what the cores allow just now."""
+    """Fit or forget in two jobs: times as fast as in one."""
     n_shards, n_trees = (4, 5) if scale.quick else (8, 20)
     X, y = make_rows(10_000 * n_shards)
     forest = RandomForestClassifier(n_trees, random_state=0)
     one, two = (_shard(forest, n_shards, n_jobs=n) for n in (1, 2))
-    calls = (
-        lambda: one.fit(X, y),
-        lambda: two.fit(X, y),
+    times = compare(
+        lambda: one.fit(X, y), lambda: two.fit(X, y), repeats=scale.repeats(4)
+    )
+    case = f"fit, RandomForest({n_trees}), {n_shards} shards of 10,000"
+    yield _row_of_jobs(case, times, at_least=1.7)
+    times = compare(
         lambda: fit_in_jobs(one, 1),
         lambda: fit_in_jobs(one, 2),
+        repeats=scale.repeats(4),
     )
-    turns = [tuple(map(time_call, calls)) for _ in range(scale.repeats(4) + 1)]
-    ours = Comparison.of_turns(turn[:2] for turn in turns)
-    bare = Comparison.of_turns(turn[2:] for turn in turns)
-    case = f"RandomForest({n_trees}), {n_shards} shards of 10,000"
-    yield _row_of_jobs(case, ours, at_least=1.7)
-    yield _row_of_jobs("the same bare fits by joblib", bare)
+    yield _row_of_jobs("the same bare fits by joblib", times)
+    boosting = HistGradientBoostingClassifier(random_state=0)
+    one, two = (_shard(boosting, n_shards, n_jobs=n) for n in (1, 2))
+    times = compare(
+        lambda: one.fit(X, y), lambda: two.fit(X, y), repeats=scale.repeats(4)
+    )
+    yield _row_of_jobs(f"fit, HistGB, {n_shards} shards", times, at_least=1.7)
+    n_trees = 100 if scale.quick else 1_000
+    trees = DecisionTreeClassifier()
+    one, two = (_shard(trees, n_trees, n_jobs=n) for n in (1, 2))
+    times = compare(
+        lambda: one.fit(X, y), lambda: two.fit(X, y), repeats=scale.repeats(4)
+    )
+    yield _row_of_jobs(f"fit, {n_trees:,} small trees", times, at_least=1.3)
+    yield from _bench_jobs_by_class(scale)
+
+
+def _bench_jobs_by_class(scale: Scale) -> Iterator[Row]:
+    """Forget a batch that touches all of 10 classes, one model a class."""
+    X, y = make_classification(
+        scale.size(100_000),
+        20,
+        n_informative=15,
+        n_classes=10,
+        n_clusters_per_class=1,
+        random_state=0,
+    )
+    bases = {
+        "GaussianMixture(8)": GaussianMixture(8, random_state=0),
+        "RandomForest(20)": RandomForestClassifier(20, random_state=0),
+    }
+    for name, base in bases.items():
+        classifiers = [
+            _shard(base, 1, partition="class", n_jobs=n).fit(X, y) for n in (1, 2)
+        ]
+        batches = np.random.default_rng(0).permutation(len(X)).reshape(-1, 100)
+        turns = [
+            tuple(time_call(partial(c.forget, batch)) for c in classifiers)
+            for batch in batches[: scale.repeats(4) + 1]
+        ]
+        times = Comparison.of_turns(turns)
+        case = f"forget 100 rows of 10 classes, {name}"
+        yield _row_of_jobs(case, times, at_least=1.7)
 
 
 def bench_predict(scale: Scale) -> Iterator[Row]:
