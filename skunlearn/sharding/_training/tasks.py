@@ -179,7 +179,7 @@ def _is_worth_jobs(recipe: Recipe, n_tasks: int, n_values: int) -> bool:
     """Whether workers may save time; with a base of unknown speed they may."""
     if n_tasks == 1 or recipe.is_bound_to_process:
         return False
-    return n_values >= _MIN_VALUES or not _uses_threads(recipe)
+    return n_values >= _MIN_VALUES or type(recipe.prototype) not in ADAPTERS
 
 
 def _uses_threads(recipe: Recipe) -> bool:
