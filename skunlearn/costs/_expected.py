@@ -46,7 +46,7 @@ def expected_retrained_samples(
     Requests are distinct rows, drawn uniformly at random. A row counts once per pass,
     as in ``ForgetRecord.n_samples_retrained``. No classifier is trained, and time and
     memory do not depend on `n_samples`. All numbers may be arrays, which are broadcast.
-    See the :ref:`user guide <costs>` for the formulas.
+    See the :ref:`user guide <cost>` for the formulas.
 
     Parameters
     ----------
