@@ -199,13 +199,14 @@ class State(FieldsOnly):
         slots = self.rows.slot_of[positions]
         proba = self.rows.data.forget_proba
         return RowTraits(
-            self._hash(positions),
+            self.hash_identities(positions),
             self.find_codes(slots),
             self.class_hashes,
             None if proba is None else proba[slots],
         )
 
-    def _hash(self, positions: np.ndarray) -> np.ndarray:
+    def hash_identities(self, positions: np.ndarray) -> np.ndarray:
+        """Return the hash of the identity of each position, forgotten or not."""
         if self.groups is None:
             return hash_positions(positions, self.layout.key)
         return self.groups.hashes[positions]
@@ -239,7 +240,9 @@ class State(FieldsOnly):
     def hash_slots(self) -> np.ndarray:
         """Return the hash of the row in each slot. It takes a pass over all."""
         hashes = np.zeros(self.rows.n_slots, dtype=np.uint64)
-        hashes[self.rows.slot_of] = self._hash(np.arange(self.rows.n_positions))
+        hashes[self.rows.slot_of] = self.hash_identities(
+            np.arange(self.rows.n_positions)
+        )
         return hashes
 
     def _select_among(

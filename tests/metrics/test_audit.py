@@ -164,6 +164,20 @@ def test_replay_after_groups_new_rows_and_lost_classes():
     assert "not flagged" in str(report)
 
 
+@pytest.mark.parametrize("method", ["replay", "attack"])
+def test_labels_that_are_objects(method):
+    """Those of forgotten rows are overwritten, and are not compared with others."""
+    X, y = make_data(200)
+    y = np.array(["no", "yes"], dtype=object)[y]
+    classifier = ShardedUnlearningClassifier(GaussianNB(), random_state=0)
+    classifier.fit(X[:150], y[:150]).forget(range(30))
+    data = X[:30], y[:30], X[150:], y[150:]
+    report = audit_forget(
+        classifier, *data, X_idx=range(30), method=method, random_state=0
+    )
+    assert not report.flagged
+
+
 def test_replay_says_what_is_wrong():
     """In words, with the shards, and without values."""
     classifier, X, y = fit(0)

@@ -8,6 +8,7 @@ import numpy as np
 from skunlearn._requests import check_positions
 from skunlearn.metrics._audit.identical import are_identical
 from skunlearn.metrics._audit.report import AuditReport, conclude_replay, tell_retained
+from skunlearn.sharding._partition.base import RowTraits
 from skunlearn.sharding._partition.uniform import Uniform
 from skunlearn.sharding._plans import Plan, complete, plan_removal
 from skunlearn.sharding._state import State
@@ -43,7 +44,12 @@ def find_owners(state: State, X_idx: Any) -> Owners:
     positions = check_positions(X_idx, state.rows.n_positions).positions
     partition = state.layout.partition
     if isinstance(partition, Uniform):
-        return Owners(positions, partition.find_shards(state.describe(positions)))
+        hashes = state.hash_identities(positions)
+        codes = np.zeros(
+            len(positions), dtype=int
+        )  # labels may be gone, and do not count
+        traits = RowTraits(hashes, codes, state.class_hashes, None)
+        return Owners(positions, partition.find_shards(traits))
     everywhere = np.tile(np.arange(len(state.shards)), (len(positions), 1))
     return Owners(positions, everywhere)
 
