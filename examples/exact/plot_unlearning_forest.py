@@ -89,7 +89,7 @@ forest.retrain()
 # The picture
 # -----------
 # Left: seconds to forget one row, by the accuracy of the forest. Right: what the trees
-# look at, which is the same in both kinds of forest.
+# look at, which is much the same in both kinds of forest.
 
 figure, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
 for row in table.itertuples(index=False):
@@ -102,7 +102,7 @@ axes[0].set(
     xlabel="seconds to forget one row (random forest: by a new fit)",
     ylabel="accuracy",
     title="Accuracy beside the cost of a request",
-    xmargin=0.2,
+    xmargin=0.3,
     ymargin=0.2,
 )
 order = np.argsort(alone.feature_importances_)
