@@ -40,11 +40,12 @@ FLOORS = {
     "sharding._adapters": "base linear trees",
     "sharding._aggregation": "panel votes voters class_scores",
     "influence": """_settings _linalg _objectives _certificate _criteria _solvers
-        _optimum _state _methods _row_scores _attributes _validation _prediction _forget
+        _networks _optimum _state _methods _row_scores _attributes _validation _prediction _forget
         _fit _classifier""",
     "influence._linalg": "blocks cholesky conjugate_gradients",
     "influence._objectives": """losses hooks base registry constant linear_form
         linear_scores linear_bounds linear linear_sums scikit_learn""",
+    "influence._networks": "head base perceptron skorch_network registry",
     "influence._certificate": """bounds local_model grid reference enclosure
         privacy_budget""",
     "influence._solvers": "newton refine exact",

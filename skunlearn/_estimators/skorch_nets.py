@@ -30,12 +30,18 @@ from skunlearn.exceptions import UnsupportedEstimatorError
 __all__ = [
     "NetClassifier",
     "check_net",
+    "find_dtype",
     "find_net",
     "is_bound_to_process",
     "is_net",
+    "seeded",
     "training_shard",
 ]
 
+_CONSEQUENCE = (
+    " of each shard, other ones after a forget, and a predefined split keeps rows that "
+    "forget cannot reach: unlearning is not exact"
+)
 _global_generators = threading.Lock()
 _shard: ContextVar[int | None] = ContextVar("shard", default=None)
 
@@ -53,7 +59,7 @@ def find_net(estimator: Any) -> Any:
     return estimator if is_net(estimator) else None
 
 
-def check_net(net: Any) -> None:
+def check_net(net: Any, consequence: str = _CONSEQUENCE) -> None:
     """Refuse nets that cannot be trained from scratch; warn of rows held out."""
     for library in ("torch", "skorch"):
         check_version(library)
@@ -65,9 +71,8 @@ def check_net(net: Any) -> None:
         )
     if net.train_split is not None:
         warn(
-            f"train_split={net.train_split!r} holds out rows of each shard, other ones "
-            "after a forget, and a predefined split keeps rows that forget cannot "
-            "reach: unlearning is not exact. Use train_split=None."
+            f"train_split={net.train_split!r} holds out rows{consequence}. "
+            "Use train_split=None."
         )
 
 
@@ -108,7 +113,7 @@ class NetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         self, X: Any, y: np.ndarray, classes: np.ndarray | None = None
     ) -> "NetClassifier":
         """Train for ``max_epochs`` more epochs; the first call needs `classes`."""
-        with _seeded(self.random_state), _naming_output():
+        with seeded(self.random_state), _naming_output():
             if classes is not None:
                 self.classes_ = classes
             if hasattr(self, "estimator_"):
@@ -136,16 +141,26 @@ class NetClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
     def _convert(self, X: Any) -> Any:
+        dtype = find_dtype(find_net(getattr(self, "estimator_", None)))
         if is_frame(X):
             is_pipeline = isinstance(self.estimator, Pipeline)
-            return X if is_pipeline else X.to_numpy().astype(np.float32)
-        return np.array(X, dtype=np.float32)
+            return X if is_pipeline else X.to_numpy().astype(dtype)
+        return np.array(X, dtype=dtype)
 
     def _encode(self, y: np.ndarray) -> np.ndarray:
         codes = np.searchsorted(self.classes_, y)
         binary = sys.modules["skorch"].NeuralNetBinaryClassifier
         is_binary = isinstance(find_net(self.estimator), binary)
         return codes.astype(np.float32 if is_binary else np.int64)
+
+
+def find_dtype(net: Any) -> np.dtype:
+    """Return the dtype of a net's parameters, and before it has any, of new ones."""
+    dtype = sys.modules["torch"].get_default_dtype()
+    if hasattr(net, "module_"):
+        parameters = net.module_.parameters()
+        dtype = next((each.dtype for each in parameters), dtype)
+    return np.dtype(str(dtype).removeprefix("torch."))
 
 
 def _mend_optimizer(net: Any) -> None:
@@ -199,7 +214,7 @@ def _naming_output() -> AbstractContextManager[Any]:
 
 
 @contextmanager
-def _seeded(seed: int | None) -> Iterator[None]:
+def seeded(seed: int | None) -> Iterator[None]:
     """Seed the process-wide generators for a while, one net at a time."""
     torch = sys.modules["torch"]
     with _global_generators, torch.random.fork_rng():

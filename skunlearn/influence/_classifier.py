@@ -20,7 +20,7 @@ from skunlearn.influence._criteria import CRITERIA, find_criterion
 from skunlearn.influence._fit import prepare
 from skunlearn.influence._forget import remove
 from skunlearn.influence._methods.transitions import Change
-from skunlearn.influence._objectives.registry import find_objective
+from skunlearn.influence._networks.registry import check_estimator
 from skunlearn.influence._prediction import PredictionMixin
 from skunlearn.influence._row_scores import RowScoresMixin
 from skunlearn.influence._settings import Settings
@@ -35,12 +35,17 @@ __all__ = ["InfluenceUnlearningClassifier"]
 
 
 class InfluenceUnlearningClassifier(AttributesMixin, PredictionMixin, RowScoresMixin):
-    """Approximate unlearning for linear classifiers, by patching their parameters.
+    """Approximate unlearning for linear classifiers and the last layer of networks.
 
     The parameters are updated by a Newton step on the objective of the retained rows,
     without retraining. `distance_bound_` bounds their distance to the parameters of a
     classifier retrained on these rows. See the :ref:`user guide
     <approximate_unlearning>`.
+
+    Of a neural network, only the last layer, the head, is updated. The layers before
+    it are trained once, by `fit`, and **still contain information from forgotten
+    rows**; see :ref:`network_heads`. :class:`ShardedUnlearningClassifier` forgets
+    exactly, in all layers.
 
     Parameters
     ----------
@@ -48,8 +53,10 @@ class InfluenceUnlearningClassifier(AttributesMixin, PredictionMixin, RowScoresM
         The classifier to fit: ``LogisticRegression``, ``RidgeClassifier``,
         ``LinearSVC`` or ``SGDClassifier`` with an L2 penalty or none, any estimator
         whose objective is registered with
-        :func:`~skunlearn.influence.register_objective`, or a ``Pipeline`` that ends in
-        one of them. If None, ``LogisticRegression()``.
+        :func:`~skunlearn.influence.register_objective`, a network
+        (``MLPClassifier``, or ``NeuralNetClassifier`` or ``NeuralNetBinaryClassifier``
+        of skorch), or a ``Pipeline`` that ends in one of them. If None,
+        ``LogisticRegression()``.
     method : {"newton", "puma", "influence"}, default="newton"
         Unlearning method.
 
@@ -96,10 +103,14 @@ class InfluenceUnlearningClassifier(AttributesMixin, PredictionMixin, RowScoresM
         - "auto": where it is possible, that is with ``method="newton"``,
           ``n_steps="auto"``, a Cholesky solver and without `certify`, for
           ``LogisticRegression`` and ``SGDClassifier(loss="log_loss")`` with an L2
-          penalty, and for ``RidgeClassifier``.
+          penalty, for ``RidgeClassifier``, and for heads of networks.
         - True: an error is raised where it is not possible.
         - False: never. Requests take less time, but the parameters depend on what was
           forgotten, and can be solved for it with the retained rows.
+    scope : {"auto", "head"}, default="auto"
+        What is updated of a network: the head. "auto" warns in `fit` that the other
+        layers are not, and "head" does not. Linear classifiers have one layer: the
+        parameter has no effect.
     solver : {"auto", "cholesky", "cg"}, default="auto"
         Solver of the linear systems: a Cholesky factorization of the Hessian, or
         conjugate gradients with Hessian-vector products. "auto" is "cholesky" for up
@@ -122,15 +133,17 @@ class InfluenceUnlearningClassifier(AttributesMixin, PredictionMixin, RowScoresM
     n_jobs : int, default=None
         Number of threads used by `self_influence` and `leave_one_out_loss`.
     random_state : int, RandomState instance or None, default=None
-        Controls the rows that are held out and the noise of `certify`. Pass an int for
-        reproducible output across multiple calls of `fit`.
+        Controls the rows that are held out, the noise of `certify` and the training of
+        nets of skorch. Pass an int for reproducible output across multiple calls of
+        `fit`.
     verbose : int or bool, default=0
         If true, print a line for each call of `fit` and `forget`.
 
     Attributes
     ----------
     estimator_ : classifier
-        The fitted estimator with the current parameters.
+        The fitted estimator with the current parameters. A net of skorch takes and
+        returns the codes 0, 1, ... of the classes that `fit` was given.
     coef_, intercept_ : ndarray
         Coefficients and intercepts of `estimator_`, if it has them.
     weights_ : ndarray of shape (n_positions,)
@@ -151,7 +164,8 @@ class InfluenceUnlearningClassifier(AttributesMixin, PredictionMixin, RowScoresM
         logistic regression. If `exact_` is True, it is computed on first access, in
         passes over the rows.
     exact_ : bool
-        Whether the parameters are exactly those of a fresh fit on the retained rows.
+        Whether the parameters are exactly those of a fresh fit on the retained rows. Of
+        a network, those of the head, fitted to the same features of these rows.
     classes_ : ndarray of shape (n_classes,)
         Classes of the retained rows, without those held out.
     n_iter_ : int
@@ -236,6 +250,7 @@ class InfluenceUnlearningClassifier(AttributesMixin, PredictionMixin, RowScoresM
         "certify": [tuple, None],
         "noise_scale": [Interval(Real, 0, None, closed="neither")],
         "exact": [StrOptions({"auto"}), "boolean"],
+        "scope": [StrOptions({"auto", "head"})],
         "solver": [StrOptions({"auto", "cholesky", "cg"})],
         "damping": [Interval(Real, 0, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
@@ -260,6 +275,7 @@ class InfluenceUnlearningClassifier(AttributesMixin, PredictionMixin, RowScoresM
         certify: tuple[float, float] | None = None,
         noise_scale: float = 1.0,
         exact: bool | str = "auto",
+        scope: str = "auto",
         solver: str = "auto",
         damping: float = 0.0,
         tol: float = 0.01,
@@ -280,6 +296,7 @@ class InfluenceUnlearningClassifier(AttributesMixin, PredictionMixin, RowScoresM
         self.certify = certify
         self.noise_scale = noise_scale
         self.exact = exact
+        self.scope = scope
         self.solver = solver
         self.damping = damping
         self.tol = tol
@@ -326,15 +343,17 @@ class InfluenceUnlearningClassifier(AttributesMixin, PredictionMixin, RowScoresM
         Raises
         ------
         UnsupportedEstimatorError
-            If no objective is registered for the estimator, or it cannot be exact and
-            ``exact=True``.
+            If no objective is registered for the estimator and it is no network, if it
+            cannot be exact and ``exact=True``, or if a network cannot be trained again
+            from its parameters or does not end in a linear layer with the log loss.
         ValueError
             If an argument or parameter is invalid.
 
         Warns
         -----
         UnlearningQualityWarning
-            If a transformer is fitted to the rows, or no finite optimum is found.
+            If a transformer is fitted to the rows, no finite optimum is found, or the
+            estimator is a network and ``scope="auto"``.
         """
         with (
             self._lock.take("fit"),
@@ -355,7 +374,7 @@ class InfluenceUnlearningClassifier(AttributesMixin, PredictionMixin, RowScoresM
         validation: tuple[Any, Any],
     ) -> None:
         estimator, fitted = self._get_estimator(), self._as_it_is()
-        find_objective(get_final(estimator))
+        check_estimator(get_final(estimator), self.scope, self.certify)
         given = check_given(fitted, estimator, X, y, sample_weight)
         key = draw_key(self.random_state)
         state = prepare(

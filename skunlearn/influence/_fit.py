@@ -9,12 +9,15 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_consistent_length
 
+from skunlearn._data.hashing import derive_seed
 from skunlearn._data.identities import GroupIndex, find_kinds, hash_identities
 from skunlearn._data.rows import Batch, Rows
 from skunlearn._estimators.leakage import find_leaks
 from skunlearn._runtime.warn import warn
 from skunlearn.influence._certificate.privacy_budget import Budget
 from skunlearn.influence._criteria import Criterion, Validation
+from skunlearn.influence._networks.base import Network
+from skunlearn.influence._networks.registry import find_network
 from skunlearn.influence._optimum import find_optimum
 from skunlearn.influence._settings import Settings
 from skunlearn.influence._state import State, view_batch
@@ -26,6 +29,8 @@ from skunlearn.influence._validation import (
 )
 
 __all__ = ["prepare"]
+
+_NETWORK = 0x6E657473  # a stream of random numbers of its own
 
 
 def prepare(
@@ -86,15 +91,21 @@ def prepare(
     slot_of = np.empty(n_rows, dtype=np.int64)
     slot_of[order] = np.arange(n_rows)
     batch = Batch(X, given.codes[order], None if weight is None else weight[order])
-    rows = Rows(batch, slot_of, np.ones(n_rows, dtype=bool))
     prototype = estimator if pipeline is None else estimator[-1]
-    training = view_batch(batch, 0, n_training)
     counted = given.counted[order[:n_training]]
+    network = _train_network(
+        prototype, view_batch(batch, 0, n_training), counted, given.classes, key
+    )
+    if network is not None:
+        prototype, batch = network.head, replace(batch, X=network.transform(X))
+    rows = Rows(batch, slot_of, np.ones(n_rows, dtype=bool))
+    training = view_batch(batch, 0, n_training)
     w = counted.astype(np.float64)
     optimum = find_optimum(prototype, training, w, given.classes, settings, budget)
     state = State(
         prototype=clone(prototype),
         transformers=pipeline,
+        network=network,
         optimum=optimum,
         rows=rows,
         held_out=order[n_training:],
@@ -102,7 +113,9 @@ def prepare(
         counts=np.bincount(training.y[counted], minlength=len(given.classes)),
         classes=given.classes,
         criterion=criterion,
-        given=_check_validation(criterion, validation, pipeline, given.classes),
+        given=_check_validation(
+            criterion, validation, pipeline, network, given.classes
+        ),
         settings=settings,
         key=key,
         groups=None if groups is None else GroupIndex(hashes, key, find_kinds(groups)),
@@ -117,10 +130,23 @@ def prepare(
     return replace(state, criterion_start=start)
 
 
+def _train_network(
+    estimator: Any, rows: Batch, counted: np.ndarray, classes: np.ndarray, key: int
+) -> Network | None:
+    """Train an estimator on the rows that count, if it is a network."""
+    kind = find_network(estimator)
+    if kind is None:
+        return None
+    if not counted.all():
+        rows = rows.take(np.flatnonzero(counted))
+    return kind.train(estimator, rows, classes, derive_seed(key, _NETWORK))
+
+
 def _check_validation(
     criterion: Criterion,
     validation: tuple[Any, Any] | None,
     pipeline: Pipeline | None,
+    network: Network | None,
     classes: np.ndarray,
 ) -> Validation | None:
     """Return the rows for the criterion that were given, as the objective sees them."""
@@ -135,6 +161,7 @@ def _check_validation(
             "Leave the rows of these classes out of X_val and y_val."
         )
     X = transform_others(pipeline, X)
+    X = X if network is None else network.transform(X)
     return Validation(criterion, X, np.searchsorted(classes, y), classes)
 
 

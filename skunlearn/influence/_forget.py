@@ -17,6 +17,7 @@ from skunlearn.influence._methods.puma import (
     measure_removal,
 )
 from skunlearn.influence._methods.transitions import Change, finish, without_rows
+from skunlearn.influence._networks.head import Head
 from skunlearn.influence._optimum import explain_no_bound, find_optimum
 from skunlearn.influence._solvers.newton import evaluate
 from skunlearn.influence._solvers.refine import MAX_STEPS, settle
@@ -91,7 +92,7 @@ def _drop_classes(state: State, rows: np.ndarray) -> Change:
     classes = trim_text(state.classes[there])
     state = replace(
         state,
-        prototype=_without_weights_of_others(state.prototype, classes),
+        prototype=_without_others(state.prototype, there, classes),
         rows=replace(state.rows, data=replace(held, y=y)),
         counts=state.counts[there],
         classes=classes,
@@ -100,13 +101,15 @@ def _drop_classes(state: State, rows: np.ndarray) -> Change:
     return Change(state, "refit", state.optimum.gradient_norm)
 
 
-def _without_weights_of_others(prototype: Any, classes: np.ndarray) -> Any:
-    """Return an estimator whose `class_weight` names no other class: none may."""
+def _without_others(prototype: Any, there: np.ndarray, classes: np.ndarray) -> Any:
+    """Return an estimator that has no output for other classes, and no weight."""
+    if isinstance(prototype, Head):
+        prototype = prototype.without_classes(there)
     weights = getattr(prototype, "class_weight", None)
     if not isinstance(weights, dict):
         return prototype
-    there = set(classes.tolist())
-    weights = {name: value for name, value in weights.items() if name in there}
+    names = set(classes.tolist())
+    weights = {name: value for name, value in weights.items() if name in names}
     return clone(prototype).set_params(class_weight=weights)
 
 

@@ -17,8 +17,8 @@ def _estimator_has(method: str) -> Any:
 
     def check(self: Any) -> bool:
         is_fitted = self.__sklearn_is_fitted__()
-        # The prototype, since a class that is left alone makes a constant of the base.
-        getattr(self._state.prototype if is_fitted else self._get_base(), method)
+        # Not the fitted one: a class that is left alone makes a constant of the base.
+        getattr(self._state.described if is_fitted else self._get_base(), method)
         return True
 
     return check
@@ -118,4 +118,4 @@ class PredictionMixin(BaseUnlearningClassifier):
             X = transform_others(state.transformers, X)
         if method == "decision_function" and len(state.classes) == 1:
             return np.zeros(X.shape[0])
-        return getattr(state.optimum.estimator, method)(X)
+        return state.ask(method, X)

@@ -16,6 +16,8 @@ from skunlearn.influence._certificate.local_model import LocalModel
 from skunlearn.influence._certificate.privacy_budget import Budget
 from skunlearn.influence._criteria import Criterion, Validation
 from skunlearn.influence._linalg.blocks import view_rows
+from skunlearn.influence._networks.base import Network
+from skunlearn.influence._networks.head import Head
 from skunlearn.influence._optimum import Optimum
 from skunlearn.influence._settings import Settings
 from skunlearn.influence._solvers.newton import Point
@@ -38,10 +40,12 @@ class State:
         Unfitted estimator, which is cloned to refit.
     transformers : Pipeline or None
         What stands before the classifier, fitted and frozen.
+    network : Network or None
+        The frozen layers of a network, of which the classifier is the last one.
     optimum : Optimum
         The classifier, its objective and parameters.
     rows : Rows
-        The rows, as the transformers made them, with codes for labels.
+        The rows, as transformers and network made them, with codes for labels.
     held_out : ndarray
         Positions of the rows that are held out, in order of their slots.
     w : ndarray of shape (n_training,)
@@ -71,6 +75,7 @@ class State:
 
     prototype: Any
     transformers: Pipeline | None
+    network: Network | None
     optimum: Optimum
     rows: Rows
     held_out: np.ndarray
@@ -117,11 +122,31 @@ class State:
     def estimator(self) -> Any:
         """Return the fitted classifier with the transformers before it."""
         if self.transformers is None:
-            return self.optimum.estimator
+            return self.final
         pipeline = copy.copy(self.transformers)
         name = pipeline.steps[-1][0]
-        pipeline.steps = [*pipeline.steps[:-1], (name, self.optimum.estimator)]
+        pipeline.steps = [*pipeline.steps[:-1], (name, self.final)]
         return pipeline
+
+    @cached_property
+    def final(self) -> Any:
+        """Return the fitted classifier; a network ends in what was found for it."""
+        fitted = self.optimum.estimator
+        if self.network is None or not isinstance(fitted, Head):  # but a constant
+            return fitted
+        return self.network.with_head(fitted)
+
+    @property
+    def described(self) -> Any:
+        """Return what has the methods of the classifier, whatever classes are left."""
+        return self.prototype if self.network is None else self.network.net
+
+    def ask(self, method: str, X: Any) -> np.ndarray:
+        """Return the classifier's answer to rows as transformers make them."""
+        fitted = self.optimum.estimator
+        if self.network is None or not isinstance(fitted, Head):
+            return getattr(fitted, method)(X)
+        return self.network.ask(self.final, fitted, method, X)
 
     @cached_property
     def gradient_residual(self) -> float:

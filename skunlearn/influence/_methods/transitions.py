@@ -59,6 +59,11 @@ class Change:
         is_open = optimum.local is not None and optimum.local.gradient_error > 0
         return not is_open and not np.isfinite(optimum.bound)
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether nothing but the retained rows decides on the classifier."""
+        return self.state.optimum.is_exact and self.state.network is None
+
     def make_record(self, request: Request, seconds: float) -> ForgetRecord:
         """Return the record of the request that was the reason for it."""
         n_training = int(self.state.counts.sum())
@@ -69,7 +74,7 @@ class Change:
             n_samples_retrained=n_training if self.path == "refit" else 0,
             n_samples_full_retrain=n_training,
             seconds=seconds,
-            kind="exact" if self.state.optimum.is_exact else "approximate",
+            kind="exact" if self.is_exact else "approximate",
             path=self.path,
             gradient_residual=self.gradient_norm,
             distance_bound=self.state.optimum.bound,

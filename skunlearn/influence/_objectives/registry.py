@@ -75,10 +75,12 @@ def find_objective(estimator: Any) -> type[Objective]:
 
 def make_unsupported(estimator: Any, reason: str) -> UnsupportedEstimatorError:
     """Return the error for an estimator, with the supported ones."""
-    names = ", ".join(sorted(cls.__name__ for cls in _objectives))
+    linear = [cls for cls in _objectives if not cls.__module__.startswith("skunlearn.")]
+    names = ", ".join(sorted(cls.__name__ for cls in linear))
     return UnsupportedEstimatorError(
         f"the influence of rows on {estimator!r} cannot be computed: {reason}. "
-        f"Supported are {names} with an l2 penalty or none. Register the objective of "
-        "another estimator with register_objective, or use "
+        f"Supported are {names} with an l2 penalty or none, MLPClassifier, and "
+        "NeuralNetClassifier and NeuralNetBinaryClassifier of skorch. Register the "
+        "objective of another estimator with register_objective, or use "
         "ShardedUnlearningClassifier, which takes any classifier."
     )

@@ -18,6 +18,7 @@ from skunlearn.metrics._audit.report import AuditReport, conclude_replay, tell_r
 
 __all__ = ["replay_influence"]
 
+_HEAD_ALONE = "Only the head of the network is judged: its features saw all rows"
 _READ_RTOL = 1e-12  # what writing parameters and reading them may lose
 
 
@@ -26,7 +27,7 @@ def replay_influence(classifier: Any, X_idx: Any) -> AuditReport:
     with classifier._reading() as state, single_threaded():
         positions = check_positions(X_idx, state.rows.n_positions).positions
         wrong = [*tell_retained(state.rows, positions), *_check_weights(state)]
-        notes: list[str] = []
+        notes = [] if state.network is None else [_HEAD_ALONE]
         power = 1.0
         for each in (state, state.plain) if state.base is not None else (state,):
             if each.optimum.is_exact:

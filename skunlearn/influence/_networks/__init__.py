@@ -1,0 +1,1 @@
+"""Networks: a last layer that is a convex problem, on features that are frozen."""

@@ -1,0 +1,47 @@
+"""Which network an estimator is, if any."""
+
+from typing import Any
+
+from sklearn.neural_network import MLPClassifier
+
+from skunlearn._estimators.skorch_nets import is_net
+from skunlearn._runtime.warn import warn
+from skunlearn.influence._networks.base import Network
+from skunlearn.influence._networks.perceptron import Perceptron
+from skunlearn.influence._networks.skorch_network import SkorchNetwork
+from skunlearn.influence._objectives.registry import find_objective
+
+__all__ = ["check_estimator", "find_network"]
+
+
+def find_network(estimator: Any) -> type[Network] | None:
+    """Return the kind of network that an estimator is; None if it is none."""
+    if type(estimator) is MLPClassifier:
+        return Perceptron
+    return SkorchNetwork if is_net(estimator) else None
+
+
+def check_estimator(
+    estimator: Any, scope: str, certify: tuple[float, float] | None
+) -> None:
+    """Check that the influence of rows on an estimator can be computed.
+
+    Raises
+    ------
+    UnsupportedEstimatorError
+        If it is no network, and no objective is registered for it, or if its parameters
+        are not supported.
+    """
+    network = find_network(estimator)
+    if network is None:
+        find_objective(estimator)
+        return
+    network.check(estimator)
+    if scope == "auto" or certify is not None:
+        certified = "" if certify is None else ", and certify covers its head alone"
+        warn(
+            f"forget updates the last layer of {type(estimator).__name__} alone: the "
+            "layers before it stay as they are, fitted to all rows, and still contain "
+            f"information from forgotten rows{certified}. Set scope='head' if that is "
+            "what you want. ShardedUnlearningClassifier forgets exactly, in all layers."
+        )
