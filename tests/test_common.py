@@ -5,6 +5,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KernelDensity
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.svm import SVC, LinearSVC
@@ -43,6 +44,9 @@ SLOW_INSTANCES = [
     ShardedUnlearningClassifier(n_shards=3, voting="hard"),
     ShardedUnlearningClassifier(n_shards=2, n_jobs=2),
     ShardedUnlearningClassifier(HistGradientBoostingClassifier(), n_shards=2),
+    InfluenceUnlearningClassifier(
+        MLPClassifier((10,), solver="lbfgs", max_iter=50, random_state=0), scope="head"
+    ),
 ]
 
 INFLUENCE_INSTANCES = [

@@ -40,8 +40,8 @@ FLOORS = {
     "sharding._adapters": "base linear trees",
     "sharding._aggregation": "panel votes voters class_scores",
     "influence": """_settings _linalg _objectives _certificate _criteria _solvers
-        _networks _optimum _state _methods _row_scores _attributes _validation _prediction _forget
-        _fit _classifier""",
+        _networks _optimum _state _methods _row_scores _attributes _validation
+        _prediction _forget _fit _classifier""",
     "influence._linalg": "blocks cholesky conjugate_gradients",
     "influence._objectives": """losses hooks base registry constant linear_form
         linear_scores linear_bounds linear linear_sums scikit_learn""",

@@ -79,7 +79,7 @@ class SkorchNetwork(Network):
         X = _check_dense(rows.X, find_dtype(None))
         with seeded(seed):
             blank = clone(estimator).initialize()
-        path = _find_last_layer(blank, X[:_N_PROBED], len(classes))
+            path = _find_last_layer(blank, X[:_N_PROBED], len(classes))
         head = _make_head(blank, blank.module_.get_submodule(path), classes)
         trained = NetClassifier(estimator, seed)
         trained.partial_fit(X, classes[rows.y], classes)
@@ -88,7 +88,8 @@ class SkorchNetwork(Network):
     def transform(self, X: Any) -> np.ndarray:
         """Return the input of the last layer, without dropout, batch by batch."""
         X = _check_dense(X, find_dtype(self.net))
-        with _recording(self.net.module_.get_submodule(self.path)) as calls:
+        layer = self.net.module_.get_submodule(self.path)
+        with seeded(None), _recording(layer) as calls:  # iterators draw, for nothing
             for _ in self.net.forward_iter(X):
                 pass
         return np.concatenate([H.numpy() for H, _ in calls]).astype(np.float64)
