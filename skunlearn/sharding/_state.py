@@ -70,6 +70,10 @@ class State(FieldsOnly):
     class_weights: Any = None
     records: Records = field(default_factory=Records)
 
+    def __setstate__(self, values: dict[str, Any]) -> None:
+        """Restore the fields; formats other than pickle make shards a plain tuple."""
+        vars(self).update(values, shards=Shards(values["shards"]))
+
     @property
     def n_samples_full(self) -> int:
         """Return the rows that retraining all shards would pass to training."""
