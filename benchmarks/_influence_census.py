@@ -21,7 +21,7 @@ _TOLS = (1e-4, 1e-6, 1e-8, 1e-10)
 
 
 def bench_census(scale: Scale) -> Iterator[str | Row]:
-    """(2) Forget 100 rows of the census, 109 parameters, encoded once for all.
+    """Forget 100 rows of the census, 109 parameters, encoded once for all.
 
     The alternative is newton-cholesky from the old optimum, with the largest tolerance
     that reaches the same error or 1e-7.

@@ -19,7 +19,7 @@ _LAMBDA = 1e-3
 
 
 def bench_certified(scale: Scale) -> Iterator[str | Row]:
-    """(6) Certified removal of single rows, 3 against 8, until the first refit.
+    """Certified removal of single rows, 3 against 8, until the first refit.
 
     Unit rows, lambda 1e-3, noise scale 10, epsilon 0.1, delta 1e-4; no intercept. The
     alternative for the number is the data-dependent bound of Guo et al. (2020), as

@@ -16,7 +16,7 @@ _SIZES = (10_000, 100_000, 1_000_000)
 
 
 def bench_growth(scale: Scale) -> Iterator[Row]:
-    """(8) Forget as many rows, of ever more: one request after another, in turns.
+    """Forget as many rows, of ever more: one request after another, in turns.
 
     With n_steps="auto" passes over all rows are allowed, where the first step is not
     known to be good enough; so only single steps have a target.

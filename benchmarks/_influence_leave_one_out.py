@@ -16,7 +16,7 @@ __all__ = ["bench_contributions"]
 
 
 def bench_contributions(scale: Scale) -> Iterator[Row]:
-    """(5) contributions() and leave_one_out_loss() beside 200 models without a row.
+    """contributions() and leave_one_out_loss() beside 200 models without a row.
 
     The change of the loss on the rows held out, and the loss of the row itself, once
     predicted for all rows, once with a model retrained without the row to the last

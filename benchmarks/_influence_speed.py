@@ -17,7 +17,7 @@ _MOST_WORK = 2e11  # rows times squared parameters that newton-cholesky may have
 
 
 def bench_speed(scale: Scale) -> Iterator[str | Row]:
-    """(1) Seconds and relative error to the retrained optimum, after each request.
+    """Seconds and relative error to the retrained optimum, after each request.
 
     "nothing" is the distance that the optimum moves. All refits get the rows that stay
     ready for use. Warm ones start at the old optimum itself; in brackets the number of

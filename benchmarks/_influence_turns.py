@@ -5,6 +5,7 @@ What a call needs is prepared outside its time; a dear one has fewer turns.
 
 import copy
 import gc
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import median
@@ -26,9 +27,12 @@ class Arm:
     ----------
     prepare : callable
         Returns the call to be timed, which returns a fitted model.
+    clock : callable
+        Returns seconds.
     """
 
     prepare: Callable[[], Callable[[], Any]]
+    clock: Callable[[], float] = time.perf_counter
     seconds: list[float] = field(default_factory=list)
     model: Any = None
     path: str = ""
@@ -49,7 +53,7 @@ class Arm:
             return
         call = self.prepare()
         results: list[Any] = []
-        self.seconds.append(time_call(lambda: results.append(call())))
+        self.seconds.append(time_call(lambda: results.append(call()), self.clock))
         self._keep(*results)
 
     def _keep(self, result: Any) -> None:

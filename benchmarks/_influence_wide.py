@@ -18,7 +18,7 @@ _LAMBDA = 1e-3
 
 
 def bench_wide(scale: Scale) -> Iterator[str | Row]:
-    """(7) Softmax on 784 x 10 of MNIST: 7,850 parameters, lambda 1e-3.
+    """Softmax on 784 x 10 of MNIST: 7,850 parameters, lambda 1e-3.
 
     Columns are those of "speed"; newton-cholesky would need Hessians of 493 MB.
     """
@@ -42,7 +42,7 @@ def bench_wide(scale: Scale) -> Iterator[str | Row]:
 
 
 def bench_memory(scale: Scale) -> Iterator[str | Row]:
-    """(7, 8) Peaks of resident memory, each in a process of its own.
+    """Peaks of resident memory, each in a process of its own.
 
     Tall is rows of 20 features, wide is softmax on MNIST. The user's X counts for fit,
     and for the plain fit of LogisticRegression; forget is without it.

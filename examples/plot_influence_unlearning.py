@@ -5,7 +5,8 @@ Forget rows of a linear model without training
 A logistic regression is the minimum of a smooth function, and a row that goes moves
 the minimum a little. ``InfluenceUnlearningClassifier`` moves the parameters there, by
 Newton steps, and bounds how far they can be from those that training without the row
-gives. With PUMA it also keeps a criterion in view.
+gives. With PUMA it also keeps a criterion in view; what that costs is shown
+:ref:`here <sphx_glr_auto_examples_linear_models_plot_reabsorption.py>`.
 
 The data are a census of 48,842 persons: does somebody earn more than 50,000 dollars a
 year?
@@ -133,33 +134,4 @@ axes.set(
     title="The bound is never passed",
 )
 figure.legend(loc="outside lower center", ncols=4)
-plt.show()
-
-# %%
-# What PUMA pays
-# --------------
-# The more of the removal the new weights may undo, the better the criterion is held,
-# and the less is forgotten: the loss on the forgotten rows rises less. No setting has
-# both. The loss shown is that on new rows: the weights are fitted to the criterion's.
-
-start = np.array(ask(puma))
-shares = [0, 0.1, 0.25, 0.5, 0.75, 1]
-rises = []
-for share in shares:
-    trial = copy.copy(puma).set_params(max_reabsorption=share)
-    rises.append(ask(trial.forget(gone)) - start)
-new, forgotten = np.transpose(rises)
-new_refit, forgotten_refit = ask(retrained) - start
-
-figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
-axes.plot(forgotten, new, "o-", label="PUMA (numbers: max_reabsorption)")
-axes.plot(forgotten_refit, new_refit, "s", label="refit, and newton")
-for point in zip(shares, forgotten, new, strict=True):
-    axes.annotate(point[0], point[1:], xytext=(5, -11), textcoords="offset points")
-axes.set(
-    xlabel="rise of the loss on the forgotten rows",
-    ylabel="rise of the loss on new rows",
-    title="Held or forgotten",
-)
-axes.legend()
 plt.show()

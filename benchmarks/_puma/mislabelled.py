@@ -48,7 +48,7 @@ def _discover(split: Split, seed: int) -> tuple[dict[str, list[float]], np.ndarr
     found = {"optimum": _judge(lambda: is_wrong.astype(float), is_wrong)}
     for words, y_val in (
         ("X_val as it is", split.y_val),
-        ("a tenth of X_val wrong", flip_labels(split.y_val, seed=seed + 1)),
+        ("X_val a tenth wrong", flip_labels(split.y_val, seed=seed + 1)),
     ):
         ours = InfluenceUnlearningClassifier(model, method="puma")
         ours.fit(split.X, y, X_val=split.X_val, y_val=y_val)

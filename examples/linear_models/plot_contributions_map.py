@@ -42,14 +42,13 @@ print(f"{np.mean(contributions[is_wrong] < 0):.0%} of those with wrong labels")
 # %%
 # The map
 # -------
-# On the left the rows are where their features say; crosses are wrong labels. Rows far
-# on the wrong side of the line do harm, and rows near to it, or far on the right side,
-# do next to nothing. On the right each row's pull on the parameters stands beside
-# its effect on the criterion. A row without any effect may still have a strong pull:
-# in a direction in which the criterion is flat.
+# On the left, crosses are wrong labels. Rows on the wrong side of the line do harm, the
+# more the farther they are from it; others help a little, and most of all those near to
+# it. On the right, each row's effect on the criterion stands beside its pull on the
+# parameters. Rows that do not pull have no effect, and those that pull most do harm.
 
 figure, axes = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
-limit = np.quantile(np.abs(contributions), 0.97)
+limit = np.quantile(np.abs(contributions), 0.9)
 style = {"cmap": "PuOr", "vmin": -limit, "vmax": limit, "edgecolors": "0.3"}
 for label, marker in ((0, "o"), (1, "s")):
     part = y == label

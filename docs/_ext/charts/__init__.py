@@ -11,6 +11,7 @@ from charts.choices import draw_choices
 from charts.forests import draw_forests
 from charts.imbalance import draw_imbalance
 from charts.partitions import draw_requests
+from charts.puma import draw_pruning, draw_removals
 from charts.rows import draw_pairs, draw_targets
 from charts.steps import draw_steps
 
@@ -27,6 +28,8 @@ _CHARTS = {  # the name of the chart, that of the table, and what draws one of t
     "boosting": ("boosting", draw_boosting),
     "arcane": ("arcane", draw_requests),
     "influence": ("influence", draw_steps),
+    "removals": ("puma_experiments", draw_removals),
+    "pruning": ("puma_experiments", draw_pruning),
 }
 
 
