@@ -19,7 +19,7 @@ FLOORS = {
     "": """exceptions _compat _runtime _data _records _requests _pickling
         checkpoints _base _estimators
         sharding influence costs metrics plotting pipeline model_selection datasets""",
-    "_runtime": "threads progress warn",
+    "_runtime": "threads cluster progress warn",
     "_data": """versions hashing blocks casting habits vectors arrow_columns
         pandas_frames polars_frames containers items declarations ownership identities
         rows""",
@@ -36,7 +36,8 @@ FLOORS = {
     "sharding._selection": "greedy pools representative selected_rows",
     "sharding._partition": """thresholds base uniform by_class distribution_aware
         layout registry incoming""",
-    "sharding._training": "schedule shard selecting_shard recipe tasks",
+    "sharding._training": """schedule shard selecting_shard recipe stored_rows
+        tasks""",
     "sharding._adapters": "base linear trees",
     "sharding._aggregation": "panel votes voters class_scores",
     "influence": """_settings _linalg _objectives _certificate _criteria _solvers

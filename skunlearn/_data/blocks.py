@@ -72,13 +72,20 @@ class Blocks:
         """Return a copy of the rows at some slots, as ``ndarray.take`` does."""
         assert axis == 0
         rows = np.empty((len(indices), *self.shape[1:]), dtype=self.dtype)
-        for i, mine in self._find(indices):
-            block = self.blocks[i]
-            places = np.searchsorted(block.slots, indices[mine])
-            if not np.array_equal(block.slots.take(places, mode="clip"), indices[mine]):
-                raise LookupError("rows that are forgotten were asked for")
+        for block, places, mine in self.locate(indices):
             rows[mine] = block.load().take(places, axis=0)
         return rows
+
+    def locate(self, slots: np.ndarray) -> list[tuple[Block, np.ndarray, np.ndarray]]:
+        """Return each block that some slots are in, where there, and which they are."""
+        found = []
+        for i, mine in self._find(slots):
+            block = self.blocks[i]
+            places = np.searchsorted(block.slots, slots[mine])
+            if not np.array_equal(block.slots.take(places, mode="clip"), slots[mine]):
+                raise LookupError("rows that are forgotten were asked for")
+            found.append((block, places, mine))
+        return found
 
     def without(self, slots: np.ndarray) -> "Blocks":
         """Return these rows without some; blocks that they were in are in memory."""

@@ -6,13 +6,19 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
 from typing import NamedTuple
 
 from skunlearn.exceptions import UnlearningQualityWarning
 
-__all__ = ["CaughtWarning", "catch_in_worker", "warn", "warn_again"]
+__all__ = [
+    "CaughtWarning",
+    "catch_if_alone",
+    "catch_in_worker",
+    "warn",
+    "warn_again",
+]
 
 # What stands between the user's line and ours, and what starts a worker without one.
 _WRAPPERS = {"imblearn", "joblib", "skunlearn", "sklearn"}
@@ -65,17 +71,24 @@ class CaughtWarning(NamedTuple):
     module: str
 
 
-@contextmanager
-def catch_in_worker(parent: int) -> Iterator[list[CaughtWarning]]:
+def catch_in_worker(
+    parent: int,
+) -> AbstractContextManager[list[CaughtWarning]]:
     """Collect the warnings of a block, if it runs in another process than `parent`.
 
     A warning that a worker process shows by itself reaches no filter, no log and no
     test of the parent's, and is shown once by each of them. Those of threads are the
     parent's already.
     """
-    caught: list[CaughtWarning] = []
     is_main = threading.current_thread() is threading.main_thread()
-    if os.getpid() == parent or not is_main:
+    return catch_if_alone(os.getpid() != parent and is_main)
+
+
+@contextmanager
+def catch_if_alone(is_alone: bool) -> Iterator[list[CaughtWarning]]:
+    """Collect the warnings of a block, if no other thread of the process warns."""
+    caught: list[CaughtWarning] = []
+    if not is_alone:
         yield caught
         return
     log: list[warnings.WarningMessage] = []

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -134,11 +135,20 @@ class Blobs:
             raise self._refuse(blob, "is not as it was written")
         return np.asarray(array)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let another process read the files, for which it has to read the keys."""
+        place = None if self.keys is None else self.keys.place
+        return _open, (self.folder.path, place)
+
     def _refuse(self, blob: Blob, what: str) -> CheckpointCorruptedError:
         return CheckpointCorruptedError(
             f"{self.folder.path / blob.file} {what}. Restore this file from a copy of "
             "the store of the same state, or fit again on the retained rows."
         )
+
+
+def _open(path: Path, place: tuple[Path, str] | None) -> Blobs:
+    return Blobs(Folder(path), None if place is None else KeyFile(*place))
 
 
 def iterate_blobs(value: Any) -> Iterator[Blob]:
@@ -179,6 +189,10 @@ class StoredCheckpoint:
             self._estimator = self._blobs.read(self.blob)
         return self._estimator
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let another process read the file."""
+        return StoredCheckpoint, (self._blobs, self.blob)
+
 
 class StoredBlock:
     """Rows in a file, mapped to memory when they are asked for.
@@ -189,15 +203,20 @@ class StoredBlock:
         Where they are.
     blob : Blob
         Their file.
+    values : Blob
+        The file of what else is known of them.
     start : int
         First slot of the range that they are of.
     slots : ndarray of shape (n_rows,)
         Their slots.
     """
 
-    def __init__(self, blobs: Blobs, blob: Blob, start: int, slots: np.ndarray) -> None:
+    def __init__(
+        self, blobs: Blobs, blob: Blob, values: Blob, start: int, slots: np.ndarray
+    ) -> None:
         self._blobs = blobs
         self.blob = blob
+        self.values = values
         self.start = start
         self.slots = slots
         self._rows: np.ndarray | None = None

@@ -54,6 +54,11 @@ class KeyFile:
         """Return where the file is."""
         return self._folder.path / self._name
 
+    @property
+    def place(self) -> tuple[Path, str]:
+        """Return the file and the store, of which another process makes the same."""
+        return self.path, self._store
+
     def check_free(self) -> None:
         """Raise SkunlearnError if there is a key file already, of another store."""
         if self.path.exists() and self._read()["store"] != self._store:
@@ -92,6 +97,8 @@ class KeyFile:
 
     def decrypt(self, name: str, data: bytes) -> bytes:
         """Return data as they were before they were encrypted."""
+        if not self._keys:
+            self.read()
         if name not in self._keys:
             raise CheckpointCorruptedError(
                 f"the key of {name} is not in the key file {self.path}: it belongs to "

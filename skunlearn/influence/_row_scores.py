@@ -164,7 +164,7 @@ def _score_blocks(state: State, n_jobs: int | None, score: Any) -> np.ndarray:
     blocks = [
         np.arange(start, min(start + size, n_rows)) for start in range(0, n_rows, size)
     ]
-    parts = Parallel(n_jobs=n_jobs, prefer="threads")(
+    parts = Parallel(n_jobs=n_jobs, require="sharedmem")(
         delayed(score)(state, block) for block in blocks
     )
     return np.concatenate(parts) * (state.w > 0)

@@ -32,6 +32,7 @@ from skunlearn.sharding._state import State
 from skunlearn.sharding._training.recipe import Recipe
 from skunlearn.sharding._training.schedule import Step, count_samples
 from skunlearn.sharding._training.shard import Shard, Shards
+from skunlearn.sharding._training.stored_rows import StoredRows
 from skunlearn.sharding._training.tasks import Task, Trained, train_shards
 
 # Shards that are idle by chance, of rows that are many enough, are fewer than these.
@@ -95,19 +96,26 @@ class Plan:
             kind="exact",
         )
 
-    def make_tasks(self) -> Iterator[Task]:
-        """Yield the training to do, each task with a copy of its rows."""
-        for i, steps in self.steps.items():
-            yield self._make_task(i, steps)
+    def make_tasks(self, may_refer: bool = False) -> Iterator[Task]:
+        """Yield the training to do, each task with a copy of its rows.
 
-    def _make_task(self, index: int, steps: tuple[Step, ...]) -> Task:
+        If tasks `may_refer` to rows that are in files, these stay there.
+        """
+        for i, steps in self.steps.items():
+            yield self._make_task(i, steps, may_refer)
+
+    def _make_task(self, index: int, steps: tuple[Step, ...], may_refer: bool) -> Task:
         state, shard = self.state, self.state.shards[index]
         slots, offset, selected = shard.find_rows(steps)
-        adapter = ADAPTERS.get(type(state.recipe.prototype))
-        is_safe = adapter is not None and adapter.reads_only
-        rows = state.rows.borrow(slots) if is_safe else state.rows.take(slots)
-        if state.recipe.policy.role.has_negatives:
-            rows = replace(rows, y=state.find_labels(index, slots))
+        has_negatives = state.recipe.policy.role.has_negatives
+        y = state.find_labels(index, slots) if has_negatives else None
+        X = state.rows.data.X
+        rows: Any = StoredRows.find(X, slots, y) if may_refer else None
+        if rows is None:
+            adapter = ADAPTERS.get(type(state.recipe.prototype))
+            is_safe = adapter is not None and adapter.reads_only
+            rows = state.rows.borrow(slots) if is_safe else state.rows.take(slots)
+            rows = rows if y is None else replace(rows, y=y)
         values = {}
         if offset > 0:
             find = state.rows.list_values
@@ -118,7 +126,7 @@ class Plan:
             steps=steps,
             rows=rows,
             offset=offset,
-            state=shard.estimator,
+            state=shard.states[-1] if shard.states else None,
             classes=state.labels_told,
             all_classes=state.classes,
             selected=selected,
@@ -330,7 +338,7 @@ def complete(
     """
     trained = train_shards(
         plan.state.recipe,
-        plan.make_tasks(),
+        plan.make_tasks,
         n_tasks=len(plan.steps),
         n_values=plan.n_samples * np.shape(plan.state.rows.data.X)[-1],
         n_jobs=n_jobs,

@@ -32,11 +32,11 @@ from skunlearn.checkpoints._blobs import Blob, Blobs, StoredBlock, StoredCheckpo
 from skunlearn.checkpoints._session import Session
 from skunlearn.sharding._state import State
 from skunlearn.sharding._training.shard import Shard, Shards, nothing
+from skunlearn.sharding._training.stored_rows import FIT_PARAM, make_batch
 
 __all__ = ["Saved", "load", "save"]
 
 _VALUES = ("y", "sample_weight", "forget_proba")
-_PARAM = "fit_param:"
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,10 +182,15 @@ def _make_blocks(blobs: Blobs, rows: Iterable[SavedRows], X: Any) -> Blocks:
     """Return rows of numbers in files; those of an array `X` say what they are like."""
     old = {each.blob: each for each in getattr(X, "blocks", ()) if _is_stored(each)}
     blocks = tuple(
-        old.get(r.features) or StoredBlock(blobs, r.features, r.start, r.slots)
+        old.get(r.features)
+        or StoredBlock(blobs, r.features, r.values, r.start, r.slots)
         for r in rows
     )
     return Blocks(blocks, X.shape, X.dtype)
+
+
+def _refer(blobs: Blobs, rows: SavedRows) -> StoredBlock:
+    return StoredBlock(blobs, rows.features, rows.values, rows.start, rows.slots)
 
 
 def _is_stored(block: Any) -> bool:
@@ -231,7 +236,7 @@ def _take_features(X: Any, slots: np.ndarray) -> Any:
 
 def _take_values(data: Batch, slots: np.ndarray) -> dict[str, np.ndarray]:
     values = {name: getattr(data, name) for name in _VALUES}
-    values |= {_PARAM + name: each for name, each in data.fit_params.items()}
+    values |= {FIT_PARAM + name: each for name, each in data.fit_params.items()}
     taken = {k: trim_text(v[slots]) for k, v in values.items() if v is not None}
     return {"slots": slots} | taken
 
@@ -394,23 +399,21 @@ def _load_rows(
     full = {
         name: _place([mine[name] for mine in values], slots, n) for name in values[0]
     }
-    params = {k.removeprefix(_PARAM): full.pop(k) for k in list(full) if _PARAM in k}
     if head["blocks"] is not None:
         shape, dtype = head["blocks"]
-        blocks = (StoredBlock(blobs, r.features, r.start, r.slots) for r in saved)
+        blocks = (
+            StoredBlock(blobs, r.features, r.values, r.start, r.slots) for r in saved
+        )
         X: Any = Blocks(tuple(blocks), shape, dtype)
     else:
         X = _place_features([blobs.read(r.features) for r in saved], slots, n, head)
-    batch = Batch(
-        X,
-        full["y"],
-        full.get("sample_weight"),
-        full.get("forget_proba"),
-        params,
-    )
     retained = np.unpackbits(head["retained"], count=n).astype(bool)
     rows = Rows(
-        batch, slot_of, retained, declared=head["declared"], parts=head["parts"]
+        make_batch(X, full),
+        slot_of,
+        retained,
+        declared=head["declared"],
+        parts=head["parts"],
     )
     return rows, tuple(saved)
 

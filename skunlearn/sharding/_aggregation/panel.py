@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any, Generic, TypeVar
 
 import numpy as np
-from joblib import effective_n_jobs
+from joblib.parallel import get_active_backend
 from sklearn.utils.parallel import Parallel, delayed
 
 from skunlearn._data.containers import view_rows, with_values
@@ -120,12 +120,18 @@ class Panel:
     def ask(self, question: Question[Reply]) -> Iterator[Reply]:
         """Yield the replies in order, so that sums are reproducible."""
         numbers = range(len(self.estimators))
-        if effective_n_jobs(self.n_jobs) == 1:
+        if self._count_threads() == 1:
             return (self._ask_one(i, question) for i in numbers)
         threads = Parallel(
             n_jobs=self.n_jobs, require="sharedmem", return_as="generator"
         )
         return threads(delayed(self._ask_one)(i, question) for i in numbers)
+
+    def _count_threads(self) -> int:
+        """Return how many there are in this process, wherever joblib's workers are."""
+        backend, n_jobs = get_active_backend(require="sharedmem")
+        n_jobs = n_jobs if self.n_jobs is None else self.n_jobs
+        return int(backend.effective_n_jobs(n_jobs))
 
     def check_silence(self, is_silent: Any) -> None:
         """Raise the first error if it has left a row without any answer."""

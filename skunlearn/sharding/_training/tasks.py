@@ -7,8 +7,8 @@ on the task alone: not on the worker, the number of workers, or their threads.
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -30,13 +30,23 @@ from skunlearn._data.declarations import NOTHING, Declarations
 from skunlearn._data.rows import Batch
 from skunlearn._estimators.fit_params import cut_fit_params
 from skunlearn._estimators.growing import grow, remember, set_size
+from skunlearn._runtime.cluster import Cluster, find_cluster
 from skunlearn._runtime.threads import limit_own_thread, single_threaded
-from skunlearn._runtime.warn import CaughtWarning, catch_in_worker, warn_again
+from skunlearn._runtime.warn import (
+    CaughtWarning,
+    catch_if_alone,
+    catch_in_worker,
+    warn,
+    warn_again,
+)
+from skunlearn.checkpoints._memory import Checkpoint, MemoryCheckpoint
+from skunlearn.exceptions import SkunlearnError
 from skunlearn.sharding._adapters.base import ADAPTERS
 from skunlearn.sharding._selection.representative import RepresentativeSelection
 from skunlearn.sharding._selection.selected_rows import SelectedRows
 from skunlearn.sharding._training.recipe import Recipe, own_arrays
 from skunlearn.sharding._training.schedule import Step
+from skunlearn.sharding._training.stored_rows import StoredRows
 
 _MIN_VALUES = 200_000  # a few milliseconds of training
 _CHUNKS_PER_JOB = 8  # few enough to cost little, and many for jobs to end together
@@ -56,12 +66,13 @@ class Task:
         What tells its seeds from those of other shards.
     steps : tuple of Step
         What to do, in order.
-    rows : Batch
-        Rows of the shard, from `offset` on, as far as the steps need them.
+    rows : Batch or StoredRows
+        Rows of the shard, from `offset` on, as far as the steps need them. They are to
+        be loaded if they are in files.
     offset : int
         Place in the shard of the first row in `rows`.
-    state : estimator or None
-        Checkpoint to go on from, if the first step does.
+    state : Checkpoint or None
+        What to go on from, if the first step does.
     classes : ndarray or None
         All labels, for estimators that must know them.
     all_classes : ndarray of shape (n_classes,)
@@ -77,14 +88,23 @@ class Task:
     shard: int
     seed_path: tuple[int, ...]
     steps: tuple[Step, ...]
-    rows: Batch
+    rows: Any
     offset: int
-    state: Any
+    state: Checkpoint | None
     classes: np.ndarray | None
     all_classes: np.ndarray
     selected: SelectedRows | None = None
     declared: Declarations = NOTHING
     values: Mapping[int, Any] = field(default_factory=dict)
+
+    def load(self) -> "Task":
+        """Return the task with its rows and its checkpoint in memory."""
+        state, rows = self.state, self.rows
+        return replace(
+            self,
+            rows=rows.load() if isinstance(rows, StoredRows) else rows,
+            state=None if state is None else MemoryCheckpoint(state.estimator),
+        )
 
     def select(self, selection: RepresentativeSelection) -> "Task":
         """Return the task with the chosen rows alone."""
@@ -144,9 +164,17 @@ class Trained:
     error: str | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class _Unread:
+    """A task whose files a worker could not read, and why."""
+
+    task: Task
+    reason: str
+
+
 def train_shards(
     recipe: Recipe,
-    tasks: Iterator[Task],
+    make_tasks: Callable[[bool], Iterator[Task]],
     *,
     n_tasks: int,
     n_values: int,
@@ -156,9 +184,10 @@ def train_shards(
 ) -> dict[int, Trained]:
     """Run tasks in parallel; `report` is called with the shard of each that is done.
 
-    `n_values` is how many numbers are passed to training: of few, workers would take
-    longer to start than to train. The first error is raised or, if they are to
-    `keep_going`, all are returned.
+    `make_tasks` is told whether rows that are in files may stay there. `n_values` is
+    how many numbers are passed to training: of few, workers would take longer to start
+    than to train. The first error is raised or, if they are to `keep_going`, all are
+    returned.
 
     Returns
     -------
@@ -166,12 +195,20 @@ def train_shards(
         What came of it, by shard.
     """
     trained = {}
+    train = _try_to_train if keep_going else train_shard
+    cluster = None if n_jobs == 1 or recipe.is_bound_to_process else find_cluster()
     with single_threaded():
-        if not _is_worth_jobs(recipe, n_tasks, n_values):
-            n_jobs = 1
-        for result in _run(recipe, tasks, n_tasks, n_jobs, keep_going):
-            trained[result.shard] = result
-            report(result.shard)
+        if cluster is not None:
+            call = partial(_train_on_cluster, train, recipe)
+            results = _run_on_cluster(cluster, call, make_tasks(True), n_tasks)
+        else:
+            if not _is_worth_jobs(recipe, n_tasks, n_values):
+                n_jobs = 1
+            results = _run(train, recipe, make_tasks(False), n_tasks, n_jobs)
+        with closing(results):
+            for result in results:
+                trained[result.shard] = result
+                report(result.shard)
     return trained
 
 
@@ -188,14 +225,13 @@ def _uses_threads(recipe: Recipe) -> bool:
 
 
 def _run(
+    train: Callable[[Recipe, Task], Trained],
     recipe: Recipe,
     tasks: Iterator[Task],
     n_tasks: int,
     n_jobs: int | None,
-    keep_going: bool,
-) -> Iterator[Trained]:
+) -> Generator[Trained]:
     """Yield results as they come, where the backend can tell before all are there."""
-    train = _try_to_train if keep_going else train_shard
     if effective_n_jobs(n_jobs) == 1:
         return (train(recipe, task) for task in tasks)
     can_stream = getattr(get_active_backend()[0], "supports_return_generator", False)
@@ -203,14 +239,18 @@ def _run(
     prefer = "threads" if _uses_threads(recipe) else None
     workers = Parallel(n_jobs=n_jobs, return_as=return_as, prefer=prefer)
     call, here = delayed(_train_in_worker), (os.getpid(), threading.get_ident())
-    size = max(1, n_tasks // (_CHUNKS_PER_JOB * effective_n_jobs(n_jobs)))
+    size = _size_chunks(n_tasks, effective_n_jobs(n_jobs))
     chunks = iter(lambda: list(islice(tasks, size)), [])
     return _receive(workers(call(train, recipe, chunk, *here) for chunk in chunks))
 
 
+def _size_chunks(n_tasks: int, n_jobs: int) -> int:
+    return max(1, n_tasks // (_CHUNKS_PER_JOB * max(n_jobs, 1)))
+
+
 def _receive(
     results: Iterable[tuple[list[Trained], list[CaughtWarning]]],
-) -> Iterator[Trained]:
+) -> Generator[Trained]:
     """Yield what workers have trained, after what they have warned of."""
     for trained, caught in results:
         warn_again(caught)
@@ -235,6 +275,52 @@ def _train_in_worker(
     return trained, caught
 
 
+def _run_on_cluster(
+    cluster: Cluster,
+    call: Callable[[Task, bool], Any],
+    tasks: Iterator[Task],
+    n_tasks: int,
+) -> Generator[Trained]:
+    """Yield results as they come; rows that workers cannot read are sent to them."""
+    size = _size_chunks(n_tasks, cluster.count_threads())
+    unread: list[_Unread] = []
+    for result, caught in cluster.run(call, tasks, size):
+        warn_again(caught)
+        if isinstance(result, _Unread):
+            unread.append(result)
+        else:
+            yield result
+    if not unread:
+        return
+    loaded = (each.task.load() for each in unread)
+    warn(
+        f"workers could not read the rows of {len(unread)} shards in the store, which "
+        "are sent to them. Let the path of the store, and of its key file, lead to the "
+        f"same files on all workers. The first reason was: {unread[0].reason}",
+        UserWarning,
+    )
+    for result, caught in cluster.run(call, loaded, size):
+        warn_again(caught)
+        yield result
+
+
+def _train_on_cluster(
+    train: Callable[[Recipe, Task], Trained],
+    recipe: Recipe,
+    task: Task,
+    has_process: bool,
+) -> tuple[Trained | _Unread, list[CaughtWarning]]:
+    """Train in a worker, which has one thread or several, after loading the rows."""
+    try:
+        loaded = task.load()
+    except (OSError, SkunlearnError) as error:
+        return _Unread(task, f"{type(error).__name__}: {error}"), []
+    with single_threaded(), catch_if_alone(has_process) as caught:
+        limit_own_thread()
+        trained = train(recipe, loaded)
+    return trained, caught
+
+
 def _try_to_train(recipe: Recipe, task: Task) -> Trained:
     """Train a shard, or say why it cannot be trained."""
     try:
@@ -252,7 +338,8 @@ def train_shard(recipe: Recipe, task: Task) -> Trained:
         task = task.select(recipe.selection)
     selection_seconds = time.perf_counter() - start
     states = {}
-    state, failure = task.state, None
+    state = None if task.state is None else task.state.estimator
+    failure = None
     with recipe.training(task.shard):
         for step in task.steps:
             with _naming_shard(task, step):
