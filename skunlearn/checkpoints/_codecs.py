@@ -1,10 +1,12 @@
 """From rows and models to bytes and back.
 
 Numbers are in numpy's formats and frames in Arrow's, which hold data only. What these
-do not hold unchanged, and all models, are pickled by joblib: reading them runs code.
+do not hold unchanged, and all models, are pickled: reading them runs code. (joblib's
+format, of earlier versions, makes two arrays of one that a model has under two names.)
 """
 
 import io
+import pickle
 from typing import Any
 
 import joblib
@@ -28,7 +30,7 @@ def encode(value: Any) -> tuple[str, bytes]:
         data = _encode_frame(value)
         if data is not None:
             return data
-    return "joblib", _write(_dump, value)
+    return "pickle", pickle.dumps(value, protocol=5)
 
 
 def decode(codec: str, data: bytes) -> Any:
@@ -50,7 +52,7 @@ def decode(codec: str, data: bytes) -> Any:
         import polars
 
         return polars.read_ipc(file)
-    return joblib.load(file)
+    return joblib.load(file) if codec == "joblib" else pickle.loads(data)
 
 
 def _is_plain(value: Any) -> bool:
@@ -61,10 +63,6 @@ def _write(save: Any, *values: Any, **options: Any) -> bytes:
     file = io.BytesIO()
     save(file, *values, **options)
     return file.getvalue()
-
-
-def _dump(file: Any, value: Any) -> None:
-    joblib.dump(value, file)
 
 
 def _encode_sparse(X: Any) -> tuple[str, bytes]:

@@ -5,7 +5,7 @@ and cuts their checkpoints back to those that the change leaves true.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from itertools import chain, pairwise
@@ -96,13 +96,17 @@ class Plan:
             kind="exact",
         )
 
-    def make_tasks(self, may_refer: bool = False) -> Iterator[Task]:
-        """Yield the training to do, each task with a copy of its rows.
+    def make_tasks(
+        self, may_refer: bool, shards: Container[int] | None = None
+    ) -> Iterator[Task]:
+        """Yield the training to do, in some shards or all.
 
-        If tasks `may_refer` to rows that are in files, these stay there.
+        Each task has a copy of its rows. If tasks `may_refer` to rows that are in
+        files, these stay there.
         """
         for i, steps in self.steps.items():
-            yield self._make_task(i, steps, may_refer)
+            if shards is None or i in shards:
+                yield self._make_task(i, steps, may_refer)
 
     def _make_task(self, index: int, steps: tuple[Step, ...], may_refer: bool) -> Task:
         state, shard = self.state, self.state.shards[index]

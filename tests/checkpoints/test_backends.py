@@ -11,7 +11,7 @@ import pytest
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
@@ -229,6 +229,20 @@ def fit(folder, **params):
     """Return a stored classifier."""
     params = {"n_shards": 3, "random_state": 0, "checkpoint_store": folder / "store"}
     return ShardedUnlearningClassifier(GaussianNB(), **params).fit(X, Y, groups=GROUPS)
+
+
+def test_an_array_under_two_names(tmp_path):
+    """It is one when it is read: averaged weights are trained on from both."""
+    base = SGDClassifier(average=True, max_iter=3, tol=None)
+    memory = ShardedUnlearningClassifier(base, n_shards=2, random_state=0)
+    store = DirectoryStore(tmp_path / "store")
+    clone(memory).set_params(checkpoint_store=store).fit(X[:FIRST], Y[:FIRST])
+    store.close()
+    opened = ShardedUnlearningClassifier.open(store)
+    memory.fit(X[:FIRST], Y[:FIRST])
+    for each in (memory, opened):
+        each.partial_fit(X[FIRST:], Y[FIRST:])
+    assert_same_classifier(memory, opened, X)
 
 
 def test_groups(tmp_path):

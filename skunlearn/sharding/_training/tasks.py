@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from joblib import effective_n_jobs
@@ -164,17 +164,16 @@ class Trained:
     error: str | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class _Unread:
-    """A task whose files a worker could not read, and why."""
+class _Unread(NamedTuple):
+    """A shard whose files a worker could not read, and why."""
 
-    task: Task
+    shard: int
     reason: str
 
 
 def train_shards(
     recipe: Recipe,
-    make_tasks: Callable[[bool], Iterator[Task]],
+    make_tasks: Callable[..., Iterator[Task]],
     *,
     n_tasks: int,
     n_values: int,
@@ -184,10 +183,10 @@ def train_shards(
 ) -> dict[int, Trained]:
     """Run tasks in parallel; `report` is called with the shard of each that is done.
 
-    `make_tasks` is told whether rows that are in files may stay there. `n_values` is
-    how many numbers are passed to training: of few, workers would take longer to start
-    than to train. The first error is raised or, if they are to `keep_going`, all are
-    returned.
+    `make_tasks` is told whether rows that are in files may stay there, and may be told
+    for which shards. `n_values` is how many numbers are passed to training: of few,
+    workers would take longer to start than to train. The first error is raised or, if
+    they are to `keep_going`, all are returned.
 
     Returns
     -------
@@ -200,7 +199,7 @@ def train_shards(
     with single_threaded():
         if cluster is not None:
             call = partial(_train_on_cluster, train, recipe)
-            results = _run_on_cluster(cluster, call, make_tasks(True), n_tasks)
+            results = _run_on_cluster(cluster, call, make_tasks, n_tasks)
         else:
             if not _is_worth_jobs(recipe, n_tasks, n_values):
                 n_jobs = 1
@@ -278,13 +277,13 @@ def _train_in_worker(
 def _run_on_cluster(
     cluster: Cluster,
     call: Callable[[Task, bool], Any],
-    tasks: Iterator[Task],
+    make_tasks: Callable[..., Iterator[Task]],
     n_tasks: int,
 ) -> Generator[Trained]:
     """Yield results as they come; rows that workers cannot read are sent to them."""
     size = _size_chunks(n_tasks, cluster.count_threads())
     unread: list[_Unread] = []
-    for result, caught in cluster.run(call, tasks, size):
+    for result, caught in cluster.run(call, make_tasks(True), size):
         warn_again(caught)
         if isinstance(result, _Unread):
             unread.append(result)
@@ -292,16 +291,17 @@ def _run_on_cluster(
             yield result
     if not unread:
         return
-    loaded = (each.task.load() for each in unread)
-    warn(
-        f"workers could not read the rows of {len(unread)} shards in the store, which "
-        "are sent to them. Let the path of the store, and of its key file, lead to the "
-        f"same files on all workers. The first reason was: {unread[0].reason}",
-        UserWarning,
-    )
+    tasks = make_tasks(False, {each.shard for each in unread})
+    loaded = (task.load() for task in tasks)
     for result, caught in cluster.run(call, loaded, size):
         warn_again(caught)
         yield result
+    warn(
+        f"workers could not read the rows of {len(unread)} shards in the store, which "
+        "were sent to them. Let the path of the store, and of its key file, lead to "
+        f"the same files on all workers. The first reason was: {unread[0].reason}",
+        UserWarning,
+    )
 
 
 def _train_on_cluster(
@@ -314,7 +314,7 @@ def _train_on_cluster(
     try:
         loaded = task.load()
     except (OSError, SkunlearnError) as error:
-        return _Unread(task, f"{type(error).__name__}: {error}"), []
+        return _Unread(task.shard, f"{type(error).__name__}: {error}"), []
     with single_threaded(), catch_if_alone(has_process) as caught:
         limit_own_thread()
         trained = train(recipe, loaded)
