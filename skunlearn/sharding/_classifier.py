@@ -88,7 +88,8 @@ class ShardedUnlearningClassifier(DurableMixin):
         Number of jobs that train shards, and of threads that predict. Jobs are threads
         if the training of `estimator` is known to release Python's global lock, and
         processes otherwise. The result does not depend on it. None means 1 unless in a
-        :obj:`joblib.parallel_config` context.
+        :obj:`joblib.parallel_config` context, which may name a :ref:`cluster
+        <clusters>`.
     random_state : int, RandomState instance or None, default=None
         Controls the assignment of rows to shards and the randomness of the
         constituents. Pass an int for reproducible output across multiple calls of

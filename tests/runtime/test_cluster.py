@@ -246,9 +246,7 @@ def test_a_client_that_is_closed(client, when):
         timer.start()
         if when == "before":
             timer.join()
-        with pytest.raises(
-            RuntimeError, match=r"cannot be reached|cancelled"
-        ) as caught:
+        with pytest.raises(RuntimeError, match="the dask cluster") as caught:
             many.forget(range(60))
         timer.join()
         assert "changed nothing" in caught.value.__notes__[-1]
