@@ -20,9 +20,9 @@ FLOORS = {
         checkpoints _base _estimators
         sharding influence costs metrics plotting pipeline model_selection datasets""",
     "_runtime": "threads cluster progress warn",
-    "_data": """versions hashing blocks casting habits vectors arrow_columns
-        pandas_frames polars_frames containers items declarations ownership identities
-        rows""",
+    "_data": """versions hashing casting habits vectors arrow_columns
+        pandas_frames polars_frames containers blocks items declarations ownership
+        identities rows""",
     "checkpoints": """_memory _transaction _files _codecs _keys _blobs _ledger
         _directory _manifest _session _change _receipts _reports""",
     "_estimators": """read_only skorch_nets nested objectives coded_classifier
@@ -30,7 +30,7 @@ FLOORS = {
         seeding sample_weight leakage""",
     "sharding": """_adapters _aggregation _roles _selection _partition _training _state
         _class_changes _plans _expected_cost _validation _fit _storage _replay
-        _prediction _forget _durable _classifier
+        _prediction _forget _durable _batches _classifier
         _forest""",
     "sharding._roles": "base all_classes one_vs_rest one_class",
     "sharding._selection": "greedy pools representative selected_rows",
@@ -38,6 +38,7 @@ FLOORS = {
         layout registry incoming""",
     "sharding._training": """schedule shard selecting_shard recipe stored_rows
         tasks""",
+    "sharding._batches": "sources spill collect fitting",
     "sharding._adapters": "base linear trees",
     "sharding._aggregation": "panel votes voters class_scores",
     "influence": """_settings _linalg _objectives _certificate _criteria _solvers

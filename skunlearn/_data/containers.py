@@ -13,7 +13,6 @@ from scipy import sparse
 
 import skunlearn._data.pandas_frames as _pandas
 import skunlearn._data.polars_frames as _polars
-from skunlearn._data.blocks import Blocks
 from skunlearn._data.casting import cast_values, trim_text
 from skunlearn._data.pandas_frames import merge_values, with_order
 
@@ -27,6 +26,7 @@ __all__ = [
     "merge_values",
     "slice_rows",
     "stack_frames",
+    "stack_rows",
     "take_rows",
     "view_rows",
     "with_order",
@@ -150,8 +150,6 @@ def cast_rows(X: Any, held: Any) -> Any:
 
 def join_rows(first: Any, second: Any) -> Any:
     """Return the rows of `first` followed by those of `second`, cast to its dtype."""
-    if isinstance(first, Blocks):
-        return first.join(second)
     if sparse.issparse(first):
         return sparse.vstack([first, second], format="csr")
     if is_frame(first):
@@ -162,6 +160,16 @@ def join_rows(first: Any, second: Any) -> Any:
 def stack_frames(frames: list[Any]) -> Any:
     """Return the rows of all frames; their columns have the same dtypes and values."""
     return _module_of(frames[0]).stack_frames(frames)
+
+
+def stack_rows(parts: list[Any]) -> Any:
+    """Return the rows of all parts, which are in the same form."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    if sparse.issparse(first):
+        return sparse.vstack(parts, format="csr")
+    return stack_frames(parts) if is_frame(first) else np.concatenate(parts)
 
 
 def _module_of(frame: Any) -> Any:

@@ -54,6 +54,11 @@ class Batch:
         """Return the number of rows."""
         return len(self.y)
 
+    @property
+    def like(self) -> Any:
+        """Return rows in the form of these: themselves or, of blocks, none."""
+        return self.X.template if isinstance(self.X, Blocks) else self.X
+
     def take(self, indices: np.ndarray) -> "Batch":
         """Return a copy of the rows at the given indices.
 
@@ -72,11 +77,15 @@ class Batch:
     def join(self, other: "Batch") -> "Batch":
         """Return these rows followed by those of `other`, which has their dtypes."""
         return Batch(
-            join_rows(self.X, other.X),
+            _join_features(self.X, other.X),
             trim_text(np.concatenate([self.y, other.y])),
             _join_values(self, other, "sample_weight"),
             _join_values(self, other, "forget_proba"),
         )
+
+
+def _join_features(X: Any, new: Any) -> Any:
+    return X.join(new) if isinstance(X, Blocks) else join_rows(X, new)
 
 
 def _join_values(first: Batch, second: Batch, name: str) -> np.ndarray | None:

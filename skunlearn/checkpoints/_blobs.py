@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from skunlearn._data.ownership import is_file_backed
 from skunlearn.checkpoints._codecs import decode, encode
 from skunlearn.checkpoints._files import TEMPORARY, Folder, do_all
 from skunlearn.checkpoints._keys import KeyFile
@@ -118,10 +117,13 @@ class Blobs:
             data = self.keys.decrypt(blob.file, data)
         return decode(blob.codec, data)
 
-    def map(self, blob: Blob) -> np.ndarray:
-        """Return an array in a file, mapped to memory where it can be."""
-        if self.keys is not None or blob.size < _MIN_MAPPED:
-            return np.asarray(self.read(blob))
+    def map(self, blob: Blob, *, is_verified: bool = False) -> Any:
+        """Return rows in a file, an array mapped to memory where it can be.
+
+        A file that was verified before is not read as a whole again.
+        """
+        if self.keys is not None or blob.codec != "npy" or blob.size < _MIN_MAPPED:
+            return self.read(blob)
         path = self.folder.path / blob.file
         try:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -129,10 +131,11 @@ class Blobs:
             raise self._refuse(blob, "is missing") from error
         except (ValueError, EOFError) as error:
             raise self._refuse(blob, "is not as it was written") from error
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if digest != blob.sha256:
-            raise self._refuse(blob, "is not as it was written")
+        if not is_verified:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if digest != blob.sha256:
+                raise self._refuse(blob, "is not as it was written")
         return np.asarray(array)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -195,7 +198,9 @@ class StoredCheckpoint:
 
 
 class StoredBlock:
-    """Rows in a file, mapped to memory when they are asked for.
+    """Rows in a file, read or mapped to memory when they are asked for.
+
+    They are not kept: what is mapped counts as memory of the process.
 
     Parameters
     ----------
@@ -219,13 +224,10 @@ class StoredBlock:
         self.values = values
         self.start = start
         self.slots = slots
-        self._rows: np.ndarray | None = None
+        self._is_verified = False
 
-    def load(self) -> np.ndarray:
+    def load(self) -> Any:
         """Return the rows."""
-        if self._rows is not None:
-            return self._rows
-        rows = self._blobs.map(self.blob)
-        if is_file_backed(rows):  # else it would be a copy of its own
-            self._rows = rows
+        rows = self._blobs.map(self.blob, is_verified=self._is_verified)
+        self._is_verified = True
         return rows

@@ -31,7 +31,7 @@ class StoreChange:
     """
 
     def __init__(self, session: Session, line: Line | None = None) -> None:
-        self._session = session
+        self.session = session
         self._line = line
         self._stays_open = line is not None
         self._manifest: dict[str, Any] | None = None
@@ -43,7 +43,7 @@ class StoreChange:
     def acknowledge(self, entry: dict[str, Any]) -> Line:
         """Write a request to the ledger: from now on it is going to be in force."""
         with uninterrupted():
-            self._line = self._session.ledger.append({"type": "request", **entry})[0]
+            self._line = self.session.ledger.append({"type": "request", **entry})[0]
         return self._line
 
     def prepare(
@@ -66,7 +66,7 @@ class StoreChange:
         queue : int or None
             Number of the line up to which the queue is processed, if it is.
         """
-        session, nonce, content = self._session, secrets.token_hex(16), saved.content
+        session, nonce, content = self.session, secrets.token_hex(16), saved.content
         last = {
             **entry,
             "commit": session.last_commit + 1,
@@ -99,7 +99,7 @@ class StoreChange:
     def commit(self) -> None:
         """Let the manifest name the new files: the moment of the change."""
         assert self._manifest is not None
-        self._session.write_manifest(self._manifest, self._saved)
+        self.session.write_manifest(self._manifest, self._saved)
 
     def conclude(self) -> None:
         """Remove the files that are no more named, and say in the ledger what is done.
@@ -115,12 +115,12 @@ class StoreChange:
                     "the store. Find the cause, and open the store again, which "
                     "removes them."
                 )
-                folder = self._session.folder
+                folder = self.session.folder
                 folder.fault = folder.fault or repr(error)
                 raise
 
     def _remove_old(self) -> None:
-        session = self._session
+        session = self.session
         after = session.list_names()
         gone = sorted(self._before - after)
         if gone:
@@ -132,7 +132,7 @@ class StoreChange:
 
     def abort(self, error: BaseException) -> None:
         """Remove what was written, and say in the ledger that nothing was done."""
-        session = self._session
+        session = self.session
         with uninterrupted():
             try:
                 session.folder.check()

@@ -11,7 +11,7 @@ from skunlearn._compat import _fit_context, with_callbacks
 from skunlearn._estimators.capabilities import copy_tags
 from skunlearn._estimators.fit_params import make_router
 from skunlearn.checkpoints._transaction import Transaction
-from skunlearn.sharding._durable import DurableMixin
+from skunlearn.sharding._batches.fitting import BatchFittingMixin
 from skunlearn.sharding._fit import prepare_addition, prepare_fit
 from skunlearn.sharding._partition.registry import find_partitions
 from skunlearn.sharding._plans import carry_out
@@ -21,7 +21,7 @@ from skunlearn.sharding._validation import PARAMETER_CONSTRAINTS, check_models
 __all__ = ["ShardedUnlearningClassifier"]
 
 
-class ShardedUnlearningClassifier(DurableMixin):
+class ShardedUnlearningClassifier(BatchFittingMixin):
     """Exact unlearning for any classifier by sharded training.
 
     Rows are partitioned into shards, a clone of `estimator`, called *constituent*, is
@@ -272,13 +272,12 @@ class ShardedUnlearningClassifier(DurableMixin):
 
     def _stage_fit(self, change: Transaction, *data: Any, **fit_params: Any) -> None:
         fitted = self._as_it_is()  # validation notes features on it
-        session = self._begin_store(change)
+        stored = self._begin_store(change)
         plan = prepare_fit(fitted, self._get_estimator(), *data, **fit_params)
         trained = carry_out(self, plan, "fit").state
         check_models(trained)
         attributes = fitted._get_fit_attributes()
-        state = self._store_fit(change, session, trained, attributes)
-        change.stage(self, lambda _: state, _session=session, **attributes)
+        self._stage_fitted(change, stored, trained, attributes)
 
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=False)

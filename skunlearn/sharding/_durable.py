@@ -26,7 +26,7 @@ from skunlearn.sharding._forget import ForgettingMixin
 from skunlearn.sharding._plans import Plan
 from skunlearn.sharding._replay import is_reproduced
 from skunlearn.sharding._state import State
-from skunlearn.sharding._storage import load, save
+from skunlearn.sharding._storage import SavedRows, load, save
 
 __all__ = ["DurableMixin"]
 
@@ -244,43 +244,47 @@ class DurableMixin(ForgettingMixin):
         return removal
 
     def _stage_state(self, change: Transaction, state: State, **entry: Any) -> None:
+        """Plan to have a state that no request was made for."""
         if self._session is not None:
-            state = self._store_state(change, self._session, state, entry)
+            stored = StoreChange(self._session)
+            change.join(stored)
+            state, saved = save(self._session, state)
+            stored.prepare(saved, self._describe_params(), entry)
         super()._stage_state(change, state)
 
-    def _store_state(
-        self,
-        change: Transaction,
-        session: Session,
-        state: State,
-        entry: dict[str, Any],
-        settings: dict[str, Any] | None = None,
-    ) -> State:
-        """Write a state that no request was made for."""
-        stored = StoreChange(session)
-        change.join(stored)
-        state, saved = save(session, state, settings=settings)
-        stored.prepare(saved, self._describe_params(), entry)
-        return state
-
-    def _begin_store(self, change: Transaction) -> Session | None:
-        """Return the new store of a fit, if there is to be one."""
+    def _begin_store(self, change: Transaction) -> StoreChange | None:
+        """Return the first change of a new store, if a fit is to have one."""
         if self.checkpoint_store is None:
             return None
         session = Session.create(as_store(self.checkpoint_store))
         change.join(session)
-        return session
+        stored = StoreChange(session)
+        change.join(stored)
+        return stored
+
+    def _stage_fitted(
+        self,
+        change: Transaction,
+        stored: StoreChange | None,
+        state: State,
+        attributes: dict[str, Any],
+        written: Iterable[SavedRows] = (),
+    ) -> None:
+        """Plan to have the state of a fit, whose rows may be in files already."""
+        session = None
+        if stored is not None:
+            session = stored.session
+            state = self._store_fit(stored, state, attributes, written)
+        change.stage(self, lambda _: state, _session=session, **attributes)
 
     def _store_fit(
         self,
-        change: Transaction,
-        session: Session | None,
+        stored: StoreChange,
         state: State,
         attributes: dict[str, Any],
+        written: Iterable[SavedRows],
     ) -> State:
         """Write the state of a fit, and what `open` makes a classifier of."""
-        if session is None:
-            return state
         noted = {k: v for k, v in attributes.items() if not k.startswith("_")}
         settings = {
             "class": type(self),
@@ -288,7 +292,9 @@ class DurableMixin(ForgettingMixin):
             "attributes": noted,
         }
         entry = {"type": "fit", "n_positions": state.rows.n_positions}
-        return self._store_state(change, session, state, entry, settings)
+        state, saved = save(stored.session, state, settings=settings, written=written)
+        stored.prepare(saved, self._describe_params(), entry)
+        return state
 
     def _describe_params(self) -> dict[str, str]:
         params = self.get_params(deep=False)

@@ -20,12 +20,13 @@ from skunlearn.sharding._validation import (
     check_for_rows,
     check_incoming,
     check_parameters,
+    check_picks,
     check_probabilities,
     check_slice_sizes,
     match_batch,
 )
 
-__all__ = ["prepare_addition", "prepare_fit"]
+__all__ = ["make_checked_recipe", "make_spec", "prepare_addition", "prepare_fit"]
 
 
 def prepare_fit(
@@ -51,18 +52,16 @@ def prepare_fit(
     check_probabilities(PARTITIONS[classifier.partition], forget_proba)
     batch = check_batch(classifier, estimator, X, y, sample_weight, reset=True)
     root_seed = draw_key(classifier.random_state)
-    recipe = _make_recipe(classifier, estimator, root_seed, batch)
     fit_params = route(classifier, fit_params)
-    check_fit_params(estimator, fit_params, recipe.policy.start)
-    if recipe.policy.resume == "grow":
-        check_growing_params(estimator, fit_params)
+    recipe = make_checked_recipe(classifier, estimator, root_seed, batch, fit_params)
+    check_picks(recipe.selection, batch.size)
     by_row, others = split_by_row(fit_params, batch.size)
     batch = replace(batch, fit_params=by_row)
     recipe = replace(recipe, fit_params=others)
     if sample_weight is not None:
         check_weights(recipe, estimator)
     incoming = check_incoming(batch, 0, root_seed, groups, forget_proba)
-    plan = plan_fit(recipe, _make_spec(classifier, recipe), incoming)
+    plan = plan_fit(recipe, make_spec(classifier, recipe), incoming)
     warn_of_small_shards(plan)
     return plan
 
@@ -89,11 +88,16 @@ def prepare_addition(
     return plan_addition(state, incoming)
 
 
-def _make_recipe(
-    classifier: Any, estimator: Any, root_seed: int, batch: Batch
+def make_checked_recipe(
+    classifier: Any,
+    estimator: Any,
+    root_seed: int,
+    batch: Batch,
+    fit_params: dict[str, Any],
 ) -> Recipe:
+    """Return how constituents are made of such rows, if they can be."""
     sizes = check_slice_sizes(classifier.slice_sizes, classifier.n_slices)
-    return make_recipe(
+    recipe = make_recipe(
         estimator,
         root_seed=root_seed,
         n_slices=classifier.n_slices if sizes is None else len(sizes),
@@ -103,9 +107,14 @@ def _make_recipe(
         by_class=PARTITIONS[classifier.partition].is_by_class,
         selection=check_for_rows(classifier.selection, batch),
     )
+    check_fit_params(estimator, fit_params, recipe.policy.start)
+    if recipe.policy.resume == "grow":
+        check_growing_params(estimator, fit_params)
+    return recipe
 
 
-def _make_spec(classifier: Any, recipe: Recipe) -> PartitionSpec:
+def make_spec(classifier: Any, recipe: Recipe) -> PartitionSpec:
+    """Return what is asked of the partition."""
     return PartitionSpec(
         recipe.root_seed,
         classifier.partition,

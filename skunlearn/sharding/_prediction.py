@@ -223,7 +223,7 @@ class VotingMixin(BaseUnlearningClassifier):
         self = self._as_it_is()  # another thread may be at a forget or a fit
         state = self._state
         tags = state.recipe.input_tags
-        keep_frame = is_frame(state.rows.data.X)
+        keep_frame = is_frame(state.rows.data.like)
         is_known = self._replies is not None and self._replies.X is X
         X = check_samples(self, tags, X, reset=False, keep_frame=keep_frame)
         panel = self._seat(state, X)

@@ -6,7 +6,7 @@ their own, and so are what a shard knows of them and each of its training states
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cache, partial
 from itertools import pairwise
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from scipy import sparse
 
 from skunlearn._base import Records
-from skunlearn._data.blocks import Blocks
+from skunlearn._data.blocks import Blocks, make_template
 from skunlearn._data.casting import trim_text
 from skunlearn._data.containers import (
     is_frame,
@@ -34,7 +34,7 @@ from skunlearn.sharding._state import State
 from skunlearn.sharding._training.shard import Shard, Shards, nothing
 from skunlearn.sharding._training.stored_rows import FIT_PARAM, make_batch
 
-__all__ = ["Saved", "load", "save"]
+__all__ = ["Saved", "SavedRows", "hold_in_blocks", "load", "save", "take_values"]
 
 _VALUES = ("y", "sample_weight", "forget_proba")
 
@@ -128,7 +128,11 @@ class _Writer:
 
 
 def save(
-    session: Session, state: State, gone: np.ndarray | None = None, settings: Any = None
+    session: Session,
+    state: State,
+    gone: np.ndarray | None = None,
+    settings: Any = None,
+    written: Iterable[SavedRows] = (),
 ) -> tuple[State, Saved]:
     """Write what is new in a state, and return the state as it is in files.
 
@@ -142,8 +146,11 @@ def save(
         Positions that are to be forgotten, whose rows the state has still.
     settings : dict or None
         What is fixed at fit, at the first time.
+    written : iterable of SavedRows
+        Rows that are in files already, at the first time.
     """
     before: Saved | None = session.saved
+    known_rows = tuple(written) if before is None else before.rows
     gone = nothing() if gone is None else gone
     rows = state.rows
     if len(gone):
@@ -151,7 +158,7 @@ def save(
     retained = state.rows.retained.copy()
     retained[gone] = False
     writer = _Writer(session.blobs)
-    parts = _plan_rows(writer, before, rows, rows.slot_of[gone], retained)
+    parts = _plan_rows(writer, known_rows, rows, rows.slot_of[gone], retained)
     positions = _plan_positions(writer, before, state)
     shards = _plan_shards(writer, before, state)
     head = writer.add(partial(_make_head, state, rows, retained))
@@ -168,7 +175,7 @@ def save(
     )
     X = rows.data.X
     if _is_in_blocks(X):
-        held = replace(state.rows.data, X=_make_blocks(session.blobs, saved_rows, X))
+        held = replace(state.rows.data, X=hold_in_blocks(session.blobs, saved_rows, X))
         state = replace(state, rows=replace(state.rows, data=held))
     return replace(state, shards=Shards(shard for shard, _ in saved.shards)), saved
 
@@ -178,15 +185,12 @@ def _is_in_blocks(X: Any) -> bool:
     return is_array or isinstance(X, Blocks)
 
 
-def _make_blocks(blobs: Blobs, rows: Iterable[SavedRows], X: Any) -> Blocks:
-    """Return rows of numbers in files; those of an array `X` say what they are like."""
+def hold_in_blocks(blobs: Blobs, rows: Iterable[SavedRows], X: Any) -> Blocks:
+    """Return rows that are in files; those in memory, `X`, say what they are like."""
     old = {each.blob: each for each in getattr(X, "blocks", ()) if _is_stored(each)}
-    blocks = tuple(
-        old.get(r.features)
-        or StoredBlock(blobs, r.features, r.values, r.start, r.slots)
-        for r in rows
-    )
-    return Blocks(blocks, X.shape, X.dtype)
+    blocks = tuple(old.get(each.features) or _refer(blobs, each) for each in rows)
+    template = X.template if isinstance(X, Blocks) else make_template(X)
+    return Blocks(blocks, X.shape, template)
 
 
 def _refer(blobs: Blobs, rows: SavedRows) -> StoredBlock:
@@ -199,26 +203,36 @@ def _is_stored(block: Any) -> bool:
 
 def _plan_rows(
     writer: _Writer,
-    before: Saved | None,
+    before: Iterable[SavedRows],
     rows: Rows,
     gone: np.ndarray,
     retained: np.ndarray,
 ) -> list[Callable[[], SavedRows]]:
     """Plan to write the rows of each part that has others than it had."""
-    known = {} if before is None else {(r.start, r.stop): r for r in before.rows}
+    known = {(each.start, each.stop): each for each in before}
     touched = set(np.searchsorted(rows.parts, gone, side="right") - 1)
-    is_kept = np.zeros(rows.n_positions, dtype=bool)
-    is_kept[rows.slot_of[retained]] = True
+    find_kept = cache(partial(_find_kept, rows, retained))  # a pass over all, if at all
     made: list[Callable[[], SavedRows]] = []
     for i, span in enumerate(pairwise([*rows.parts.tolist(), rows.n_positions])):
-        if span in known and i not in touched:
+        if span not in known:
+            slots = span[0] + np.flatnonzero(find_kept()[slice(*span)])
+        elif i in touched:
+            slots = known[span].slots
+            slots = slots[~np.isin(slots, gone)]
+        else:
             made.append(partial(known.__getitem__, span))
             continue
-        slots = span[0] + np.flatnonzero(is_kept[slice(*span)])
         features = writer.add(partial(_take_features, rows.data.X, slots))
-        values = writer.add(partial(_take_values, rows.data, slots))
+        values = writer.add(partial(take_values, rows.data, slots))
         made.append(partial(_join, span, slots, features, values))
     return made
+
+
+def _find_kept(rows: Rows, retained: np.ndarray) -> np.ndarray:
+    """Return a mask of the slots whose rows are retained."""
+    is_kept = np.zeros(rows.n_positions, dtype=bool)
+    is_kept[rows.slot_of[retained]] = True
+    return is_kept
 
 
 def _join(
@@ -234,7 +248,8 @@ def _take_features(X: Any, slots: np.ndarray) -> Any:
     return with_own_values(take_rows(X, slots))
 
 
-def _take_values(data: Batch, slots: np.ndarray) -> dict[str, np.ndarray]:
+def take_values(data: Batch, slots: np.ndarray) -> dict[str, np.ndarray]:
+    """Return what is known of the rows at some slots beside their features."""
     values = {name: getattr(data, name) for name in _VALUES}
     values |= {FIT_PARAM + name: each for name, each in data.fit_params.items()}
     taken = {k: trim_text(v[slots]) for k, v in values.items() if v is not None}
@@ -312,9 +327,15 @@ def _make_head(state: State, rows: Rows, retained: np.ndarray) -> dict[str, Any]
         "parts": rows.parts,
         "declared": rows.declared,
         "groups": None if groups is None else (groups.key, groups.kinds),
-        "blocks": (X.shape, X.dtype) if _is_in_blocks(X) else None,
+        "blocks": _describe_blocks(X) if _is_in_blocks(X) else None,
         "values": list_values(X) if is_frame(X) else {},
     }
+
+
+def _describe_blocks(X: Any) -> tuple[Any, Any]:
+    """Return the shape of rows in blocks, and their dtype or, of others, a template."""
+    template = X.template if isinstance(X, Blocks) else X
+    return X.shape, X.dtype if isinstance(template, np.ndarray) else template
 
 
 def load(session: Session) -> tuple[State, Saved]:
@@ -400,11 +421,11 @@ def _load_rows(
         name: _place([mine[name] for mine in values], slots, n) for name in values[0]
     }
     if head["blocks"] is not None:
-        shape, dtype = head["blocks"]
-        blocks = (
-            StoredBlock(blobs, r.features, r.values, r.start, r.slots) for r in saved
-        )
-        X: Any = Blocks(tuple(blocks), shape, dtype)
+        shape, like = head["blocks"]
+        is_array = isinstance(like, np.dtype)
+        template = np.empty((0, *shape[1:]), dtype=like) if is_array else like
+        blocks = tuple(_refer(blobs, each) for each in saved)
+        X: Any = Blocks(blocks, shape, template)
     else:
         X = _place_features([blobs.read(r.features) for r in saved], slots, n, head)
     retained = np.unpackbits(head["retained"], count=n).astype(bool)

@@ -23,7 +23,6 @@ from skunlearn._compat import (
     _check_n_features,
     _check_sample_weight,
 )
-from skunlearn._data.blocks import Blocks
 from skunlearn._data.casting import cast_labels
 from skunlearn._data.containers import cast_rows, is_frame, without_labels
 from skunlearn._data.identities import find_kinds, hash_identities
@@ -50,10 +49,12 @@ __all__ = [
     "check_incoming",
     "check_models",
     "check_parameters",
+    "check_picks",
     "check_probabilities",
     "check_samples",
     "check_slice_sizes",
     "match_batch",
+    "name_form",
 ]
 
 _OFF_ONE = 1e-6  # what rounded shares may sum to more or less than 1
@@ -171,7 +172,7 @@ def match_batch(state: State, batch: Batch, *, has_groups: bool) -> Batch:
         If the new rows do not go with those that there are.
     """
     held = state.rows.data
-    forms = [_name_form(X) for X in (batch.X, held.X)]
+    forms = [name_form(X) for X in (batch.X, held.like)]
     if forms[0] != forms[1]:
         raise ValueError(
             f"X is a {forms[0]}, but earlier rows came as {forms[1]}. Give both in the "
@@ -192,16 +193,16 @@ def match_batch(state: State, batch: Batch, *, has_groups: bool) -> Batch:
             f"fit was given {', '.join(held.fit_params)} for each row, which "
             "partial_fit does not take. Fit again on all rows."
         )
-    X, y = cast_rows(batch.X, held.X), cast_labels(batch.y, held.y)
+    X, y = cast_rows(batch.X, held.like), cast_labels(batch.y, held.y)
     return Batch(X, y, batch.sample_weight)
 
 
-def _name_form(X: Any) -> str:
+def name_form(X: Any) -> str:
     """Return what kind of container holds rows."""
     if issparse(X):
         return "sparse matrix"
-    if isinstance(X, (np.ndarray, Blocks)):
-        return "numpy.ndarray"  # held in a memory map, in files or in neither
+    if isinstance(X, np.ndarray):
+        return "numpy.ndarray"  # or a memory map
     return f"{type(X).__module__.partition('.')[0]}.{type(X).__name__}"
 
 
@@ -306,10 +307,14 @@ def check_for_rows(selection: Any, batch: Batch) -> RepresentativeSelection | No
     selection = check_selection(selection)
     if selection is None:
         return None
-    if selection.fraction * batch.size < 1:
-        raise ValueError(
-            f"selection of a share of {selection.fraction} picks less than one row of "
-            f"n_samples={batch.size}. Give at least 1 / {batch.size}."
-        )
     compute_features(selection, batch.take(np.arange(min(batch.size, 2))).X)
     return clone(selection)
+
+
+def check_picks(selection: RepresentativeSelection | None, n_samples: int) -> None:
+    """Refuse to select less than one row."""
+    if selection is not None and selection.fraction * n_samples < 1:
+        raise ValueError(
+            f"selection of a share of {selection.fraction} picks less than one row of "
+            f"n_samples={n_samples}. Give at least 1 / {n_samples}."
+        )

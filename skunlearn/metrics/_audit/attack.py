@@ -70,7 +70,7 @@ def _sample(rows: Labelled, rng: np.random.RandomState) -> Labelled:
 def _check_rows(classifier: Any, state: State, rows: Labelled) -> Labelled:
     """Return rows as the classifier keeps its own."""
     X, y = rows
-    tags, held = state.recipe.input_tags, state.rows.data.X
+    tags, held = state.recipe.input_tags, state.rows.data.like
     keep_frame = is_frame(held)
     X = check_samples(classifier, tags, X, reset=False, keep_frame=keep_frame)
     if (y.dtype.kind in "OUS") != (state.classes.dtype.kind in "OUS"):

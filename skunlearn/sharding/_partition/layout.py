@@ -83,6 +83,11 @@ class Layout:
         """Return itself: it was fixed by other rows already."""
         return self
 
+    def find_parts(self, traits: RowTraits) -> np.ndarray:
+        """Return a number for the first shard, and the slice, of each row."""
+        shards = self.partition.find_shards(traits)[:, 0]
+        return shards * self.n_slices + self.find_slices(traits)
+
     def place(self, traits: RowTraits) -> Places:
         """Lay out rows by shard and slice, complexity O(n log n)."""
         return self._place(traits, self.find_slices(traits), self.n_slices)
