@@ -16,7 +16,7 @@ from skunlearn.checkpoints._files import TEMPORARY, Folder, do_all
 from skunlearn.checkpoints._keys import KeyFile
 from skunlearn.exceptions import CheckpointCorruptedError
 
-__all__ = ["Blob", "Blobs", "StoredBlock", "StoredCheckpoint", "iterate_blobs"]
+__all__ = ["Blob", "Blobs", "StoredBlock", "StoredCheckpoint", "iterate_files"]
 
 _NAME = re.compile(r"[0-9a-f]{32}\.[a-z]+")
 _MIN_MAPPED = 1 << 16  # bytes; smaller files are as well read
@@ -52,13 +52,25 @@ class Blob:
         CheckpointCorruptedError
             If the name could lead elsewhere.
         """
-        blob = cls(**value)
-        if not _NAME.fullmatch(blob.file):
-            raise CheckpointCorruptedError(
-                f"the manifest names a file {blob.file!r} that no store has written. "
-                "Do not use this store; restore it from a copy that you trust."
-            )
-        return blob
+        _check_name(value["file"])
+        return cls(**value)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what a manifest is to say of it."""
+        return {
+            "file": self.file,
+            "codec": self.codec,
+            "size": self.size,
+            "sha256": self.sha256,
+        }
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise CheckpointCorruptedError(
+            f"the manifest names a file {name!r} that no store has written. Do not use "
+            "this store; restore it from a copy that you trust."
+        )
 
 
 class Blobs:
@@ -154,17 +166,19 @@ def _open(path: Path, place: tuple[Path, str] | None) -> Blobs:
     return Blobs(Folder(path), None if place is None else KeyFile(*place))
 
 
-def iterate_blobs(value: Any) -> Iterator[Blob]:
-    """Yield all files that are named somewhere in a value of JSON."""
-    if isinstance(value, dict):
-        if "sha256" in value:
-            yield Blob.from_json(value)
-        else:
-            for each in value.values():
-                yield from iterate_blobs(each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from iterate_blobs(each)
+def iterate_files(value: Any) -> Iterator[dict[str, Any]]:
+    """Yield what a value of JSON says of all files that it names somewhere."""
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, list):
+            waiting.extend(each)
+        elif isinstance(each, dict):
+            if "sha256" in each:
+                _check_name(each["file"])
+                yield each
+            else:
+                waiting.extend(each.values())
 
 
 class StoredCheckpoint:

@@ -5,7 +5,7 @@ from typing import Any
 
 from skunlearn._pickling import VERSIONS
 from skunlearn._runtime.threads import uninterrupted
-from skunlearn.checkpoints._blobs import iterate_blobs
+from skunlearn.checkpoints._blobs import iterate_files
 from skunlearn.checkpoints._ledger import Line
 from skunlearn.checkpoints._manifest import (
     PROTOCOL,
@@ -75,7 +75,7 @@ class StoreChange:
         }
         if self._line is not None:
             last["request"] = self._line.number
-        after = {blob.file for blob in iterate_blobs(content)}
+        after = {each["file"] for each in iterate_files(content)}
         if session.blobs.keys is not None:
             last["keys_destroyed"] = sorted(self._before - after)
             session.blobs.keys.save()

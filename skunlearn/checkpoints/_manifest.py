@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from skunlearn.checkpoints._blobs import iterate_blobs
+from skunlearn.checkpoints._blobs import iterate_files
 from skunlearn.checkpoints._directory import DirectoryStore
 from skunlearn.exceptions import CheckpointCorruptedError, SkunlearnError
 
@@ -45,7 +45,7 @@ def digest_models(nonce: str, content: dict[str, Any]) -> str:
     A plain digest would confirm, to one who has the other rows, a guess of a forgotten
     one. The nonce is replaced at each change, and the one before is not kept.
     """
-    digests = sorted(blob.sha256 for blob in iterate_blobs(content["shards"]))
+    digests = sorted(file["sha256"] for file in iterate_files(content["shards"]))
     return hashlib.sha256(f"{nonce} {' '.join(digests)}".encode()).hexdigest()
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from skunlearn.checkpoints._blobs import Blobs, iterate_blobs
+from skunlearn.checkpoints._blobs import Blobs, iterate_files
 from skunlearn.checkpoints._directory import DirectoryStore
 from skunlearn.checkpoints._files import Folder, WriteLock
 from skunlearn.checkpoints._keys import KeyFile
@@ -63,6 +63,8 @@ class Session:
         keys = None if path is None else KeyFile(path, identity)
         self.blobs = Blobs(self.folder, keys)
         self.manifest: dict[str, Any] = {}
+        self._named = self.manifest  # the one whose files are these
+        self._names: set[str] = set()
         self.saved: Any = None  # what is in which file, for the one who saves states
         self._lock = lock
         self._stamp: Any = None
@@ -260,7 +262,10 @@ class Session:
 
     def list_names(self) -> set[str]:
         """Return the names of these files."""
-        return {blob.file for blob in iterate_blobs(self.content)}
+        if self._named is not self.manifest:
+            self._named = self.manifest
+            self._names = {each["file"] for each in iterate_files(self.content)}
+        return self._names
 
     def list_strays(self) -> list[str]:
         """Return the names of files that a process has left behind."""

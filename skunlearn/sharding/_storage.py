@@ -5,7 +5,7 @@ their own, and so are what a shard knows of them and each of its training states
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import pairwise
 from typing import Any
@@ -88,26 +88,27 @@ class Saved:
     def content(self) -> dict[str, Any]:
         """Return what the manifest says of it."""
         return {
-            "settings": asdict(self.settings),
-            "state": asdict(self.state),
-            "positions": [asdict(blob) for _, blob in self.positions],
+            "settings": self.settings.to_json(),
+            "state": self.state.to_json(),
+            "positions": [blob.to_json() for _, blob in self.positions],
             "rows": [
                 {
                     "slots": [each.start, each.stop],
-                    "features": asdict(each.features),
-                    "values": asdict(each.values),
+                    "features": each.features.to_json(),
+                    "values": each.values.to_json(),
                 }
                 for each in self.rows
             ],
             "shards": [
-                {"rows": asdict(blob), "slices": [_describe(s) for s in shard.states]}
+                {"rows": blob.to_json(), "slices": list(map(_describe, shard.states))}
                 for shard, blob in self.shards
             ],
         }
 
 
 def _describe(checkpoint: Any) -> dict[str, Any] | None:
-    return None if checkpoint is None else asdict(checkpoint.blob)
+    blob: Blob | None = None if checkpoint is None else checkpoint.blob
+    return None if blob is None else blob.to_json()
 
 
 class _Writer:

@@ -372,10 +372,10 @@ def test_snapshots_of_an_encrypted_store(n_forgets, tmp_path):
 
 def find_blobs(folder):
     """Return the files that a manifest names."""
-    from skunlearn.checkpoints._blobs import iterate_blobs
+    from skunlearn.checkpoints._blobs import Blob, iterate_files
 
     manifest = json.loads((folder / "manifest.json").read_bytes())["manifest"]
-    return list(iterate_blobs(manifest["content"]))
+    return list(map(Blob.from_json, iterate_files(manifest["content"])))
 
 
 def test_lost_keys(tmp_path):

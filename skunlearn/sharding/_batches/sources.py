@@ -6,6 +6,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from skunlearn._data.containers import is_frame
 
 __all__ = ["iterate_batches", "name_batch", "read_parquet"]
@@ -162,10 +164,13 @@ def _list_files(path: Any) -> list[Path]:
 
 
 def _find_gaps(schema: Any, files: list[Any]) -> set[str]:
-    """Return the columns of integers in which a value is missing anywhere."""
-    import pyarrow as pa
-
-    integers = {field.name for field in schema if pa.types.is_integer(field.type)}
+    """Return the columns of numpy's integers in which a value is missing anywhere."""
+    dtypes = schema.empty_table().to_pandas().dtypes.items()
+    integers = {
+        str(name)
+        for name, dtype in dtypes
+        if isinstance(dtype, np.dtype) and dtype.kind in "iu"
+    }
     gaps = set()
     for metadata in files:
         for group in map(metadata.row_group, range(metadata.num_row_groups)):

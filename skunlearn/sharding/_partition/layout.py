@@ -77,7 +77,8 @@ class Layout:
     def find_slices(self, traits: RowTraits) -> np.ndarray:
         """Return the slice of each row."""
         hashes = mix(traits.hashes ^ _SLICE_STREAM)
-        return self.slice_thresholds.find(traits.forget_proba, hashes)
+        slices = self.slice_thresholds.find(traits.forget_proba, hashes)
+        return slices.astype(np.int32)
 
     def fix(self, traits: RowTraits) -> "Layout":
         """Return itself: it was fixed by other rows already."""
@@ -184,15 +185,15 @@ def arrange(
         The order, complexity O(n log n).
     """
     n_parts = n_shards * n_slices
-    parts = shards * n_slices + slices[:, None]
+    parts = shards * n_slices
+    parts += slices[:, None]
     ends = np.cumsum(np.bincount(parts.ravel(), minlength=n_parts))
     starts = np.concatenate([[0], ends])
     if shards.shape[1] == 1 and traits.forget_proba is None:
-        order = _sort_at_once(parts[:, 0], traits.hashes, n_parts)
-        ranks = np.arange(len(order))
+        order = shorten(_sort_at_once(parts[:, 0], traits.hashes, n_parts))
+        ranks = np.arange(len(order), dtype=order.dtype)
     else:
-        order, ranks = _sort_in_turn(parts, traits)
-    order, ranks = shorten(order), shorten(ranks)
+        order, ranks = map(shorten, _sort_in_turn(parts, traits))
     members, bounds = [], []
     for first in range(0, n_parts, n_slices):
         edges = starts[first : first + n_slices + 1]
@@ -206,11 +207,12 @@ def _sort_at_once(parts: np.ndarray, hashes: np.ndarray, n_parts: int) -> np.nda
     """Sort rows by part, hash and place: by one number each, the first bits of both."""
     n_bits, keys = np.uint64((n_parts - 1).bit_length()), hashes
     if n_bits:
-        high = parts.astype(np.uint64) << (np.uint64(64) - n_bits)
-        keys = high | (hashes >> n_bits)
+        keys = parts.astype(np.uint64)
+        keys <<= np.uint64(64) - n_bits
+        keys |= hashes >> n_bits
     order = np.argsort(keys)
-    ordered = keys[order]
-    if (ordered[1:] == ordered[:-1]).any():  # the other bits may differ, or the places
+    keys = keys[order]
+    if (keys[1:] == keys[:-1]).any():  # the other bits may differ, or the places
         order = np.lexsort((hashes, parts))
     return order
 
