@@ -82,8 +82,8 @@ class ShardedUnlearningClassifier(BatchFittingMixin):
         predicted labels; ties are resolved by the higher average.
     checkpoint_store : str, PathLike or checkpoints.DirectoryStore, default=None
         New directory in which the retained rows and all training states are kept, so
-        that they and every acknowledged request survive the process; `open` reads it.
-        If None, they are kept in memory.
+        that they and every acknowledged request survive the process; `open` reads it,
+        and `fit_batches` needs it. If None, they are kept in memory.
     n_jobs : int, default=None
         Number of jobs that train shards, and of threads that predict. Jobs are threads
         if the training of `estimator` is known to release Python's global lock, and
