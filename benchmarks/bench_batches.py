@@ -62,7 +62,7 @@ def make_batches(n_rows: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 def make_classifier(n_rows: int, store: Path | None) -> ShardedUnlearningClassifier:
     """Return an unfitted classifier."""
     return ShardedUnlearningClassifier(
-        SGDClassifier(random_state=0),
+        SGDClassifier(max_iter=5, tol=None, random_state=0),
         n_shards=max(2, n_rows // _SHARD_ROWS),
         checkpoint_store=store,
         random_state=0,

@@ -9,7 +9,7 @@ import pytest
 from scipy import sparse
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
-from support import assert_same_classifier, make_data
+from support import assert_same_classifier, make_data, thin
 
 from skunlearn import ShardedUnlearningClassifier
 from skunlearn.checkpoints._manifest import LOCK
@@ -67,7 +67,7 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("name", list(BAD))
+@pytest.mark.parametrize("name", thin(BAD))
 def test_bad_batch(name, tmp_path):
     """It is named, nothing is kept, and the next fit has the directory."""
     first, rows, labels, message = BAD[name]

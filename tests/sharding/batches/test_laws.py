@@ -2,7 +2,7 @@
 
 import copy
 import pickle
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pandas as pd
@@ -80,7 +80,7 @@ def fit_both(classifier, X, y, cuts, store, groups=None):
     return memory, stored.fit_batches(cut(X, y, cuts, groups))
 
 
-@pytest.mark.parametrize(("base", "layout"), thin(CASES, 9))
+@pytest.mark.parametrize(("base", "layout"), thin(CASES, 40))
 def test_bases_and_layouts(base, layout, tmp_path):
     """All have the same shards, slices, order and constituents, and forget the same."""
     groups = GROUPS if (len(base) + len(layout)) % 2 else None
@@ -92,8 +92,9 @@ def test_bases_and_layouts(base, layout, tmp_path):
     assert_same_classifier(*both, X)
 
 
-@pytest.mark.parametrize("cuts", list(CUTS))
-@pytest.mark.parametrize("container", list(CONTAINERS))
+@pytest.mark.parametrize(
+    ("container", "cuts"), thin(list(product(CONTAINERS, CUTS)), 11)
+)
 def test_containers_and_cuts(container, cuts, tmp_path):
     """Whatever rows come in, and in whatever pieces; then a life in the store."""
     data, path = CONTAINERS[container](X), tmp_path / "store"
@@ -157,6 +158,7 @@ def test_encrypted(tmp_path):
     assert_same_classifier(memory, stored, X)
 
 
+@pytest.mark.thorough
 def test_many_small_files(tmp_path, monkeypatch):
     """How often rows are appended to files, and read together, does not matter."""
     monkeypatch.setattr("skunlearn.sharding._batches.spill._MAX_WAITING", 1)

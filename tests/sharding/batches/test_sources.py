@@ -96,6 +96,7 @@ def test_files_that_do_not_fit(tmp_path):
         make_classifier(tmp_path / "s").fit_parquet([], target="kind")
 
 
+@pytest.mark.thorough
 def test_dask(tmp_path):
     """Each partition is a batch; empty ones are skipped."""
     dask = pytest.importorskip("dask.dataframe")
