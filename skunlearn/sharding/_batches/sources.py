@@ -122,8 +122,9 @@ def read_parquet(path: Any) -> Iterator[Any]:
     n_rows = max(1, min(_MAX_ROWS, _MAX_VALUES // max(1, len(schema))))
     for place in files:
         with parquet.ParquetFile(place) as file:
-            for batch in file.iter_batches(n_rows):
-                yield _fill(batch, gaps).to_pandas()
+            for i in range(file.num_row_groups):  # of all at once, many are decoded
+                for batch in file.iter_batches(n_rows, row_groups=[i]):
+                    yield _fill(batch, gaps).to_pandas()
 
 
 def _import_parquet() -> Any:
