@@ -36,6 +36,7 @@ class StoreChange:
         self._stays_open = line is not None
         self._manifest: dict[str, Any] | None = None
         self._saved: Any = None
+        self._after: set[str] = set()
         self._before = session.list_names()
         session.folder.check()
         session.blobs.written.clear()
@@ -75,9 +76,9 @@ class StoreChange:
         }
         if self._line is not None:
             last["request"] = self._line.number
-        after = {each["file"] for each in iterate_files(content)}
+        self._after = {each["file"] for each in iterate_files(content)}
         if session.blobs.keys is not None:
-            last["keys_destroyed"] = sorted(self._before - after)
+            last["keys_destroyed"] = sorted(self._before - self._after)
             session.blobs.keys.save()
         lines = session.ledger.lines
         session.folder.sync()
@@ -99,7 +100,7 @@ class StoreChange:
     def commit(self) -> None:
         """Let the manifest name the new files: the moment of the change."""
         assert self._manifest is not None
-        self.session.write_manifest(self._manifest, self._saved)
+        self.session.write_manifest(self._manifest, self._saved, self._after)
 
     def conclude(self) -> None:
         """Remove the files that are no more named, and say in the ledger what is done.
@@ -120,8 +121,7 @@ class StoreChange:
                 raise
 
     def _remove_old(self) -> None:
-        session = self.session
-        after = session.list_names()
+        session, after = self.session, self._after
         gone = sorted(self._before - after)
         if gone:
             session.folder.remove(gone)

@@ -147,12 +147,15 @@ class Session:
         is_mine = self._lock is not None and self._lock.guards(path / LOCK)
         return is_mine and self._stamp == stamp(path)
 
-    def write_manifest(self, manifest: dict[str, Any], saved: Any) -> None:
+    def write_manifest(
+        self, manifest: dict[str, Any], saved: Any, names: set[str]
+    ) -> None:
         """Let a manifest name the files of another state: the moment of a change."""
         self.folder.write(MANIFEST, encode_manifest(manifest))
         self._stamp = stamp(self.store.path)
         self.folder.sync()
-        self.manifest = manifest
+        self.manifest = self._named = manifest
+        self._names = names
         self.saved = saved
         self.last_commit = manifest["commit"]
 

@@ -57,9 +57,9 @@ class Collector:
         self._spill = spill
         self._has_groups = False
         self._kinds: frozenset[str] = frozenset()
-        self._labels: list[np.ndarray] = []
-        self._hashes: list[np.ndarray] = []
-        self._parts: list[np.ndarray] = []
+        self._labels = _Growing()
+        self._hashes = _Growing()
+        self._parts = _Growing()
         self._classes: dict[Any, int] = {}  # in the order of their coming
         self.n_rows = 0
 
@@ -76,9 +76,9 @@ class Collector:
             self._begin(batch, incoming)
         parts = self._find_parts(incoming)
         self._spill.add(batch.X, parts)
-        self._labels.append(batch.y.copy())
-        self._hashes.append(incoming.hashes)
-        self._parts.append(parts)
+        self._labels.extend(batch.y)
+        self._hashes.extend(incoming.hashes)
+        self._parts.extend(parts)
         self._kinds |= incoming.kinds
         self.n_rows += batch.size
 
@@ -111,7 +111,7 @@ class Collector:
                 f"X is a {forms[0]}, but the first batch came as {forms[1]}. Give all "
                 "batches in the same form."
             )
-        for name, new, old in _list_dtypes(batch, held, self._labels[0]):
+        for name, new, old in _list_dtypes(batch, held, self._labels.values):
             if new != old:
                 raise ValueError(
                     f"{name} is {new} in this batch, but {old} in the first one. Give "
@@ -149,16 +149,39 @@ class Collector:
                 "iterator can be used only once."
             )
         self._spill.flush()
-        X = SpilledRows(self._spill, _join(self._parts))
-        batch = Batch(X, trim_text(_join(self._labels)), None)
-        return IncomingRows(batch, _join(self._hashes), self._has_groups, self._kinds)
+        X = SpilledRows(self._spill, self._parts.values)
+        batch = Batch(X, trim_text(self._labels.values), None)
+        hashes = self._hashes.values
+        return IncomingRows(batch, hashes, self._has_groups, self._kinds)
 
 
-def _join(parts: list[np.ndarray]) -> np.ndarray:
-    """Join arrays, and let go of them."""
-    joined = np.concatenate(parts)
-    parts.clear()
-    return joined
+class _Growing:
+    """An array to which values are added at the end.
+
+    Arrays of all batches, joined at last, would leave holes in the memory that the
+    process has.
+    """
+
+    def __init__(self) -> None:
+        self._held = np.empty(0)
+        self._n = 0
+
+    @property
+    def values(self) -> np.ndarray:
+        """Return the values so far."""
+        return self._held[: self._n]
+
+    def extend(self, values: np.ndarray) -> None:
+        """Add copies of some values; text may be longer than that before."""
+        n, dtype = self._n + len(values), values.dtype
+        if self._n:
+            dtype = np.promote_types(dtype, self._held.dtype)
+        if n > len(self._held) or dtype != self._held.dtype:
+            larger = np.empty(max(n, 2 * self._n), dtype=dtype)
+            larger[: self._n] = self.values
+            self._held = larger
+        self._held[self._n : n] = values
+        self._n = n
 
 
 def _has_no_rows(X: Any) -> bool:

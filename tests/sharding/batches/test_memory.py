@@ -24,7 +24,10 @@ def read():
 
 start = time.perf_counter()
 classifier = ShardedUnlearningClassifier(
-    SGDClassifier(max_iter=5, tol=None), n_shards=n_shards, checkpoint_store=store, random_state=0
+    SGDClassifier(max_iter=5, tol=None),
+    n_shards=n_shards,
+    checkpoint_store=store,
+    random_state=0,
 ).fit_batches(read())
 fit = time.perf_counter() - start
 seconds = []
