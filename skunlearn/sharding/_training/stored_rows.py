@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from skunlearn._data.blocks import Blocks
+from skunlearn._data.containers import stack_rows, take_rows, with_own_values
 from skunlearn._data.rows import Batch
 from skunlearn.checkpoints._blobs import Blob, Blobs, StoredBlock
 
@@ -56,12 +57,13 @@ class _Part:
             return cls(*files, np.delete(np.arange(n_rows), places), True)
         return cls(*files, places, False)
 
-    def load(self) -> dict[str, np.ndarray]:
-        """Return the features, as X, and the other values."""
-        loaded = {"X": self.blobs.map(self.features), **self.blobs.read(self.values)}
+    def load(self) -> tuple[Any, dict[str, np.ndarray]]:
+        """Return the features, and the other values."""
+        X, values = self.blobs.map(self.features), self.blobs.read(self.values)
+        picked = self.picked
         if self.is_rest:
-            return {k: np.delete(v, self.picked, axis=0) for k, v in loaded.items()}
-        return {k: v.take(self.picked, axis=0) for k, v in loaded.items()}
+            picked = np.delete(np.arange(X.shape[0]), picked)
+        return take_rows(X, picked), {k: v.take(picked, 0) for k, v in values.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,10 +111,12 @@ class StoredRows:
         CheckpointCorruptedError
             If a file is not there, or not as it was written.
         """
-        loaded = [part.load() for part in self.parts]
-        values = {k: np.concatenate([each[k] for each in loaded]) for k in loaded[0]}
+        parts, others = zip(*(part.load() for part in self.parts), strict=True)
+        X = stack_rows(list(parts))
+        values = {k: np.concatenate([each[k] for each in others]) for k in others[0]}
         if self.places is not None:
             order = np.argsort(self.places)
+            X = take_rows(X, order)
             values = {k: v.take(order, axis=0) for k, v in values.items()}
-        X = values.pop("X")
+        X = with_own_values(X)
         return make_batch(X, values if self.y is None else values | {"y": self.y})
