@@ -97,7 +97,7 @@ class LocalModel(FieldsOnly):
         if new.jitter > 0:
             return new
         root = new._inverse_root
-        factor = math.sqrt(_bound_eigenvalues(root @ self.hessian @ root.T))
+        factor = math.sqrt(_find_largest(root @ self.hessian @ root.T))
         slack = self.slack * max(factor, 1.0)
         return new._with(max_norm=self.max_norm * factor, slack=slack)
 
@@ -338,6 +338,15 @@ def _bound_eigenvalues(matrix: np.ndarray) -> float:
     """Return an upper bound of a symmetric matrix's eigenvalues, a tight one."""
     square = matrix @ matrix
     return math.sqrt(float(np.linalg.norm(square)))
+
+
+def _find_largest(matrix: np.ndarray) -> float:
+    """Return an upper bound of a symmetric matrix's eigenvalues, to rounding."""
+    size = float(np.linalg.norm(matrix))
+    if len(matrix) > _MAX_INVERSE_PARAMS or not math.isfinite(size):
+        return _bound_eigenvalues(matrix)
+    largest = float(np.linalg.eigvalsh(matrix)[-1])
+    return largest + 4 * len(matrix) * _EPS * size
 
 
 def _spread(before: np.ndarray, after: np.ndarray) -> float:

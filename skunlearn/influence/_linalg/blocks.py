@@ -22,6 +22,8 @@ __all__ = [
 
 _DENSE_VALUES = 2**17  # values in a block of dense rows
 _SPARSE_ROWS = 2**15
+_FEW_COLUMNS = 40  # whose products fit into the processor's cache
+_PRODUCT_ROWS = 256
 _DENSE_SHARE = 0.1  # of stored values, above which a sparse block is made dense
 
 
@@ -60,9 +62,16 @@ def add_ones(X: Any, intercept: bool) -> np.ndarray:
 
 
 def multiply(X: Any, W: np.ndarray) -> np.ndarray:
-    """Return X W.T; W may have one more column, for the intercept."""
+    """Return X W.T; W may have one more column, for the intercept.
+
+    Several outputs of dense rows lie one after the other in memory: what is done to all
+    outputs of a row is then done to many rows at once.
+    """
     n_features = X.shape[1]
-    Z = X @ np.ascontiguousarray(W[:, :n_features].T)
+    if len(W) > 2 and not sparse.issparse(X):
+        Z = (W[:, :n_features] @ X.T).T
+    else:
+        Z = X @ np.ascontiguousarray(W[:, :n_features].T)
     if W.shape[1] > n_features:
         Z += W[:, n_features]
     return Z
@@ -79,19 +88,50 @@ def multiply_forth(X: Any, W: np.ndarray) -> np.ndarray:
 
 def multiply_back(X: Any, R: np.ndarray, intercept: bool) -> np.ndarray:
     """Return R.T X, shape (n_outputs, n_columns)."""
-    G = (X.T @ R).T
-    return np.column_stack([G, R.sum(axis=0)]) if intercept else G
+    G = (X.T @ R).T if sparse.issparse(X) else R.T @ X
+    if not intercept:
+        return G
+    wide = np.empty((len(G), G.shape[1] + 1), G.dtype)
+    wide[:, :-1] = G
+    R.sum(axis=0, out=wide[:, -1])
+    return wide
 
 
 def compute_grams(X: Any, Q: np.ndarray, intercept: bool) -> np.ndarray:
     """Return X.T diag(q) X for every column q >= 0 of Q."""
-    if sparse.issparse(X) and X.nnz < _DENSE_SHARE * X.shape[0] * X.shape[1]:
-        return np.array([_compute_sparse_gram(X, q, intercept) for q in Q.T])
-    X = add_ones(X, intercept)
-    grams = np.empty((Q.shape[1], X.shape[1], X.shape[1]))
+    if sparse.issparse(X):
+        if X.nnz < _DENSE_SHARE * X.shape[0] * X.shape[1]:
+            return np.array([_compute_sparse_gram(X, q, intercept) for q in Q.T])
+        X = X.toarray()
+    n_features = X.shape[1]
+    n_columns = n_features + intercept
+    if Q.shape[1] > 1 and n_columns <= _FEW_COLUMNS:
+        return _compute_grams_at_once(add_ones(X, intercept), Q)
+    grams = np.empty((Q.shape[1], n_columns, n_columns))
+    rooted = np.empty((len(X), n_columns))
     for gram, roots in zip(grams, np.sqrt(Q.T), strict=True):
-        rooted = X * roots[:, None]
+        np.multiply(X, roots[:, None], out=rooted[:, :n_features])
+        if intercept:
+            rooted[:, -1] = roots
         np.matmul(rooted.T, rooted, out=gram)
+    return grams
+
+
+def _compute_grams_at_once(X: np.ndarray, Q: np.ndarray) -> np.ndarray:
+    """Return all grams by one product of Q with the products of columns."""
+    n_rows, n_columns = X.shape
+    first, second = np.triu_indices(n_columns)
+    starts = np.append(0, np.cumsum(np.arange(n_columns, 0, -1)))
+    products = np.empty((len(first), min(n_rows, _PRODUCT_ROWS)))
+    total = np.zeros((Q.shape[1], len(first)))
+    for start in range(0, n_rows, _PRODUCT_ROWS):
+        columns = np.ascontiguousarray(X[start : start + _PRODUCT_ROWS].T)
+        part = products[:, : columns.shape[1]]
+        for i, each in enumerate(columns):
+            np.multiply(each, columns[i:], out=part[starts[i] : starts[i + 1]])
+        total += Q[start : start + _PRODUCT_ROWS].T @ part.T
+    grams = np.empty((Q.shape[1], n_columns, n_columns))
+    grams[:, first, second] = grams[:, second, first] = total
     return grams
 
 

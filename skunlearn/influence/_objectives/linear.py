@@ -289,10 +289,9 @@ class LinearObjective(Objective):
         G, grams = np.zeros_like(W), np.zeros((len(pairs), n, n))
         for block, X in iterate_blocks(self.X, rows):
             Z, codes, A = multiply(X, W), self.codes[block], weigh(block)
-            R = A * loss.slopes(Z, codes)
-            Q = loss.pair_weights(loss.curvatures(Z, codes))
-            Q = Q * (A if A.shape[1] == 1 else A[:, first])
-            G += multiply_back(X, R, self.intercept)
+            S, C = loss.derive(Z, codes)
+            Q = loss.pair_weights(C) * (A if A.shape[1] == 1 else A[:, first])
+            G += multiply_back(X, A * S, self.intercept)
             grams += compute_grams(X, Q, self.intercept)
         blocks = np.zeros((self.n_outputs, n, self.n_outputs, n))
         loss.fill(blocks, grams)
@@ -453,9 +452,9 @@ class LinearObjective(Objective):
     def _weigh(self, w: np.ndarray | None, sums: np.ndarray | None = None) -> Weigh:
         """Return the function from an index of rows to their weights in each output.
 
-        Its result has one column where all outputs have the same. Without sums the
-        scales of balanced classes are left out, and without w all rows count once. The
-        precision is that of the sums.
+        Its result has one column where all outputs have the same, and may be a view of
+        w. Without sums the scales of balanced classes are left out, and without w all
+        rows count once. The precision is that of the sums.
         """
         dtype = np.dtype(float) if sums is None else sums.dtype
         scales = self._class_scales
@@ -463,12 +462,18 @@ class LinearObjective(Objective):
             scales = self.balance.compute(sums[1:])
             scales = scales[:, :1] if self.balance.is_shared else scales
 
+        factor = self.spec.loss_factor
+        columns = [v for v in (w, self.sample_weight) if v is not None]
+
         def weigh(rows: Any) -> np.ndarray:
             codes = self.codes[rows]
-            weights = np.full((len(codes), 1), self.spec.loss_factor, dtype)
-            for factor in (w, self.sample_weight):
-                if factor is not None:
-                    weights *= factor[rows, None]
+            if columns:
+                weights = columns[0][rows, None].astype(dtype, copy=False)
+            else:
+                weights = np.ones((len(codes), 1), dtype)
+            for other in columns[1:]:
+                weights = weights * other[rows, None]
+            weights = weights if factor == 1 else weights * factor
             return weights if scales is None else weights * scales[codes]
 
         return weigh

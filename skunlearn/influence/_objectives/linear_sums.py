@@ -31,7 +31,7 @@ __all__ = [
     "sum_weights",
 ]
 
-_MAX_BLOCK_ROWS, _MIN_BLOCK_ROWS = 4096, 256
+_MAX_BLOCK_ROWS, _MIN_BLOCK_ROWS = 8192, 256
 _MAX_BLOCKS = 32  # of small data
 _MAX_COUNT = 100.0  # mean weight that may be a count of rows
 

@@ -38,6 +38,9 @@ class Loss(Protocol):
     def curvatures(self, Z: np.ndarray, codes: np.ndarray) -> np.ndarray:
         """Return what the second derivatives are made of, shape (n, n_outputs)."""
 
+    def derive(self, Z: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return `slopes` and `curvatures`, with nothing computed twice."""
+
     def least_curvatures(
         self, Z: np.ndarray, codes: np.ndarray, slack: np.ndarray
     ) -> np.ndarray:
@@ -78,6 +81,10 @@ class _Separable:
 
     def curvatures(self, Z: np.ndarray, codes: np.ndarray) -> np.ndarray:
         return self._curvatures(Z, _make_signs(codes, Z.shape[1]))
+
+    def derive(self, Z: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        T = _make_signs(codes, Z.shape[1])
+        return self._slopes(Z, T), self._curvatures(Z, T)
 
     def least_curvatures(
         self, Z: np.ndarray, codes: np.ndarray, slack: np.ndarray
@@ -142,6 +149,18 @@ class LogLoss(_Separable):
 
     def _curvatures(self, Z: np.ndarray, T: np.ndarray) -> np.ndarray:
         return expit(Z) * expit(-Z)
+
+    def derive(self, Z: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return `slopes` and `curvatures`, from the same exponentials."""
+        E = np.exp(-np.abs(Z))
+        D = 1 / (1 + E)
+        S = np.where(Z < 0, E, 1.0)  # times D, the probability of the output
+        S *= D
+        C = E * D
+        C *= D
+        own = (codes[:, None] == np.arange(Z.shape[1])) if Z.shape[1] > 1 else None
+        own = codes[:, None] > 0 if own is None else own
+        return np.where(own, -np.where(Z < 0, 1.0, E) * D, S), C
 
 
 class SquaredError(_Separable):
@@ -217,11 +236,19 @@ class Softmax:
         return values
 
     def slopes(self, Z: np.ndarray, codes: np.ndarray) -> np.ndarray:
-        P = self.curvatures(Z, codes)
+        return self._find_slopes(self.curvatures(Z, codes), codes)
+
+    def _find_slopes(self, P: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        """Turn probabilities into slopes, in place."""
         own = np.arange(len(codes)), codes
         P[own] = 0.0  # p - 1 would have no digits left where p is near 1
         P[own] = -P.sum(axis=1)
         return P
+
+    def derive(self, Z: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return `slopes` and `curvatures`, from the same exponentials."""
+        P = self.curvatures(Z, codes)
+        return self._find_slopes(P.copy(order="K"), codes), P
 
     def curvatures(self, Z: np.ndarray, codes: np.ndarray) -> np.ndarray:
         P = Z - Z.max(axis=1, keepdims=True)

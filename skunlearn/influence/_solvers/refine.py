@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -36,6 +36,8 @@ __all__ = [
 
 _EPS = float(np.finfo(float).eps)
 MAX_STEPS = 30
+_MAX_UP = 0.5  # share by which Hessians may have grown where sums are formed again
+_MAX_CHORD_RTOL = 0.3  # share of a Hessian that may be wrong in a step
 _MAX_HESSIAN_RTOL = 0.2  # share of a Hessian that may be wrong
 _MAX_RESIDUAL = 0.01  # share of the right-hand side that may be left
 _MAX_NEAR_PRODUCTS = 12  # more than these, and it is time to form the Hessian
@@ -152,14 +154,25 @@ def patch(
         return Update(moved.theta, moved, bound, "patch", distance)
     if not n_more and moved.is_plausible:
         return Update(moved.theta, moved, math.inf, "patch")
-    w, moved = weigh(), local.moved(step, look=True)
+    w, is_near = weigh(), moved.up < _MAX_UP and n_more > 0
+    if is_near:
+        moved = moved.remeasured(moved.theta, w)
+        moved = moved.moved(solve_with(moved, moved.gradient, settings.damping))
+        bound, distance = moved.bound(), moved.bound_in_hessian() / math.sqrt(unit)
+        if math.isfinite(bound) and distance <= settings.goal:
+            bound += moved.rounding
+            return Update(moved.theta, moved, bound, "polish", distance)
+    else:
+        moved = local.moved(step, look=True)
     point = evaluate(local.objective, moved.theta, w)
     if _has_diverged(point, local, w):
         norm = point.norm
         return Update(
             moved.theta, moved, math.inf, "patch", math.inf, norm, failed=True
         )
-    return settle(local.objective, point, moved, w, settings, local.R, n_more)
+    n_more -= is_near
+    update = settle(local.objective, point, moved, w, settings, local.R, n_more)
+    return replace(update, path="polish") if is_near else update
 
 
 def _has_diverged(point: Point, local: LocalModel, w: np.ndarray) -> bool:
@@ -292,6 +305,8 @@ def _propose(
         direction = propose(objective, point, w, "cg", damping, max_iter)
         return direction.step, None
     if not local.needs_refresh:
+        if local.low + local.up < _MAX_CHORD_RTOL:
+            return solve_with(local, point.gradient, damping), local
         direction = propose_near(
             objective, point, w, local.factor, damping, _MAX_NEAR_PRODUCTS
         )
