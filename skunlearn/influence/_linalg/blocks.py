@@ -70,6 +70,8 @@ def multiply(X: Any, W: np.ndarray) -> np.ndarray:
     n_features = X.shape[1]
     if len(W) > 2 and not sparse.issparse(X):
         Z = (W[:, :n_features] @ X.T).T
+    elif len(W) == 1:
+        Z = (X @ W[0, :n_features])[:, None]
     else:
         Z = X @ np.ascontiguousarray(W[:, :n_features].T)
     if W.shape[1] > n_features:

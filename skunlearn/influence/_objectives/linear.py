@@ -155,18 +155,6 @@ class LinearObjective(Objective):
         per_row = self.spec.penalty_per_row
         return self._unit_penalty * (weight_sums[0] if per_row else 1.0)
 
-    def regularizer_value(self, theta: np.ndarray, weight_sums: np.ndarray) -> float:
-        """Return the penalty, and the linear part where there is one."""
-        value = float(self.regularizer(weight_sums) @ theta**2) / 2
-        return value if self.linear_term is None else value + self.linear_term @ theta
-
-    def regularizer_gradient(
-        self, theta: np.ndarray, weight_sums: np.ndarray
-    ) -> np.ndarray:
-        """Return the gradient of `regularizer_value`."""
-        gradient = self.regularizer(weight_sums) * theta
-        return gradient if self.linear_term is None else gradient + self.linear_term
-
     def _make_unit_penalty(self) -> np.ndarray:
         penalty = np.full((self.n_outputs, self.n_columns), self.spec.coef_penalty)
         if self.intercept:

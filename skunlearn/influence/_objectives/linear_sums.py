@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 import numpy as np
+from scipy import sparse
 
 from skunlearn.influence._linalg.blocks import (
     compute_grams,
@@ -23,6 +24,7 @@ __all__ = [
     "GradientSum",
     "Grams",
     "allows_exact",
+    "count_additions",
     "find_block_rows",
     "find_max_curvature",
     "join_grams",
@@ -32,6 +34,7 @@ __all__ = [
 ]
 
 _MAX_BLOCK_ROWS, _MIN_BLOCK_ROWS = 8192, 256
+_PART_ROWS = 128  # of a block that are summed at once
 _MAX_BLOCKS = 32  # of small data
 _MAX_COUNT = 100.0  # mean weight that may be a count of rows
 
@@ -88,7 +91,7 @@ def sum_gradient(
         S = loss.slopes(Z[:, :n_outputs], objective.codes[rows])
         A = weigh(rows) * S
         squares[:, 0] += np.einsum("ij,ij->j", A, S)
-        added = multiply_back(X, A, objective.intercept) - rest
+        added = _multiply_back(X, A, objective.intercept) - rest
         total, before = total + added, total
         rest = (total - before) - added
         if v is not None:
@@ -97,10 +100,32 @@ def sum_gradient(
     return GradientSum(total.ravel() + penalty, squares, change)
 
 
+def _multiply_back(X: Any, R: np.ndarray, intercept: bool) -> np.ndarray:
+    """Return R.T X, shape (n_outputs, n_columns), from short sums of few rows each."""
+    n_parts = len(R) // _PART_ROWS
+    if sparse.issparse(X) or n_parts < 2:
+        return multiply_back(X, R, intercept)
+    n_rows, shape = n_parts * _PART_ROWS, (n_parts, _PART_ROWS, -1)
+    parts = R[:n_rows].T.reshape(-1, n_parts, _PART_ROWS).transpose(1, 0, 2)
+    total = multiply_back(X[n_rows:], R[n_rows:], intercept)
+    total[:, : X.shape[1]] += (parts @ X[:n_rows].reshape(shape)).sum(axis=0)
+    if intercept:
+        total[:, -1] += parts.sum(axis=2).sum(axis=0)
+    return total
+
+
 def find_block_rows(objective: LinearObjective) -> int:
     """Return how many rows are summed at once: fewer make smaller errors."""
     size = objective.n_rows // _MAX_BLOCKS
     return min(max(size, _MIN_BLOCK_ROWS), _MAX_BLOCK_ROWS)
+
+
+def count_additions(objective: LinearObjective) -> int:
+    """Return how many additions follow one another in the sums of a block."""
+    n_rows = find_block_rows(objective)
+    if sparse.issparse(objective.X) or n_rows < 2 * _PART_ROWS:
+        return n_rows
+    return 2 * _PART_ROWS + n_rows // _PART_ROWS + 2
 
 
 def _find_change(Z: np.ndarray, loss: Loss) -> float:

@@ -18,6 +18,8 @@ __all__ = [
     "SquaredHinge",
 ]
 
+_MAX_EXPONENT = 700.0  # of numbers that do not overflow
+
 
 class Loss(Protocol):
     """A convex loss. All arguments have shape (n, n_outputs), and codes (n,).
@@ -152,15 +154,16 @@ class LogLoss(_Separable):
 
     def derive(self, Z: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return `slopes` and `curvatures`, from the same exponentials."""
-        E = np.exp(-np.abs(Z))
-        D = 1 / (1 + E)
-        S = np.where(Z < 0, E, 1.0)  # times D, the probability of the output
-        S *= D
-        C = E * D
-        C *= D
-        own = (codes[:, None] == np.arange(Z.shape[1])) if Z.shape[1] > 1 else None
-        own = codes[:, None] > 0 if own is None else own
-        return np.where(own, -np.where(Z < 0, 1.0, E) * D, S), C
+        if Z.shape[1] > 1:
+            return self.slopes(Z, codes), self._curvatures(Z, codes)
+        signs = 1.0 - 2.0 * codes
+        S = -signs * Z[:, 0]
+        E = np.exp(np.minimum(S, _MAX_EXPONENT, out=S), out=S)
+        D = E + 1
+        slopes = signs / D
+        E /= D
+        E /= D
+        return slopes[:, None], E[:, None]
 
 
 class SquaredError(_Separable):
