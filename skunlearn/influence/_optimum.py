@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
 
 from skunlearn._data.rows import Batch
 from skunlearn._runtime.warn import warn
@@ -22,7 +23,12 @@ from skunlearn.influence._objectives.linear_sums import allows_exact
 from skunlearn.influence._objectives.registry import find_objective, make_unsupported
 from skunlearn.influence._settings import Settings
 from skunlearn.influence._solvers.exact import Rounded, round_optimum
-from skunlearn.influence._solvers.newton import Point, Polished, polish
+from skunlearn.influence._solvers.newton import (
+    Point,
+    Polished,
+    approach,
+    polish,
+)
 from skunlearn.influence._solvers.refine import (
     bound_in_hessian,
     bound_measured,
@@ -42,6 +48,9 @@ __all__ = [
 _MAX_DENSE_PARAMS = 2000  # a Hessian of 32 MB
 _MAX_START = 1e50  # size of parameters that no optimum is near
 _GRADIENT_TOL = 1e-8
+_MIN_PARTS = 20
+_MIN_ROWS_IN_PART, _MIN_ROWS_OF_CLASS = 2500, 50
+_MIN_ROWS_PER_PARAM = 100
 _LAST_STEP_RTOL = 1e-6  # share of the parameters' norm that a last step may have left
 
 
@@ -144,7 +153,8 @@ def find_optimum(
     Optimum
         The classifier. A warning says where there is no optimum, or it was not found.
     """
-    estimator = _fit(prototype, rows, w, classes)
+    part = _choose_part(prototype, rows, w, classes)
+    estimator = _fit(prototype, rows, w, classes, part)
     make = ConstantObjective if len(classes) == 1 else find_objective(estimator)
     objective = make(estimator, rows.X, rows.y, rows.sample_weight)
     if budget is not None:
@@ -155,6 +165,12 @@ def find_optimum(
     start -= objective.null_space.T @ (objective.null_space @ start)
     if not np.abs(start).max(initial=0) < _MAX_START:  # SGD can diverge
         start = np.zeros_like(start)
+    if part is not None:
+        start = approach(objective, start, w, part)
+    is_exact = is_exact_wanted(estimator, objective, settings, budget)
+    exact = _make_exact(estimator, objective, start, w) if is_exact else None
+    if exact is not None:
+        return exact
     solver = choose_solver(settings.solver, objective.n_params)
     polished = _polish(objective, start, w, solver, settings)
     if not _is_there(polished):  # SGD can end where everything is flat
@@ -162,10 +178,11 @@ def find_optimum(
         polished = again if _is_there(again) else polished
     theta = polished.theta
     objective.write(estimator, theta)
-    if is_exact_wanted(estimator, objective, settings, budget):
+    if is_exact:
         exact = _make_exact(estimator, objective, theta, w)
         if exact is not None:
             return exact
+        _warn_of_rounding()
     R = objective.compute_self_concordance()
     is_formed = solver == "cholesky" and len(theta) > 0  # not where one class is left
     local = LocalModel.measure(objective, theta, w, R) if is_formed else None
@@ -239,11 +256,13 @@ def _find_obstacle(
 def _make_exact(
     estimator: Any, objective: Objective, theta: np.ndarray, w: np.ndarray
 ) -> Optimum | None:
-    """Return the optimum rounded to its grid; None, with a warning, if it is hidden."""
+    """Return the optimum rounded to its grid; None if it is hidden."""
     start = Optimum(estimator, objective, theta, None, math.nan, 0.0, math.nan, 0)
     if not len(theta):
         return replace(start, hessian_bound=0.0, is_exact=True)
-    found = find_rounded(objective, theta, w)
+    assert allows_exact(objective)
+    weighted = Weighted.measure(objective, w)
+    found = round_optimum(objective, theta, weighted, None)
     return None if found is None else start.rounded(found)
 
 
@@ -261,21 +280,52 @@ def find_rounded(
     if found is None and reference is not None:  # subtraction has lost digits
         found = round_optimum(objective, theta, weighted, None)
     if found is None:
-        warn(
-            "the parameters are not exact: rounding hides to which point of the grid "
-            "the optimum belongs. Scale the features, drop those that depend on "
-            "others, or increase the l2 penalty."
-        )
+        _warn_of_rounding()
     return found
 
 
-def _fit(prototype: Any, rows: Batch, w: np.ndarray, classes: np.ndarray) -> Any:
-    """Fit a clone; it need not converge, since Newton steps follow."""
+def _warn_of_rounding() -> None:
+    warn(
+        "the parameters are not exact: rounding hides to which point of the grid the "
+        "optimum belongs. Scale the features, drop those that depend on others, or "
+        "increase the l2 penalty."
+    )
+
+
+def _choose_part(
+    prototype: Any, rows: Batch, w: np.ndarray, classes: np.ndarray
+) -> np.ndarray | None:
+    """Return some of many rows, near whose optimum steps can begin; None for all."""
+    if type(prototype) is not LogisticRegression:
+        return None
+    n_rows, n_features = rows.X.shape
+    n_params = (n_features + 1) * (len(classes) if len(classes) > 2 else 1)
+    size = max(n_rows // _MIN_PARTS, _MIN_ROWS_PER_PARAM * n_params)
+    if n_rows < _MIN_PARTS * _MIN_ROWS_IN_PART or size > n_rows // 4:
+        return None
+    part = np.unique(np.random.default_rng(0).integers(n_rows, size=size))
+    part = part[w[part] > 0]
+    n_of_class = np.bincount(rows.y[part], minlength=len(classes))
+    return part if n_of_class.min() >= _MIN_ROWS_OF_CLASS else None
+
+
+def _fit(
+    prototype: Any,
+    rows: Batch,
+    w: np.ndarray,
+    classes: np.ndarray,
+    part: np.ndarray | None,
+) -> Any:
+    """Fit a clone; it need not converge, since Newton steps follow.
+
+    Rows of a part stand for all, so that each counts as often as there are parts.
+    """
     inside = np.flatnonzero(w > 0)
-    X, codes = rows.X, rows.y
-    weight = rows.sample_weight
-    if (w[inside] != 1).any():
-        weight = w if weight is None else w * weight
+    share = 1.0 if part is None else len(part) / len(inside)
+    inside = inside if part is None else part
+    X, codes, weight = rows.X, rows.y, rows.sample_weight
+    if (w[inside] != 1).any() or share < 1:
+        weight = w / share if weight is None else w / share * weight
     if len(inside) < len(w):
         X, codes = X[inside], codes[inside]
         weight = None if weight is None else weight[inside]

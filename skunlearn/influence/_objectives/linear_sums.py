@@ -35,7 +35,7 @@ __all__ = [
 
 _MAX_BLOCK_ROWS, _MIN_BLOCK_ROWS = 8192, 256
 _PART_ROWS = 128  # of a block that are summed at once
-_MAX_BLOCKS = 32  # of small data
+_MAX_BLOCKS = 32  # of small sparse data
 _MAX_COUNT = 100.0  # mean weight that may be a count of rows
 
 
@@ -116,14 +116,16 @@ def _multiply_back(X: Any, R: np.ndarray, intercept: bool) -> np.ndarray:
 
 def find_block_rows(objective: LinearObjective) -> int:
     """Return how many rows are summed at once: fewer make smaller errors."""
-    size = objective.n_rows // _MAX_BLOCKS
+    if not sparse.issparse(objective.X):
+        return _MAX_BLOCK_ROWS
+    size = objective.X.shape[0] // _MAX_BLOCKS
     return min(max(size, _MIN_BLOCK_ROWS), _MAX_BLOCK_ROWS)
 
 
 def count_additions(objective: LinearObjective) -> int:
     """Return how many additions follow one another in the sums of a block."""
     n_rows = find_block_rows(objective)
-    if sparse.issparse(objective.X) or n_rows < 2 * _PART_ROWS:
+    if sparse.issparse(objective.X):
         return n_rows
     return 2 * _PART_ROWS + n_rows // _PART_ROWS + 2
 

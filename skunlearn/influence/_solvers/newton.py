@@ -1,6 +1,6 @@
 """The way to the optimum: damped Newton steps with a line search."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ __all__ = [
     "Direction",
     "Point",
     "Polished",
+    "approach",
     "evaluate",
     "polish",
     "propose",
@@ -27,11 +28,17 @@ _CG_RTOL = 1e-3  # a step then makes the gradient a thousand times smaller
 _MAX_STEP = 1e2  # step, as a share of the parameters' norm
 _VALUE_RTOL = 1e-13  # share of a value that rounding may have made
 _MAX_HALVINGS = 40
+_CHORD_RATIO = 0.3  # by which gradients have to shrink for a factor to be kept
+_MAX_CHORD_STEPS = 8
+_SHORT_STEP = 1e-3  # of a standard error
 
 
 @dataclass(frozen=True)
 class Point:
-    """Parameters, and what the objective is there; `norm` is the gradient's."""
+    """Parameters, and what the objective is there; `norm` is the gradient's.
+
+    The value is nan where it was not computed.
+    """
 
     theta: np.ndarray
     value: float
@@ -46,6 +53,7 @@ class Direction:
     step: np.ndarray
     jitter: float = 0.0
     residual: float = 0.0
+    factor: Factor | None = None
 
     @property
     def norm(self) -> float:
@@ -131,7 +139,8 @@ def polish(
     numpy.linalg.LinAlgError
         If the Hessian is not finite.
     """
-    point = evaluate(objective, theta, w)
+    gradient = objective.gradient(theta, w)
+    point = Point(theta, np.nan, gradient, float(np.linalg.norm(gradient)))
     directions: list[Direction] = []
 
     def finish(status: _Status) -> Polished:
@@ -146,20 +155,84 @@ def polish(
         )
 
     n_steps, is_near = 0, not objective.n_params  # a solver may have gone far already
+    factor: Factor | None = None
     while True:
         if point.norm <= tol and is_near:
             return finish("converged")
-        directions.append(propose(objective, point, w, solver, damping, max_iter))
-        length = directions[-1].norm / max(1.0, float(np.linalg.norm(point.theta)))
+        is_fresh = factor is None
+        if is_fresh:
+            direction = propose(objective, point, w, solver, damping, max_iter)
+        else:
+            direction = replace(direction, step=_solve(direction.factor, point))
+        directions.append(direction)
+        length = direction.norm / max(1.0, float(np.linalg.norm(point.theta)))
         is_near = objective.is_quadratic or length < _STEP_RTOL
         if point.norm <= tol and is_near:
             return finish("converged")
         if n_steps == max_steps:
             return finish("max_steps")
-        following = search_line(objective, point, directions[-1].step, w)
+        following = _try_step(objective, point, direction.step, w)
+        if following is None and not is_fresh:
+            factor = None
+            continue
+        if following is None:
+            following = search_line(objective, point, direction.step, w)
         if following is None:
             return finish("stalled")
+        is_good = following.norm <= _CHORD_RATIO * point.norm
+        factor = direction.factor if is_good else None
         point, n_steps = following, n_steps + 1
+
+
+def _solve(factor: Factor | None, point: Point) -> np.ndarray:
+    """Return the step from a point by the factor of a Hessian that is not far."""
+    assert factor is not None
+    return _shorten(-factor.solve(point.gradient), point.theta)
+
+
+def _try_step(
+    objective: Objective, point: Point, step: np.ndarray, w: np.ndarray
+) -> Point | None:
+    """Return where a step ends if the gradient alone shows that it is better."""
+    theta = point.theta + step
+    gradient = objective.gradient(theta, w)
+    norm = float(np.linalg.norm(gradient))
+    if not norm <= _CHORD_RATIO * point.norm:
+        return None
+    return Point(theta, np.nan, gradient, norm)
+
+
+def approach(
+    objective: Objective, theta: np.ndarray, w: np.ndarray, rows: np.ndarray
+) -> np.ndarray:
+    """Go from the optimum of some rows to near that of all, with the Hessian of some.
+
+    Parameters
+    ----------
+    objective : Objective
+        The objective.
+    theta : ndarray of shape (n_params,)
+        The optimum of some rows.
+    w : ndarray of shape (n_rows,)
+        Weights of all rows.
+    rows : ndarray
+        The rows.
+    """
+    weight_sums = objective.weight_sums(w)
+    sums = objective.hessians_by_group(theta, w, rows) * (w.sum() / w[rows].sum())
+    hessian = objective.join_hessians(sums, weight_sums)
+    factor, _ = factorise_somehow(hessian, objective.null_space)
+    last = np.inf
+    for _ in range(_MAX_CHORD_STEPS):
+        gradient = objective.gradient(theta, w)
+        step = -factor.solve(gradient)
+        size = -float(step @ gradient)  # the square of its length
+        if not size < last / 4:
+            break
+        theta, last = theta + step, size
+        if size < _SHORT_STEP**2 * objective.mean_weight(w):
+            break
+    return theta
 
 
 def propose(
@@ -176,7 +249,7 @@ def propose(
         hessian = objective.hessian(point.theta, w)
         factor, jitter = factorise_somehow(hessian, null_space, damping)
         step = -factor.solve(point.gradient)
-        return Direction(_shorten(step, point.theta), jitter=jitter)
+        return Direction(_shorten(step, point.theta), jitter, factor=factor)
     diagonal = objective.diagonal(point.theta, w)
     solution = conjugate_gradients(
         objective.hvp(point.theta, w),
@@ -247,6 +320,8 @@ def search_line(
 
     Near the optimum values differ by less than rounding: there the gradient decides.
     """
+    if np.isnan(point.value):
+        point = replace(point, value=objective.value(point.theta, w))
     slope = point.gradient @ step
     for halvings in range(1 if _is_rounding(point, step) else _MAX_HALVINGS):
         share = 0.5**halvings
