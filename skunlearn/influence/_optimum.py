@@ -303,7 +303,8 @@ def _choose_part(
     size = max(n_rows // _MIN_PARTS, _MIN_ROWS_PER_PARAM * n_params)
     if n_rows < _MIN_PARTS * _MIN_ROWS_IN_PART or size > n_rows // 4:
         return None
-    part = np.unique(np.random.default_rng(0).integers(n_rows, size=size))
+    ends = np.linspace(0, n_rows, size + 1).astype(np.int64)
+    part = np.random.default_rng(0).integers(ends[:-1], ends[1:])
     part = part[w[part] > 0]
     n_of_class = np.bincount(rows.y[part], minlength=len(classes))
     return part if n_of_class.min() >= _MIN_ROWS_OF_CLASS else None
@@ -324,11 +325,11 @@ def _fit(
     share = 1.0 if part is None else len(part) / len(inside)
     inside = inside if part is None else part
     X, codes, weight = rows.X, rows.y, rows.sample_weight
-    if (w[inside] != 1).any() or share < 1:
-        weight = w / share if weight is None else w / share * weight
     if len(inside) < len(w):
-        X, codes = X[inside], codes[inside]
+        X, codes, w = X[inside], codes[inside], w[inside]
         weight = None if weight is None else weight[inside]
+    if (w != 1).any() or share < 1:
+        weight = w / share if weight is None else w / share * weight
     if len(classes) == 1:
         return DummyClassifier().fit(X, classes[codes])
     named = {} if weight is None else {"sample_weight": weight}

@@ -23,7 +23,7 @@ __all__ = [
 _DENSE_VALUES = 2**17  # values in a block of dense rows
 _SPARSE_ROWS = 2**15
 _FEW_COLUMNS = 40  # whose products fit into the processor's cache
-_PRODUCT_ROWS = 256
+_PRODUCT_ROWS = 512
 _DENSE_SHARE = 0.1  # of stored values, above which a sparse block is made dense
 
 
