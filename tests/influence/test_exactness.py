@@ -19,6 +19,7 @@ from sklearn.svm import LinearSVC
 
 from skunlearn import InfluenceUnlearningClassifier
 from skunlearn.exceptions import UnlearningQualityWarning, UnsupportedEstimatorError
+from skunlearn.influence import _optimum
 
 EXACT = [
     name for name in ESTIMATORS if name not in ("free", "svc", "sgd_hinge", "sgd_huber")
@@ -146,6 +147,33 @@ def test_an_outlier():
     classifier = InfluenceUnlearningClassifier().fit(X, y).forget(7)
     assert classifier.exact_
     assert_same_answers(classifier, fit_fresh(classifier, X, y), X)
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
+def test_the_way_of_a_fit_does_not_matter(n_classes, weighted, monkeypatch):
+    """Fits of many rows begin near the optimum of a part, and end where others end."""
+    X, y = make_rows(4000, 4, n_classes, seed=5)
+    weight = np.random.default_rng(0).choice([0, 1, 2.5], 4000) if weighted else None
+    base = LogisticRegression(class_weight="balanced", max_iter=1000)
+    slow = InfluenceUnlearningClassifier(base).fit(X, y, weight)
+    plain = InfluenceUnlearningClassifier(base, exact=False).fit(X, y, weight)
+    parts = []
+    approach = _optimum.approach
+    monkeypatch.setattr(_optimum, "_MIN_ROWS_IN_PART", 100)
+    monkeypatch.setattr(_optimum, "_MIN_ROWS_OF_CLASS", 5)
+    monkeypatch.setattr(_optimum, "_MIN_ROWS_PER_PARAM", 20)
+    monkeypatch.setattr(
+        _optimum, "approach", lambda *args: parts.append(args) or approach(*args)
+    )
+    fast = InfluenceUnlearningClassifier(base).fit(X, y, weight)
+    assert len(parts) == 1
+    assert fast.exact_
+    assert_same_answers(fast, slow, X)
+    assert_same_state(fast, slow)
+    other = InfluenceUnlearningClassifier(base, exact=False).fit(X, y, weight)
+    apart = other._state.optimum.theta - plain._state.optimum.theta
+    assert np.linalg.norm(apart) <= other.distance_bound_ + plain.distance_bound_
 
 
 def draw_base(rng):
