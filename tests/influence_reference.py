@@ -111,13 +111,15 @@ class Written:
     def optimise(self, theta):
         """Return the optimum of least norm in null directions; None if there is none.
 
-        Damped Newton steps, until they change nothing that a double can hold.
+        Damped Newton steps, until they change nothing that a double can hold. The last
+        of them, about what is still missing, is kept as `rest`.
         """
         theta = theta.astype(Long)
         value, length = self.value(theta), np.inf
         for _ in range(400 if self.P.any() else 40):
             gradient = self.gradient(theta)
             step = self._solve(self.hessian(theta), gradient).reshape(theta.shape)
+            self.rest = step
             share, slope = Long(1), (gradient * step).sum()
             for _ in range(40):
                 trial = theta - share * step
@@ -211,6 +213,25 @@ def measure(classifier, X, codes, sample_weight=None):
     if optimum is None:
         return None
     return float(np.linalg.norm((optimum - theta).astype(float)))
+
+
+def measure_lengths(classifier, X, codes, sample_weight=None):
+    """Return the distance to the optimum in both norms, and how well it is known.
+
+    Each is (Euclidean, in the norm of the Hessian); None if there is no optimum.
+    """
+    state, base = classifier._state, classifier.estimator_
+    written = Written(base, X, codes, classifier.weights_, sample_weight)
+    theta = read(classifier)
+    optimum = written.optimise(theta)
+    if optimum is None:
+        return None
+    hessian, unit = written.hessian(optimum), state.optimum.objective.mean_weight
+    lengths = []
+    for v in ((optimum - theta).ravel(), written.rest.ravel()):
+        square = max(float(v @ (hessian @ v)), 0.0)
+        lengths.append((float(np.sqrt(v @ v)), np.sqrt(square / unit(state.w))))
+    return lengths
 
 
 def fit_quietly(classifier, *args, **kwargs):

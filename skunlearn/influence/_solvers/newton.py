@@ -28,7 +28,8 @@ _CG_RTOL = 1e-3  # a step then makes the gradient a thousand times smaller
 _MAX_STEP = 1e2  # step, as a share of the parameters' norm
 _VALUE_RTOL = 1e-13  # share of a value that rounding may have made
 _MAX_HALVINGS = 40
-_CHORD_RATIO = 0.3  # by which gradients have to shrink for a factor to be kept
+_GOOD_RATIO = 0.5  # by which a gradient has to shrink to show that a step is better
+_CHORD_RATIO = 0.1  # by which it has to shrink for a factor to be kept
 _MAX_CHORD_STEPS = 8
 _SHORT_STEP = 1e-3  # of a standard error
 
@@ -157,9 +158,9 @@ def polish(
     n_steps, is_near = 0, not objective.n_params  # a solver may have gone far already
     factor: Factor | None = None
     while True:
-        if point.norm <= tol and is_near:
-            return finish("converged")
         is_fresh = factor is None
+        if point.norm <= tol and is_near and is_fresh:
+            return finish("converged")
         if is_fresh:
             direction = propose(objective, point, w, solver, damping, max_iter)
         else:
@@ -168,6 +169,8 @@ def polish(
         length = direction.norm / max(1.0, float(np.linalg.norm(point.theta)))
         is_near = objective.is_quadratic or length < _STEP_RTOL
         if point.norm <= tol and is_near:
+            if not objective.is_quadratic:  # the step is there, and leaves still less
+                point = _try_step(objective, point, direction.step, w) or point
             return finish("converged")
         if n_steps == max_steps:
             return finish("max_steps")
@@ -197,7 +200,7 @@ def _try_step(
     theta = point.theta + step
     gradient = objective.gradient(theta, w)
     norm = float(np.linalg.norm(gradient))
-    if not norm <= _CHORD_RATIO * point.norm:
+    if not norm <= _GOOD_RATIO * point.norm:
         return None
     return Point(theta, np.nan, gradient, norm)
 
