@@ -51,7 +51,7 @@ FLOORS = {
     "influence._certificate": """bounds local_model grid reference enclosure
         privacy_budget""",
     "influence._solvers": "newton refine exact",
-    "influence._methods": """reweighting transitions exact newton linear_step goals
+    "influence._methods": """reweighting transitions newton linear_step goals
         trade_off least_weights puma""",
     "costs": "_chances _checks _picks _requests _curves _expected _slicings _recommend",
     "model_selection": "_state _scores _removal _fit _search",

@@ -9,7 +9,6 @@ from sklearn.base import clone
 from skunlearn._data.casting import trim_text
 from skunlearn._runtime.warn import warn
 from skunlearn.exceptions import NothingRetainedError
-from skunlearn.influence._methods.exact import by_rounding, can_be_exact
 from skunlearn.influence._methods.newton import by_influence, by_newton
 from skunlearn.influence._methods.puma import (
     follow_criterion,
@@ -18,7 +17,12 @@ from skunlearn.influence._methods.puma import (
 )
 from skunlearn.influence._methods.transitions import Change, finish, without_rows
 from skunlearn.influence._networks.head import Head
-from skunlearn.influence._optimum import explain_no_bound, find_optimum
+from skunlearn.influence._optimum import (
+    explain_no_bound,
+    find_optimum,
+    is_exact_wanted,
+    round_without,
+)
 from skunlearn.influence._solvers.newton import evaluate
 from skunlearn.influence._solvers.refine import MAX_STEPS, settle
 from skunlearn.influence._state import State
@@ -47,7 +51,9 @@ def remove(state: State, slots: np.ndarray) -> Change:
             "the request leaves no row to train on. Retain at least one row, or delete "
             "the classifier."
         )
-    state = follow_criterion(shown, replace(state, counts=counts), slots)
+    state = replace(state, counts=counts)
+    if state.criterion_start is not None or state.settings.method == "puma":
+        state = follow_criterion(shown, state, slots)
     if not len(rows):
         return Change(replace(shown, criterion_start=state.criterion_start), "patch")
     if (counts == 0).any():
@@ -55,10 +61,9 @@ def remove(state: State, slots: np.ndarray) -> Change:
         return measure_removal(change) if state.settings.method == "puma" else change
     if not len(state.optimum.theta):
         return Change(state, "patch")
-    if can_be_exact(state):
-        exact = by_rounding(state, rows)
-        if exact is not None:
-            return exact
+    exact = _forget_exactly(state, rows) if _can_be_exact(state) else None
+    if exact is not None:
+        return exact
     state = state.sharpened if state.optimum.is_exact else state
     is_influence = state.settings.method == "influence"
     change = (by_influence if is_influence else by_newton)(state, rows)
@@ -68,6 +73,36 @@ def remove(state: State, slots: np.ndarray) -> Change:
     if change.state.base is not None:
         change = _refit_failed(change, rows)
     return _warn_of_lost_bound(change, rows)
+
+
+def _can_be_exact(state: State) -> bool:
+    """Whether a forget is to end at parameters that a new fit would end at, too.
+
+    Raises
+    ------
+    ValueError, UnsupportedEstimatorError
+        If they have to be exact, and cannot.
+    """
+    optimum, settings = state.optimum, state.settings
+    is_wanted = is_exact_wanted(
+        optimum.estimator, optimum.objective, settings, state.budget
+    )
+    if settings.exact not in ("auto", False) and len(state.held_out):
+        raise ValueError(
+            "exact=True needs a classifier that was fitted with method='newton', "
+            "without rows held out. Fit it again, or set exact='auto'."
+        )
+    return is_wanted and not len(state.held_out)
+
+
+def _forget_exactly(state: State, rows: np.ndarray) -> Change | None:
+    """Go to the rounded optimum of the retained rows; None if it is not certain."""
+    w = without_rows(state.w, rows)
+    found = round_without(state.optimum, state.w, w, rows)
+    if found is None:
+        return None
+    new = replace(state, optimum=state.optimum.rounded(found), criterion_start=None)
+    return Change(new, "polish", move=found.move)
 
 
 def _refit(state: State, rows: np.ndarray) -> State:

@@ -19,7 +19,7 @@ from skunlearn.influence._certificate.privacy_budget import Budget
 from skunlearn.influence._certificate.reference import Reference, Weighted
 from skunlearn.influence._objectives.base import Objective
 from skunlearn.influence._objectives.constant import ConstantObjective
-from skunlearn.influence._objectives.linear_sums import allows_exact
+from skunlearn.influence._objectives.linear_sums import allows_exact, sum_removed
 from skunlearn.influence._objectives.registry import find_objective, make_unsupported
 from skunlearn.influence._settings import Settings
 from skunlearn.influence._solvers.exact import Rounded, round_optimum
@@ -40,8 +40,8 @@ __all__ = [
     "choose_solver",
     "explain_no_bound",
     "find_optimum",
-    "find_rounded",
     "is_exact_wanted",
+    "round_without",
     "write_copy",
 ]
 
@@ -266,18 +266,24 @@ def _make_exact(
     return None if found is None else start.rounded(found)
 
 
-def find_rounded(
-    objective: Objective,
-    theta: np.ndarray,
-    w: np.ndarray,
-    reference: Reference | None = None,
-    step: np.ndarray | None = None,
+def round_without(
+    optimum: Optimum, w: np.ndarray, left: np.ndarray, rows: np.ndarray
 ) -> Rounded | None:
-    """Return the optimum rounded to its grid; None, with a warning, if it is hidden."""
+    """Return the rounded optimum without some rows; None, with a warning, if hidden.
+
+    `w` are the weights with the rows, `left` those without.
+    """
+    objective, theta, known = optimum.objective, optimum.theta, optimum.reference
     assert allows_exact(objective)
-    weighted = Weighted.measure(objective, w)
-    found = round_optimum(objective, theta, weighted, reference, step)
-    if found is None and reference is not None:  # subtraction has lost digits
+    weighted, found = Weighted.measure(objective, left), None
+    if known is not None and len(rows) < weighted.sums[0]:
+        known = known.without(objective, w, rows)
+    else:
+        known = None
+    if known is not None:
+        step = sum_removed(objective, theta, w, left, rows)
+        found = round_optimum(objective, theta, weighted, known, step)
+    if found is None:  # nothing was known, or subtraction has lost digits
         found = round_optimum(objective, theta, weighted, None)
     if found is None:
         _warn_of_rounding()

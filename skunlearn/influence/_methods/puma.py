@@ -42,8 +42,7 @@ def follow_criterion(shown: State, plain: State, slots: np.ndarray) -> State:
     for the parameters `shown`. `plain` is the same without new weights.
     """
     start = plain.criterion_start
-    is_held = start is not None or plain.settings.method == "puma"
-    if not is_held or not len(plain.optimum.theta):
+    if not len(plain.optimum.theta):
         return plain
     objective, theta = shown.optimum.objective, shown.optimum.theta
     rows = plain.find_validation()

@@ -30,6 +30,7 @@ __all__ = [
     "join_grams",
     "sum_gradient",
     "sum_grams",
+    "sum_removed",
     "sum_weights",
 ]
 
@@ -98,6 +99,21 @@ def sum_gradient(
             change = max(change, _find_change(Z[:, n_outputs:], loss))
     penalty = objective.regularizer(sums) * theta
     return GradientSum(total.ravel() + penalty, squares, change)
+
+
+def sum_removed(
+    objective: LinearObjective,
+    theta: np.ndarray,
+    w: np.ndarray,
+    left: np.ndarray,
+    rows: np.ndarray,
+) -> np.ndarray:
+    """Return the gradient that some rows, whose weights are in `w`, take along."""
+    before, after = objective.weight_sums(w), objective.weight_sums(left)
+    sums = objective.gradients_by_group(theta, w, rows)
+    removed = (objective.scales(after) * sums).sum(axis=0)
+    lost = objective.regularizer(before) - objective.regularizer(after)
+    return removed + lost * theta
 
 
 def _multiply_back(X: Any, R: np.ndarray, intercept: bool) -> np.ndarray:
