@@ -107,7 +107,7 @@ SAME = {
         pd.Series(NANOSECOND),
         pl.Series(NANOSECOND),
     ],
-    "two nanoseconds": [NANOSECOND + 1],
+    "two nanoseconds": [NANOSECOND + np.timedelta64(1, "ns")],
     "zoned nanosecond": [
         pd.Series(NANOSECOND).dt.tz_localize("UTC"),
         pd.Series(NANOSECOND).dt.tz_localize("UTC").dt.tz_convert("Asia/Tokyo"),

@@ -112,7 +112,7 @@ BAD_REQUESTS = {
     "without a text": [10**5000],
     "negative and huge": [-1, 2**64],
     "largest unsigned": np.array([2**64 - 1], dtype=np.uint64),
-    "timedelta": [np.timedelta64(1)],
+    "timedelta": [np.timedelta64(1, "s")],
     "timedeltas": np.array([1], dtype="timedelta64[s]"),
     "masked": np.ma.array([1, 2], mask=[False, True]),
     "masked constant": np.ma.masked,

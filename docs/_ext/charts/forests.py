@@ -11,6 +11,7 @@ _SHARE = re.compile(
 )
 _REFIT = re.compile(rf"  (\S+) +\S+ m?s +{_NUMBER} .* refit")
 _RIVAL = re.compile(rf"  (\w+), .*accuracy {_NUMBER}\S*, fit \S+, row 1/([\d.]+)")
+_PLACES = {"refits": (0, 8), "skunlearn": (5, -11), "others": (6, -3)}  # of names
 
 
 def read_forests(text: str) -> dict[str, dict[str, list[tuple[str, float, float]]]]:
@@ -55,7 +56,7 @@ def draw_forests(text: str) -> Figure:
             gains, accuracy = [p[2] for p in points], [p[1] for p in points]
             axes.plot(gains, accuracy, marker, label=kind)
             for name, y, x in _name_points(kind, points):
-                place = (4, -12) if kind == "others" or ", " in name else (4, 4)
+                place = _PLACES[kind]
                 axes.annotate(
                     name, (x, y), place, textcoords="offset points", fontsize=8
                 )
