@@ -60,7 +60,7 @@ def draw_forests(text: str) -> Figure:
                 axes.annotate(
                     name, (x, y), place, textcoords="offset points", fontsize=8
                 )
-        axes.set(xscale="log", xlim=(0.6, 9000), title=data, ymargin=0.1)
+        axes.set(xscale="log", xlim=(0.6, 30000), title=data, ymargin=0.1)
         axes.set_xticks([1, 10, 100, 1000], ["1", "1/10", "1/100", "1/1000"])
         axes.set(xlabel="cost of one row, of the forest's refit")
     panels[0].set(ylabel="accuracy")
