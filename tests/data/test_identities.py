@@ -257,7 +257,7 @@ def test_an_id_does_not_depend_on_its_neighbours(values):
 
 
 @given(
-    st.integers(-(2**40), 2**40),
+    st.integers(-(2**33), 2**33),  # as seconds, they have nanoseconds
     st.sampled_from(["s", "ms", "us", "ns"]),
     st.sampled_from(["s", "ms", "us", "ns"]),
 )
@@ -266,9 +266,8 @@ def test_times_are_compared_at_full_precision(value, unit, other):
     first = np.array([value], dtype=f"datetime64[{unit}]")
     second = first.astype(f"datetime64[{other}]")
     equal = bool(first.astype("datetime64[ns]") == second.astype("datetime64[ns]"))
-    if abs(value) < 2**30 or unit != "s":  # else nanoseconds overflow
-        assert (hash_one(first) == hash_one(second)) == equal
-    assert hash_one(first) != hash_one(first + 1)
+    assert (hash_one(first) == hash_one(second)) == equal
+    assert hash_one(first) != hash_one(first + np.timedelta64(1, unit))
 
 
 @pytest.mark.parametrize("name", MISSING)

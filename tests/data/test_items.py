@@ -216,6 +216,6 @@ def test_tables_of_variable_text():
         assert_same_classifier(classifier, fresh, X)
         classifier.partial_fit(X[:9], labels[:9]).forget([90, 91])
         assert classifier._state.rows.data.X.dtype.kind == "T"
-    with pytest.raises(TypeError, match="StringDType"):
+    with pytest.raises((TypeError, ValueError), match=r"StringDType|not reorderable"):
         make("sharded", MultinomialNB()).fit(X, labels)
     assert make("newton", LogisticRegression()).fit(X, labels).score(X, labels) > 0.9
