@@ -125,9 +125,12 @@ class Cluster:
         """
         if time.monotonic() - self._checked_at > _POLL:
             self.count_threads()
-        for future in self._wait(running):
-            running.discard(future)
-            yield from self._get(future)
+        done = self._wait(running) if len(running) > 1 else set(running)
+        for future in done:
+            results = self._get(future)
+            if results is not None:
+                running.discard(future)
+                yield from results
 
     def _wait(self, running: set[Any]) -> set[Any]:
         distributed = sys.modules["distributed"]
@@ -135,17 +138,21 @@ class Cluster:
             waited = distributed.wait(
                 list(running), timeout=_POLL, return_when="FIRST_COMPLETED"
             )
-        except distributed.TimeoutError:
+        except TimeoutError:
             return set()
         except distributed.CancelledError as error:
             raise self._explain("has cancelled tasks, or is closed") from error
         done: set[Any] = waited.done
         return done
 
-    def _get(self, future: Any) -> list[Any]:
+    def _get(self, future: Any) -> list[Any] | None:
         distributed = sys.modules["distributed"]
         try:
-            results: list[Any] = future.result()
+            results: list[Any] = future.result(timeout=_POLL)
+        except TimeoutError:
+            if future.done():  # and this is what the task has raised
+                raise
+            return None
         except distributed.CancelledError as error:
             raise self._explain("has cancelled tasks, or is closed") from error
         except distributed.KilledWorker as error:

@@ -281,7 +281,7 @@ def _run_on_cluster(
     n_tasks: int,
 ) -> Generator[Trained]:
     """Yield results as they come; rows that workers cannot read are sent to them."""
-    size = _size_chunks(n_tasks, cluster.count_threads())
+    size = 1 if n_tasks == 1 else _size_chunks(n_tasks, cluster.count_threads())
     unread: list[_Unread] = []
     for result, caught in cluster.run(call, make_tasks(True), size):
         warn_again(caught)
