@@ -20,6 +20,7 @@ from functools import partial
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import cloudpickle
@@ -31,11 +32,13 @@ from _timing import (
     describe_machine,
     format_header,
     format_seconds,
+    time_call,
 )
 from distributed import Client, LocalCluster
 from distributed.comm.tcp import TCP
 from joblib import parallel_config, register_parallel_backend
 from joblib._parallel_backends import LokyBackend
+from joblib.parallel import get_active_backend
 from sklearn.linear_model import SGDClassifier
 from sklearn.tree import DecisionTreeClassifier
 
@@ -43,6 +46,7 @@ from skunlearn import ShardedUnlearningClassifier
 from skunlearn.sharding._training import tasks
 
 _N_FEATURES = 20
+_N_ROWS = 100_000
 _N_SHARDS = 40
 
 sent = {"dask": 0, "loky": 0}  # bytes
@@ -76,8 +80,8 @@ def make_rows(n_rows: int) -> tuple[Any, Any]:
 
 
 def make(store: Any = None, base: Any = None) -> ShardedUnlearningClassifier:
-    """Return a classifier whose shards take some tenths of a second, or less."""
-    base = SGDClassifier(max_iter=50, tol=None) if base is None else base
+    """Return a classifier of shards that take some hundredths of a second."""
+    base = SGDClassifier(max_iter=20, tol=None) if base is None else base
     return ShardedUnlearningClassifier(
         base, n_shards=_N_SHARDS, checkpoint_store=store, random_state=0
     )
@@ -119,28 +123,33 @@ def fit_in(context: Callable[[], AbstractContextManager[Any]], data: Any) -> Any
 
 def bench_fits(scale: Scale) -> Iterator[Row]:
     """Time fits on clusters of several sizes beside as many processes of loky."""
-    data = make_rows(scale.size(200_000))
+    data = make_rows(scale.size(_N_ROWS))
     expected = read_bits(make().fit(*data))
     for n_workers in (1, 2, 4):
-        loky = partial(parallel_config, backend="loky", n_jobs=max(n_workers, 1))
+        loky = partial(parallel_config, backend="loky", n_jobs=n_workers)
         with dask(n_workers) as cluster:
             same = read_bits(fit_in(cluster, data)) == expected
-            turns = compare(
-                partial(fit_in, cluster, data),
-                partial(fit_in, loky, data),
-                scale.repeats(5),
-            )
-            ours, other = map(format_seconds, turns.medians)
+            others = {
+                "here" if n_workers == 1 else "loky": loky,
+                "joblib's own dask": partial(joblibs_own, cluster),
+            }
             name = f"fit, {n_workers} workers"
-            yield Row(name, ours, f"loky {other}", turns.ratio)
-            turns = compare(
-                partial(fit_in, cluster, data),
-                partial(fit_in, partial(joblibs_own, cluster), data),
-                scale.repeats(5),
-            )
-            ours, other = map(format_seconds, turns.medians)
-            yield Row(name, ours, f"joblib's dask {other}", turns.ratio)
+            for other_name, context in others.items():
+                turns = compare(
+                    partial(fit_in, cluster, data),
+                    partial(fit_in, context, data),
+                    scale.repeats(4),
+                )
+                ours, other = map(format_seconds, turns.medians)
+                yield Row(name, ours, f"{other_name} {other}", turns.ratio)
             yield Row(name, "shards that differ", "", float(not same), "", at_most=0)
+
+
+def forget_next(classifier: Any, context: Any, starts: Iterator[int], n: int) -> None:
+    """Forget the next rows, in a context of joblib's."""
+    start = next(starts)
+    with context():
+        classifier.forget(range(start, start + n))
 
 
 def bench_overhead(scale: Scale) -> Iterator[Row]:
@@ -149,46 +158,43 @@ def bench_overhead(scale: Scale) -> Iterator[Row]:
     base = DecisionTreeClassifier(max_depth=2)
     here = partial(parallel_config, n_jobs=1)
     with dask(1) as cluster:
-        for name, n_rows in (
-            ("a request of one row", 1),
-            ("of all shards", _N_SHARDS * 8),
-        ):
+        for n_rows in (1, 8 * _N_SHARDS):
             mine, other = (make(base=base).fit(*data) for _ in range(2))
-            starts = count(0, n_rows)
-
-            def forget(
-                classifier: Any, context: Any, start: int, n_rows: int = n_rows
-            ) -> Any:
-                with context():
-                    before = len(classifier.forget_records_)
-                    classifier.forget(range(start, start + n_rows))
-                    return classifier.forget_records_[before:]
-
             turns = compare(
-                lambda: forget(mine, cluster, next(starts)),  # noqa: B023
-                lambda: forget(other, here, next(starts)),  # noqa: B023
-                scale.repeats(20),
+                partial(forget_next, mine, cluster, count(0, n_rows), n_rows),
+                partial(forget_next, other, here, count(0, n_rows), n_rows),
+                scale.repeats(30),
             )
             n_tasks = len(mine.forget_records_[-1].shards)
             ours, alone = map(format_seconds, turns.medians)
             yield Row(
-                f"{name}: {n_tasks} shards, a task",
+                f"overhead a task, request of {n_tasks} shards",
                 f"1 worker {ours}",
                 f"here {alone}",
                 turns.excess / n_tasks * 1e3,
                 "ms",
                 at_most=10,
             )
+        with cluster():
+            client = get_active_backend()[0].client
+        numbers = count()
+
+        def submit() -> None:
+            client.submit(abs, next(numbers), key=f"number-{next(numbers)}").result()
+
+        submit()
+        turns = [time_call(submit) * 1e3 for _ in range(scale.repeats(30))]
+        yield Row("a task of dask's that does nothing", "", "", median(turns), "ms")
 
 
 def bench_bytes(folder: Path, scale: Scale) -> Iterator[Row]:
     """Count the bytes that travel for a fit and for a request, to two workers."""
-    data = make_rows(scale.size(200_000))
+    data = make_rows(scale.size(_N_ROWS))
     size = data[0].nbytes
     loky = partial(parallel_config, backend="counting", n_jobs=2)
     register_parallel_backend("counting", CountingLoky)
     with dask(2) as cluster:
-        for name, store in (("in memory", None), ("store", "store")):
+        for name, store in (("in memory", None), ("in a store", "store")):
             stores = [store and folder / f"{store}-{i}" for i in range(2)]
             mine, other = map(make, stores)
             for what, change in (
@@ -203,7 +209,7 @@ def bench_bytes(folder: Path, scale: Scale) -> Iterator[Row]:
                     change(other)
                 dask_bytes, loky_bytes = (sent[k] - before[k] for k in ("dask", "loky"))
                 yield Row(
-                    f"{what}, {name}: bytes of X {size:,}",
+                    f"bytes for {what}, {name}",
                     f"{dask_bytes:,}",
                     f"loky {loky_bytes:,}",
                     dask_bytes / size,
@@ -221,7 +227,9 @@ def main() -> None:
     logging.getLogger("distributed").setLevel(logging.ERROR)
     count_messages()
     print(describe_machine())
+    n_bytes = scale.size(_N_ROWS) * _N_FEATURES * 8
     print(f"distributed {version('distributed')}, workers of one thread.")
+    print(f"X has {n_bytes:,} bytes, in {_N_SHARDS} shards.")
     print(format_header())
     with tempfile.TemporaryDirectory() as name:
         for rows in (

@@ -274,10 +274,11 @@ class ShardedUnlearningClassifier(BatchFittingMixin):
         fitted = self._as_it_is()  # validation notes features on it
         stored = self._begin_store(change)
         plan = prepare_fit(fitted, self._get_estimator(), *data, **fit_params)
+        plan, written = self._store_rows(stored, plan)
         trained = carry_out(self, plan, "fit").state
         check_models(trained)
         attributes = fitted._get_fit_attributes()
-        self._stage_fitted(change, stored, trained, attributes)
+        self._stage_fitted(change, stored, trained, attributes, written)
 
     @with_callbacks
     @_fit_context(prefer_skip_nested_validation=False)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any, Self
 
@@ -14,6 +14,7 @@ from skunlearn._compat import with_callbacks
 from skunlearn._data.rows import Erasure
 from skunlearn._records import ForgetRecord
 from skunlearn._requests import Request, refuse_labels, resolve, warn_of_ambiguity
+from skunlearn._runtime.cluster import find_cluster
 from skunlearn.checkpoints._blobs import Blob
 from skunlearn.checkpoints._change import StoreChange
 from skunlearn.checkpoints._directory import as_store
@@ -26,7 +27,7 @@ from skunlearn.sharding._forget import ForgettingMixin
 from skunlearn.sharding._plans import Plan
 from skunlearn.sharding._replay import is_reproduced
 from skunlearn.sharding._state import State
-from skunlearn.sharding._storage import SavedRows, load, save
+from skunlearn.sharding._storage import SavedRows, load, save, save_rows
 
 __all__ = ["DurableMixin"]
 
@@ -261,6 +262,15 @@ class DurableMixin(ForgettingMixin):
         stored = StoreChange(session)
         change.join(stored)
         return stored
+
+    def _store_rows(
+        self, stored: StoreChange | None, plan: Plan
+    ) -> tuple[Plan, tuple[SavedRows, ...]]:
+        """Write the rows of a fit first, if workers of a cluster are to read them."""
+        if stored is None or self.n_jobs == 1 or find_cluster() is None:
+            return plan, ()
+        state, written = save_rows(stored.session.blobs, plan.state)
+        return replace(plan, state=state), written
 
     def _stage_fitted(
         self,

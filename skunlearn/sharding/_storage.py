@@ -34,7 +34,15 @@ from skunlearn.sharding._state import State
 from skunlearn.sharding._training.shard import Shard, Shards, nothing
 from skunlearn.sharding._training.stored_rows import FIT_PARAM, make_batch
 
-__all__ = ["Saved", "SavedRows", "hold_in_blocks", "load", "save", "take_values"]
+__all__ = [
+    "Saved",
+    "SavedRows",
+    "hold_in_blocks",
+    "load",
+    "save",
+    "save_rows",
+    "take_values",
+]
 
 _VALUES = ("y", "sample_weight", "forget_proba")
 
@@ -179,6 +187,24 @@ def save(
         held = replace(state.rows.data, X=hold_in_blocks(session.blobs, saved_rows, X))
         state = replace(state, rows=replace(state.rows, data=held))
     return replace(state, shards=Shards(shard for shard, _ in saved.shards)), saved
+
+
+def save_rows(blobs: Blobs, state: State) -> tuple[State, tuple[SavedRows, ...]]:
+    """Write the rows of a state, for other processes, if they are held in files.
+
+    The state is returned with these files.
+    """
+    X = state.rows.data.X
+    if not _is_in_blocks(X):
+        return state, ()
+    writer = _Writer(blobs)
+    parts = _plan_rows(writer, (), state.rows, nothing(), state.rows.retained)
+    writer.write()
+    if blobs.keys is not None:
+        blobs.keys.save()
+    saved = tuple(make() for make in parts)
+    data = replace(state.rows.data, X=hold_in_blocks(blobs, saved, X))
+    return replace(state, rows=replace(state.rows, data=data)), saved
 
 
 def _is_in_blocks(X: Any) -> bool:

@@ -155,6 +155,7 @@ def test_what_travels(client, tmp_path, sizes):
     assert wide.nbytes < sum(sizes) < 1.1 * wide.nbytes
     sizes.clear()
     many = make(checkpoint_store=tmp_path / "store").fit(wide, labels)
+    assert sum(sizes) < 6 * 10_000
     sizes.clear()
     many.forget([5])
     assert len(sizes) == 1
@@ -176,6 +177,27 @@ def test_a_key_file_that_workers_cannot_read(client, tmp_path, sizes):
     assert len(sizes) == 2
     keys.unlink()
     assert_same_classifier(one, many, X)
+
+
+@pytest.mark.thorough
+def test_batches(client, tmp_path):
+    """Rows that were never in memory are read by workers, of an encrypted store too."""
+    one = make(n_jobs=1).fit(X, Y).forget([5])
+    many = make(checkpoint_store=make_store(tmp_path))
+    many.fit_batches([(X[:70], Y[:70]), (X[70:], Y[70:])]).forget([5])
+    assert_same_classifier(one, many, X)
+    assert sum(client.run(count_fits).values()) == 7
+
+
+@pytest.mark.thorough
+def test_a_fit_that_fails_leaves_no_rows(client, tmp_path):
+    """They are in the store before workers read them, and gone when fit has failed."""
+    store = make_store(tmp_path)
+    with pytest.raises(ValueError, match="too few rows"):
+        make(Fussy(1000), checkpoint_store=store).fit(X, Y)
+    assert not list(store.path.glob("*.np*"))
+    many = make(checkpoint_store=store).fit(X, Y)
+    assert_same_classifier(make(n_jobs=1).fit(X, Y), many, X)
 
 
 @pytest.mark.thorough

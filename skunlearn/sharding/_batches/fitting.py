@@ -219,6 +219,8 @@ def _move_to_store(blobs: Blobs, rows: Rows) -> tuple[Rows, tuple[SavedRows, ...
     X, saved = rows.data.X, list[SavedRows]()
     for group in _group(X.blocks):
         saved += do_all([partial(_move, blobs, rows, block) for block in group])
+    if blobs.keys is not None:
+        blobs.keys.save()  # workers of a cluster read them
     data = replace(rows.data, X=hold_in_blocks(blobs, saved, X))
     return replace(rows, data=data), tuple(saved)
 
