@@ -220,6 +220,8 @@ def _list_dtypes(batch: Batch, held: Any, labels: np.ndarray) -> list[tuple[Any,
         pairs += [(f"the dtype of column {name!r}", *both) for name, *both in dtypes]
     else:
         pairs.append(("the dtype of X", X.dtype, held.dtype))
+    if sparse.issparse(X):
+        pairs.append(("the type of X", type(X).__name__, type(held).__name__))
     kinds = y.dtype.kind, labels.dtype.kind
     if kinds not in (("U", "U"), ("S", "S")):  # text may be longer
         pairs.append(("the dtype of y", y.dtype, labels.dtype))

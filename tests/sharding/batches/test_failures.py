@@ -54,6 +54,7 @@ BAD = {
     "targets": (ARRAYS, X[20:40], X[20:40, 0], "Unknown label type: continuous"),
     "frame": (ARRAYS, pd.DataFrame(X), Y, "X is a pandas.DataFrame, but the first"),
     "matrix": (ARRAYS, sparse.csr_matrix(X), Y, "X is a sparse matrix, but the first"),
+    "matrices": (MATRICES, sparse.csr_array(X), Y, "type of X is csr_array in this"),
     "array": (MATRICES, X[20:40], Y[20:40], "X is a numpy.ndarray, but the first"),
     "text": (ARRAYS, X[20:40].astype(str), Y[20:40], "got an array of dtype <U"),
     "names": (FRAMES, FRAME[["b", "a", "c", "d"]], Y, "must be in the same order"),

@@ -65,7 +65,7 @@ def cut(X, y, cuts, groups=None):
     """Yield batches in one buffer after the other, as a careful reader would not."""
     for start, stop in pairwise(cuts):
         rows = slice(start, stop)
-        labels = y[rows].copy()
+        labels = np.array(y[rows].tolist(), dtype=y.dtype.type)  # as wide as they are
         batch = [copy.deepcopy(take(X, rows)), labels]
         yield tuple(batch if groups is None else [*batch, groups[rows]])
         labels[:] = y[0]  # by then it is to be copied
