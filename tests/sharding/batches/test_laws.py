@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from joblib import parallel_config
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
@@ -120,6 +121,7 @@ def test_containers_and_cuts(container, cuts, tmp_path):
 
 
 @pytest.mark.thorough
+@settings(max_examples=10)
 @given(data=st.data())
 def test_random_requests(data, tmp_path_factory):
     """Any cuts, and any stream of requests."""
@@ -204,6 +206,26 @@ def test_forget_reads_only_its_shard(tmp_path):
         stored.forget(7)
         assert sum(each._is_verified for each in blocks) == 1
         case.set_params(checkpoint_store=tmp_path / "other")
+
+
+@pytest.mark.thorough
+def test_on_a_cluster(tmp_path):
+    """Workers read any container from the store, as this process does."""
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=":0") as c,
+        distributed.Client(c),
+    ):
+        for name, make in CONTAINERS.items():
+            for layout in ("class_or_rest", "class_slices"):
+                case = make_case("logistic", layout)
+                data, path = make(X), tmp_path / name / layout
+                path.parent.mkdir(exist_ok=True)
+                with parallel_config(backend="dask"):
+                    stored = clone(case).set_params(checkpoint_store=path)
+                    stored.fit_batches(cut(data, Y, CUTS["uneven"])).forget([3, 4])
+                memory = case.fit(data, Y).forget([3, 4])
+                assert_same_classifier(memory, stored, data)
 
 
 def test_rows_are_on_disk_once(tmp_path, monkeypatch):
