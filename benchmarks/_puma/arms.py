@@ -66,18 +66,42 @@ class Retraining(ClassifierMixin, BaseEstimator):
         return self.estimator_.predict_proba(X)
 
 
-def fit_arms(split: Split, *, n_shards: int = 8) -> dict[str, Any]:
-    """Fit a classifier for each way to forget."""
-    model = make_model(split)
+def fit_arms(
+    split: Split,
+    model: Any = None,
+    *,
+    n_shards: int = 8,
+    with_val: bool = True,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Fit a classifier for each way to forget.
+
+    Parameters
+    ----------
+    split : Split
+        The rows.
+    model : classifier or None
+        What all ways start from, a logistic regression if None.
+    n_shards : int
+        Number of shards of "sharded".
+    with_val : bool
+        Whether one of the ways is to train on the rows of the criterion as well.
+    **settings : dict
+        Further parameters of InfluenceUnlearningClassifier.
+    """
+    model = make_model(split) if model is None else model
     arms: dict[str, Any] = {"retrained": Retraining(model).fit(split.X, split.y)}
     for method in ("newton", "influence", "puma"):
-        ours = InfluenceUnlearningClassifier(model, method=method, random_state=0)
+        ours = InfluenceUnlearningClassifier(
+            model, method=method, random_state=0, **settings
+        )
         ours.fit(split.X, split.y, X_val=split.X_val, y_val=split.y_val)
         arms[method] = ours
     sharded = ShardedUnlearningClassifier(model, n_shards=n_shards, random_state=0)
     arms["sharded"] = sharded.fit(split.X, split.y)
-    more = Retraining(model, (split.X_val, split.y_val))
-    arms["retrained with val"] = more.fit(split.X, split.y)
+    if with_val:
+        more = Retraining(model, (split.X_val, split.y_val))
+        arms["retrained with val"] = more.fit(split.X, split.y)
     return arms
 
 

@@ -41,8 +41,7 @@ def _remove(split: Split, share: float) -> dict[str, list[float]]:
     """Forget a share of a class in each way, and see what is predicted."""
     is_other = split.y_val != _GONE
     split = replace(split, X_val=split.X_val[is_other], y_val=split.y_val[is_other])
-    arms = fit_arms(split)
-    del arms["retrained with val"]
+    arms = fit_arms(split, with_val=False)
     arms["sharded, by class"] = ShardedUnlearningClassifier(
         arms["sharded"].estimator,
         partition="class",

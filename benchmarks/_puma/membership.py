@@ -11,7 +11,7 @@ from _puma.arms import fit_arms, format_table, measure_loss, take_medians
 from _puma.sets import DIGITS, SETS, Split, draw_splits
 from skunlearn.metrics import membership_inference_score, resistance_score
 
-__all__ = ["bench_membership", "bench_sweep"]
+__all__ = ["attack", "bench_membership", "bench_sweep", "choose_rows"]
 
 _N_SEEDS = 10
 _N_TRAIN = {"mc4": 60, "bin10k": 40, "cancer": 40, "census": 100, DIGITS: 200}
@@ -37,10 +37,10 @@ def bench_membership(scale: Scale) -> Iterator[str]:
             for seed, split in enumerate(draw_splits(name, scale, _N_SEEDS)):
                 split = split.cut(_N_TRAIN[name])
                 arms = fit_arms(split, n_shards=4)
-                rows = _choose(arms["newton"], which, seed)
-                found = {"before": _attack(arms["newton"], split, rows)}
+                rows = choose_rows(arms["newton"], which, seed)
+                found = {"before": attack(arms["newton"], split, rows)}
                 for way, arm in arms.items():
-                    found[way] = _attack(arm.forget(rows), split, rows)
+                    found[way] = attack(arm.forget(rows), split, rows)
                 draws.append(found)
             title = f"{name}, {_N_TRAIN[name]} rows, {which}"
             header = ("called", "AUC", "accuracy")
@@ -72,7 +72,7 @@ def bench_sweep(scale: Scale) -> Iterator[str]:
         for seed, split in enumerate(draw_splits(name, scale, _N_SEEDS)):
             split = split.cut(_N_TRAIN[name])
             puma = fit_arms(split)["puma"]
-            rows = _choose(puma, "most helpful", seed)
+            rows = choose_rows(puma, "most helpful", seed)
             found = {"before": _weigh(puma, puma, split, rows)}
             for way, given in settings.items():
                 model = copy_with(puma, **given).forget(rows)
@@ -83,7 +83,7 @@ def bench_sweep(scale: Scale) -> Iterator[str]:
         yield from format_table(name, header, take_medians(draws), formats)
 
 
-def _choose(fitted: Any, which: str, seed: int) -> np.ndarray:
+def choose_rows(fitted: Any, which: str, seed: int) -> np.ndarray:
     """Choose the rows to be forgotten."""
     if which == "random":
         order = np.random.default_rng(seed).permutation(len(fitted.retained_indices_))
@@ -92,7 +92,7 @@ def _choose(fitted: Any, which: str, seed: int) -> np.ndarray:
     return order[: round(_SHARE * len(order))]
 
 
-def _attack(model: Any, split: Split, rows: np.ndarray) -> list[float]:
+def attack(model: Any, split: Split, rows: np.ndarray) -> list[float]:
     """Return what an attack finds, and the accuracy."""
     data = split.X[rows], split.y[rows], split.X_test, split.y_test
     score = membership_inference_score(model, *data, n_bootstraps=1, random_state=0)
@@ -106,7 +106,7 @@ def _attack(model: Any, split: Split, rows: np.ndarray) -> list[float]:
 
 def _weigh(model: Any, before: Any, split: Split, rows: np.ndarray) -> list[float]:
     """Return resistance, accuracy, and what other rows lose."""
-    called, _, accuracy = _attack(model, split, rows)
+    called, _, accuracy = attack(model, split, rows)
     losses = [
         measure_loss(each, split.X_test, split.y_test) for each in (model, before)
     ]
