@@ -142,6 +142,11 @@ def _import_parquet() -> Any:
 def _list_files(path: Any) -> list[Path]:
     """Return the files, those of a folder in the order of their names."""
     if not isinstance(path, (str, os.PathLike)):
+        if not isinstance(path, Iterable) or isinstance(path, bytes):
+            raise TypeError(
+                "path must name a file or folder, or be a sequence of such names; got "
+                f"{type(path).__name__}."
+            )
         files = [file for each in path for file in _list_files(each)]
         if not files:
             raise ValueError("path must name a file or folder, or several; got none.")

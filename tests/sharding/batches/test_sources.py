@@ -92,6 +92,8 @@ def test_files_that_do_not_fit(tmp_path):
     pair = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
     with pytest.raises(ValueError, match=r"b.parquet has\na: double"):
         make_classifier(tmp_path / "s").fit_parquet(pair, target="kind")
+    with pytest.raises(TypeError, match="a sequence of such names; got int"):
+        make_classifier(tmp_path / "s").fit_parquet(3, target="kind")
     with pytest.raises(ValueError, match="got none"):
         make_classifier(tmp_path / "s").fit_parquet([], target="kind")
 
