@@ -15,7 +15,6 @@ import pickle
 import tracemalloc
 import warnings
 from collections.abc import Callable, Iterator
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -27,12 +26,11 @@ from _timing import (
     describe_machine,
     format_header,
     format_seconds,
-    time_call,
 )
-from skorch import NeuralNetClassifier
 from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.neural_network import MLPClassifier
+from skorch import NeuralNetClassifier
 
 from skunlearn import InfluenceUnlearningClassifier
 

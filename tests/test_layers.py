@@ -47,12 +47,12 @@ FLOORS = {
     "influence._linalg": "blocks cholesky conjugate_gradients",
     "influence._objectives": """losses hooks base registry constant linear_form
         linear_scores linear_bounds linear linear_sums scikit_learn""",
-    "influence._networks": "head base perceptron skorch_network registry",
+    "influence._networks": "head layers base perceptron skorch_network registry whole",
     "influence._certificate": """bounds local_model grid reference enclosure
         privacy_budget""",
     "influence._solvers": "newton refine exact",
     "influence._methods": """reweighting transitions newton linear_step goals
-        trade_off least_weights puma""",
+        trade_off least_weights puma network_step""",
     "costs": "_chances _checks _picks _requests _curves _expected _slicings _recommend",
     "model_selection": "_state _scores _removal _fit _search",
     "metrics": """_costs _confidence _membership _resistance _discovery _distance

@@ -2,10 +2,10 @@
 Forget in the last layer of a network
 =====================================
 
-A convolutional network from skorch reads digits. Its last layer is a logistic regression
-on the features that the layers before it have learnt, and that regression can forget
-without training. What the features themselves have seen, stays: this example also shows
-how to forget in all layers, and what that costs.
+A convolutional network from skorch reads digits. Its last layer is a logistic
+regression on the features that the layers before it have learnt, and that regression
+can forget without training. What the features themselves have seen, stays: this example
+also shows how to forget in all layers, and what that costs.
 """
 
 import time
@@ -13,10 +13,10 @@ import time
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from skorch import NeuralNetClassifier
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
+from skorch import NeuralNetClassifier
 
 from skunlearn import InfluenceUnlearningClassifier, ShardedUnlearningClassifier
 

@@ -42,10 +42,10 @@ class InfluenceUnlearningClassifier(AttributesMixin, PredictionMixin, RowScoresM
     classifier retrained on these rows. See the :ref:`user guide
     <approximate_unlearning>`.
 
-    Of a neural network, only the last layer, the head, is updated. The layers before
-    it are trained once, by `fit`, and **still contain information from forgotten
-    rows**; see :ref:`network_heads`. :class:`ShardedUnlearningClassifier` forgets
-    exactly, in all layers.
+    Of a neural network, only the last layer, the head, is updated by default. The
+    layers before it are trained once, by `fit`, and **still contain information from
+    forgotten rows**; see :ref:`network_heads`. :class:`ShardedUnlearningClassifier`
+    forgets exactly, in all layers.
 
     Parameters
     ----------
@@ -107,10 +107,11 @@ class InfluenceUnlearningClassifier(AttributesMixin, PredictionMixin, RowScoresM
         - True: an error is raised where it is not possible.
         - False: never. Requests take less time, but the parameters depend on what was
           forgotten, and can be solved for it with the retained rows.
-    scope : {"auto", "head"}, default="auto"
-        What is updated of a network: the head. "auto" warns in `fit` that the other
-        layers are not, and "head" does not. Linear classifiers have one layer: the
-        parameter has no effect.
+    scope : {"auto", "head", "all"}, default="auto"
+        What is updated of a network: its head, or "all" layers, by one damped step
+        that has no bound and may make things worse (:ref:`all_layers`); this needs
+        torch. "auto" is "head" with a warning in `fit`. Linear classifiers have one
+        layer: the parameter has no effect.
     solver : {"auto", "cholesky", "cg"}, default="auto"
         Solver of the linear systems: a Cholesky factorization of the Hessian, or
         conjugate gradients with Hessian-vector products. "auto" is "cholesky" for up
@@ -250,7 +251,7 @@ class InfluenceUnlearningClassifier(AttributesMixin, PredictionMixin, RowScoresM
         "certify": [tuple, None],
         "noise_scale": [Interval(Real, 0, None, closed="neither")],
         "exact": [StrOptions({"auto"}), "boolean"],
-        "scope": [StrOptions({"auto", "head"})],
+        "scope": [StrOptions({"auto", "head", "all"})],
         "solver": [StrOptions({"auto", "cholesky", "cg"})],
         "damping": [Interval(Real, 0, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
@@ -347,7 +348,10 @@ class InfluenceUnlearningClassifier(AttributesMixin, PredictionMixin, RowScoresM
             cannot be exact and ``exact=True``, or if a network cannot be trained again
             from its parameters or does not end in a linear layer with the log loss.
         ValueError
-            If an argument or parameter is invalid.
+            If an argument or parameter is invalid, or `exact` or `certify` cannot be
+            had with ``scope="all"``.
+        ImportError
+            If ``scope="all"`` and torch is not installed.
 
         Warns
         -----
@@ -374,7 +378,7 @@ class InfluenceUnlearningClassifier(AttributesMixin, PredictionMixin, RowScoresM
         validation: tuple[Any, Any],
     ) -> None:
         estimator, fitted = self._get_estimator(), self._as_it_is()
-        check_estimator(get_final(estimator), self.scope, self.certify)
+        check_estimator(get_final(estimator), self.scope, self.certify, self.exact)
         given = check_given(fitted, estimator, X, y, sample_weight)
         key = draw_key(self.random_state)
         state = prepare(
@@ -386,6 +390,7 @@ class InfluenceUnlearningClassifier(AttributesMixin, PredictionMixin, RowScoresM
             held_share=find_held_share(self, validation[0]),
             settings=self._get_settings(),
             budget=make_budget(self.certify, self.noise_scale, key),
+            scope=self.scope,
             key=key,
         )
         self._say("(fit) found the optimum", time.perf_counter() - change.start)
@@ -425,7 +430,8 @@ class InfluenceUnlearningClassifier(AttributesMixin, PredictionMixin, RowScoresM
         Warns
         -----
         UnlearningQualityWarning
-            If the distance to the retrained parameters cannot be bounded, the
+            If the distance to the retrained parameters cannot be bounded, a step of
+            all layers of a network brings it no nearer to an optimum, the
             parameters are not exact because rounding hides the optimum, the classifier
             is refitted, no row is left for `criterion`, or "puma" cannot reweight rows
             or has more than 200 parameters to choose.

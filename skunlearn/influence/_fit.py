@@ -18,6 +18,7 @@ from skunlearn.influence._certificate.privacy_budget import Budget
 from skunlearn.influence._criteria import Criterion, Validation
 from skunlearn.influence._networks.base import Network
 from skunlearn.influence._networks.registry import find_network
+from skunlearn.influence._networks.whole import WholeNetwork
 from skunlearn.influence._optimum import find_optimum
 from skunlearn.influence._settings import Settings
 from skunlearn.influence._state import State, view_batch
@@ -43,6 +44,7 @@ def prepare(
     held_share: float,
     settings: Settings,
     budget: Budget | None,
+    scope: str,
     key: int,
 ) -> State:
     """Fit an estimator to its optimum on checked data.
@@ -65,6 +67,8 @@ def prepare(
         How to forget.
     budget : Budget or None
         What certified removal may spend.
+    scope : {"auto", "head", "all"}
+        What is updated of a network.
     key : int
         Key of the hashes of identities.
 
@@ -93,10 +97,14 @@ def prepare(
     batch = Batch(X, given.codes[order], None if weight is None else weight[order])
     prototype = estimator if pipeline is None else estimator[-1]
     counted = given.counted[order[:n_training]]
-    network = _train_network(
-        prototype, view_batch(batch, 0, n_training), counted, given.classes, key
-    )
-    if network is not None:
+    kind, seed = find_network(prototype), derive_seed(key, _NETWORK)
+    network: Network | None = None
+    if kind is not None and scope == "all":
+        prototype = WholeNetwork(prototype, kind, seed)
+    elif kind is not None:
+        known = view_batch(batch, 0, n_training)
+        known = known if counted.all() else known.take(np.flatnonzero(counted))
+        network = kind.train(prototype, known, given.classes, seed)
         prototype, batch = network.head, replace(batch, X=network.transform(X))
     rows = Rows(batch, slot_of, np.ones(n_rows, dtype=bool))
     training = view_batch(batch, 0, n_training)
@@ -128,18 +136,6 @@ def prepare(
     start = judge.value(optimum.objective, optimum.theta)
     judge.gradient(optimum.objective, optimum.theta)  # which is checked
     return replace(state, criterion_start=start)
-
-
-def _train_network(
-    estimator: Any, rows: Batch, counted: np.ndarray, classes: np.ndarray, key: int
-) -> Network | None:
-    """Train an estimator on the rows that count, if it is a network."""
-    kind = find_network(estimator)
-    if kind is None:
-        return None
-    if not counted.all():
-        rows = rows.take(np.flatnonzero(counted))
-    return kind.train(estimator, rows, classes, derive_seed(key, _NETWORK))
 
 
 def _check_validation(

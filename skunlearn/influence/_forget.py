@@ -9,6 +9,7 @@ from sklearn.base import clone
 from skunlearn._data.casting import trim_text
 from skunlearn._runtime.warn import warn
 from skunlearn.exceptions import NothingRetainedError
+from skunlearn.influence._methods.network_step import by_network
 from skunlearn.influence._methods.newton import by_influence, by_newton
 from skunlearn.influence._methods.puma import (
     follow_criterion,
@@ -17,6 +18,7 @@ from skunlearn.influence._methods.puma import (
 )
 from skunlearn.influence._methods.transitions import Change, finish, without_rows
 from skunlearn.influence._networks.head import Head
+from skunlearn.influence._networks.whole import NetworkObjective
 from skunlearn.influence._optimum import (
     explain_no_bound,
     find_optimum,
@@ -61,6 +63,9 @@ def remove(state: State, slots: np.ndarray) -> Change:
         return measure_removal(change) if state.settings.method == "puma" else change
     if not len(state.optimum.theta):
         return Change(state, "patch")
+    if isinstance(state.optimum.objective, NetworkObjective):
+        _can_be_exact(state)  # which is an error if it has to be
+        return by_network(state, rows, state.find_validation(slots))
     exact = _forget_exactly(state, rows) if _can_be_exact(state) else None
     if exact is not None:
         return exact

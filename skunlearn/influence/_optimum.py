@@ -17,6 +17,7 @@ from skunlearn._runtime.warn import warn
 from skunlearn.influence._certificate.local_model import LocalModel
 from skunlearn.influence._certificate.privacy_budget import Budget
 from skunlearn.influence._certificate.reference import Reference, Weighted
+from skunlearn.influence._networks.whole import NetworkObjective
 from skunlearn.influence._objectives.base import Objective
 from skunlearn.influence._objectives.constant import ConstantObjective
 from skunlearn.influence._objectives.linear_sums import allows_exact, sum_removed
@@ -161,6 +162,13 @@ def find_optimum(
         noise, N = budget.draw_linear_term(objective.n_params), objective.null_space
         # What never changes the objective must not be perturbed: no optimum would be.
         objective.linear_term = noise - N.T @ (N @ noise)
+    if isinstance(objective, NetworkObjective):  # it stays as it has been trained
+        is_exact_wanted(estimator, objective, settings, budget)
+        theta = objective.read(estimator)
+        norm = float(np.linalg.norm(objective.gradient(theta, w)))
+        return Optimum(
+            estimator, objective, theta, None, math.inf, math.inf, norm, n_steps=0
+        )
     start = objective.read(estimator)
     start -= objective.null_space.T @ (objective.null_space @ start)
     if not np.abs(start).max(initial=0) < _MAX_START:  # SGD can diverge
@@ -230,7 +238,8 @@ def is_exact_wanted(
         raise make_unsupported(
             estimator,
             "exact=True needs one optimum of a smooth objective: LogisticRegression or "
-            "SGDClassifier(loss='log_loss') with an l2 penalty, or RidgeClassifier",
+            "SGDClassifier(loss='log_loss') with an l2 penalty, RidgeClassifier, or "
+            "the head of a network (scope='head')",
         )
     return reason is None and is_supported
 

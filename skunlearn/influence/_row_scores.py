@@ -121,7 +121,7 @@ class RowScoresMixin(BaseUnlearningClassifier):
             if state.optimum.local is None:
                 raise ValueError(
                     "the scores need a Hessian, and solver='cg' does not form it. Fit "
-                    "with solver='cholesky'."
+                    "with solver='cholesky', and networks with scope='head'."
                 )
             return _spread(state, compute(state, self.n_jobs))
 

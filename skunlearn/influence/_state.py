@@ -18,6 +18,7 @@ from skunlearn.influence._criteria import Criterion, Validation
 from skunlearn.influence._linalg.blocks import view_rows
 from skunlearn.influence._networks.base import Network
 from skunlearn.influence._networks.head import Head
+from skunlearn.influence._networks.whole import WholeNetwork
 from skunlearn.influence._optimum import Optimum
 from skunlearn.influence._settings import Settings
 from skunlearn.influence._solvers.newton import Point
@@ -132,6 +133,8 @@ class State:
     def final(self) -> Any:
         """Return the fitted classifier; a network ends in what was found for it."""
         fitted = self.optimum.estimator
+        if isinstance(fitted, WholeNetwork):
+            return fitted.net
         if self.network is None or not isinstance(fitted, Head):  # but a constant
             return fitted
         return self.network.with_head(fitted)
@@ -146,7 +149,8 @@ class State:
         fitted = self.optimum.estimator
         if self.network is None or not isinstance(fitted, Head):
             return getattr(fitted, method)(X)
-        return self.network.ask(self.final, fitted, method, X)
+        classes, outputs = fitted.classes_, fitted.outputs
+        return self.network.ask(self.final, classes, outputs, method, X)
 
     @cached_property
     def gradient_residual(self) -> float:

@@ -26,7 +26,7 @@ from skunlearn.influence._methods.transitions import (
 from skunlearn.influence._solvers.refine import solve_with
 from skunlearn.influence._state import State
 
-__all__ = ["follow_criterion", "hold_criterion", "measure_removal"]
+__all__ = ["follow_criterion", "hold_criterion", "measure", "measure_removal"]
 
 _MAX_RESIDUAL = 0.02  # share of the gradient that the box may leave
 _STIFFNESS = 0.1  # of the metric where it leaves more
@@ -85,7 +85,7 @@ def hold_criterion(
     thetas = before.optimum.theta, state.optimum.theta
     objective, cap = state.optimum.objective, settings.max_reabsorption
     goals = Goals.measure(objective, validation, rows, start, *thetas, cap)
-    plain = replace(change, measured=_measure(goals, change, change, 0.0))
+    plain = replace(change, measured=measure(goals, change, change, 0.0))
     if not goals.harm > 0:
         return plain
     w = without_rows(state.w, rows)
@@ -197,11 +197,12 @@ def _publish(goals: Goals, plain: Change, found: _Trial) -> Change:
         found.change,
         state=state,
         path=path,
-        measured=_measure(goals, plain, found.change, found.eta),
+        measured=measure(goals, plain, found.change, found.eta),
     )
 
 
-def _measure(goals: Goals, plain: Change, change: Change, eta: float) -> Measured:
+def measure(goals: Goals, plain: Change, change: Change, eta: float) -> Measured:
+    """Return what the outcome of a request has done to the criterion and the rows."""
     theta, w = change.state.optimum.theta, change.state.w
     was = without_rows(plain.state.w, goals.rows)
     w = without_rows(w, goals.rows)

@@ -1,14 +1,41 @@
 """A trained network whose layers are frozen, but for the last."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from skunlearn._data.rows import Batch
 from skunlearn.influence._networks.head import Head
+from skunlearn.influence._networks.layers import Layers
 
-__all__ = ["Network"]
+__all__ = ["Network", "Trained"]
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A trained network with all of its layers.
+
+    Parameters
+    ----------
+    net : estimator
+        The network, with nothing left of its optimizer.
+    layers : Layers
+        Its logits as a function of its parameters.
+    decay : ndarray of shape (n_params,)
+        Weight decay of each parameter.
+    decay_per_row : bool
+        Whether it is multiplied by the number of rows.
+    class_weight : dict or None
+        Weights of the losses of classes.
+    """
+
+    net: Any
+    layers: Layers
+    decay: np.ndarray
+    decay_per_row: bool
+    class_weight: dict[Any, float] | None = None
 
 
 class Network(ABC):
@@ -45,6 +72,34 @@ class Network(ABC):
     def with_head(self, head: Head) -> Any:
         """Return a copy of the network that ends in a fitted head."""
 
-    def ask(self, net: Any, head: Head, method: str, X: Any) -> np.ndarray:
-        """Return the answer of a network that ends in a head."""
+    @classmethod
+    def ask(
+        cls, net: Any, classes: np.ndarray, outputs: Any, method: str, X: Any
+    ) -> np.ndarray:
+        """Return the answer of a network, whose outputs stand for some classes."""
         return getattr(net, method)(X)
+
+    # All layers
+
+    @classmethod
+    @abstractmethod
+    def train_whole(
+        cls, estimator: Any, rows: Batch, classes: np.ndarray, seed: int
+    ) -> Trained:
+        """Train a clone of an estimator on some rows."""
+
+    @classmethod
+    @abstractmethod
+    def relayer(cls, trained: Trained, layers: Layers) -> Trained:
+        """Return a copy of a network with other layers."""
+
+    @classmethod
+    def write(cls, trained: Trained, theta: np.ndarray) -> Trained:
+        """Return a copy of a network with other parameters."""
+        return cls.relayer(trained, trained.layers.with_parameters(theta))
+
+    @classmethod
+    def restate(cls, trained: Trained, X: np.ndarray) -> Trained:
+        """Return a network with the statistics of batches of some rows, if any."""
+        layers = trained.layers.with_statistics(X)
+        return trained if layers is trained.layers else cls.relayer(trained, layers)

@@ -1,6 +1,7 @@
 """The network of scikit-learn, without torch."""
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ from sklearn.utils.extmath import safe_sparse_dot
 
 from skunlearn._data.rows import Batch
 from skunlearn.influence._linalg.blocks import iterate_blocks
-from skunlearn.influence._networks.base import Network
+from skunlearn.influence._networks.base import Network, Trained
 from skunlearn.influence._networks.head import DEFAULT_DECAY, Head
+from skunlearn.influence._networks.layers import Layers, import_torch
 
 __all__ = ["Perceptron"]
 
@@ -23,6 +25,12 @@ _ACTIVATIONS: dict[str, Any] = {
     "logistic": expit,
     "tanh": np.tanh,
     "relu": lambda Z: np.maximum(Z, 0),
+}
+_MODULES = {
+    "identity": "Identity",
+    "logistic": "Sigmoid",
+    "tanh": "Tanh",
+    "relu": "ReLU",
 }
 
 
@@ -66,24 +74,65 @@ class Perceptron(Network):
         net.out_activation_ = "logistic" if n_classes == 2 else "softmax"
         return net
 
+    # All layers
+
+    @classmethod
+    def train_whole(
+        cls, estimator: Any, rows: Batch, classes: np.ndarray, seed: int
+    ) -> Trained:
+        """Train a clone, and make a module of it."""
+        nn = import_torch().nn
+        net = clone(estimator).fit(rows.X, classes[rows.y], rows.sample_weight)
+        net, parts = _forget_training(net), []
+        for coef in net.coefs_:
+            activate = getattr(nn, _MODULES[net.activation])()
+            parts += [nn.Linear(*coef.shape).double(), activate]
+        pairs = list(zip(net.coefs_, net.intercepts_, strict=True))
+        theta = np.concatenate([np.append(coef.T, b) for coef, b in pairs])
+        layers = Layers(nn.Sequential(*parts[:-1])).with_parameters(theta)
+        decay, is_per_row = _find_decay(net, len(rows.y))
+        counted = [np.append(np.ones(coef.size), 0 * b) for coef, b in pairs]
+        return Trained(net, layers, decay * np.concatenate(counted), is_per_row)
+
+    @classmethod
+    def relayer(cls, trained: Trained, layers: Layers) -> Trained:
+        """Return a copy of a network with other layers."""
+        net = copy.copy(trained.net)
+        arrays = [each.detach().numpy().copy() for each in layers.module.parameters()]
+        net.coefs_ = [weight.T.copy() for weight in arrays[::2]]
+        net.intercepts_ = arrays[1::2]
+        return replace(trained, net=net, layers=layers)
+
 
 def _make_head(net: Any, n_rows: int) -> Head:
-    """Return the head with weight decay as the network counts it.
-
-    That adds it to the mean loss of each batch, divided by the size of the batch.
-    """
-    if not net.alpha:
+    """Return the head with weight decay, or a small one."""
+    decay, is_per_row = _find_decay(net, n_rows)
+    if not decay:
         return Head(DEFAULT_DECAY, penalty_per_row=True)
+    return Head(decay, penalty_per_row=is_per_row)
+
+
+def _find_decay(net: Any, n_rows: int) -> tuple[float, bool]:
+    """Return the weight decay beside the sum of losses, and whether it is per row.
+
+    A network adds it to the mean loss of each batch, divided by the size of the batch.
+    """
     size = _AUTO_BATCH if net.batch_size == "auto" else net.batch_size
     if net.solver == "lbfgs" or size >= n_rows:
-        return Head(net.alpha)
-    return Head(net.alpha / size, penalty_per_row=True)
+        return net.alpha, False
+    return net.alpha / size, True
 
 
 def _take_head_off(net: Any) -> Any:
-    """Return a copy without the last layer and all that training has left elsewhere."""
-    net = copy.copy(net)
+    """Return a copy without the last layer and what training has left elsewhere."""
+    net = _forget_training(net)
     net.coefs_, net.intercepts_ = net.coefs_[:-1], net.intercepts_[:-1]
+    return net
+
+
+def _forget_training(net: Any) -> Any:
+    """Return a copy without what training has left beside the parameters."""
+    net = copy.copy(net)
     for name in ("_optimizer", "_best_coefs", "_best_intercepts", "loss_"):
         vars(net).pop(name, None)
     if hasattr(net, "loss_curve_"):

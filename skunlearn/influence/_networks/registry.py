@@ -22,7 +22,7 @@ def find_network(estimator: Any) -> type[Network] | None:
 
 
 def check_estimator(
-    estimator: Any, scope: str, certify: tuple[float, float] | None
+    estimator: Any, scope: str, certify: tuple[float, float] | None, exact: Any
 ) -> None:
     """Check that the influence of rows on an estimator can be computed.
 
@@ -31,12 +31,23 @@ def check_estimator(
     UnsupportedEstimatorError
         If it is no network, and no objective is registered for it, or if its parameters
         are not supported.
+    ValueError
+        If all layers are to be updated, with a guarantee that there is for the head.
     """
     network = find_network(estimator)
     if network is None:
         find_objective(estimator)
         return
     network.check(estimator)
+    if scope == "all":
+        wanted = "certify" if certify is not None else "exact=True"
+        if certify is not None or exact not in ("auto", False):
+            raise ValueError(
+                f"{wanted} is not possible with scope='all': a network is not the "
+                f"optimum of a convex objective. Use scope='head', or leave {wanted} "
+                "out; ShardedUnlearningClassifier forgets exactly, in all layers."
+            )
+        return
     if scope == "auto" or certify is not None:
         certified = "" if certify is None else ", and certify covers its head alone"
         warn(

@@ -4,6 +4,7 @@ import copy
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,9 @@ from skunlearn._estimators.skorch_nets import (
     seeded,
 )
 from skunlearn.exceptions import UnsupportedEstimatorError
-from skunlearn.influence._networks.base import Network
+from skunlearn.influence._networks.base import Network, Trained
 from skunlearn.influence._networks.head import DEFAULT_DECAY, Head
+from skunlearn.influence._networks.layers import Layers
 
 __all__ = ["SkorchNetwork"]
 
@@ -32,6 +34,7 @@ _LOSSES = {
     "NeuralNetClassifier": ("NLLLoss", "CrossEntropyLoss"),
     "NeuralNetBinaryClassifier": ("BCEWithLogitsLoss", "BCELoss"),
 }
+_LINKS = {"NLLLoss": "softmax", "BCELoss": "sigmoid"}
 _N_PROBED = 16  # rows on which the last layer is looked for
 
 
@@ -71,19 +74,15 @@ class SkorchNetwork(Network):
         cls, estimator: Any, rows: Batch, classes: np.ndarray, seed: int
     ) -> "SkorchNetwork":
         """Train a clone with seeded generators."""
-        if rows.sample_weight is not None:
-            raise ValueError(
-                "nets of skorch take no sample_weight. Repeat rows, or give classes "
-                "weights with criterion__weight."
-            )
-        X = _check_dense(rows.X, find_dtype(None))
+        X = _check_rows(rows)
         with seeded(seed):
             blank = clone(estimator).initialize()
-            path = _find_last_layer(blank, X[:_N_PROBED], len(classes))
+            proba = blank.predict_proba(X[:_N_PROBED])
+            _check_outputs(proba, len(classes))
+            path = _find_last_layer(blank, X[:_N_PROBED])
         head = _make_head(blank, blank.module_.get_submodule(path), classes)
-        trained = NetClassifier(estimator, seed)
-        trained.partial_fit(X, classes[rows.y], classes)
-        return cls(trained.estimator_, head, path)._with_layer(None)
+        net = _train(estimator, X, rows.y, classes, seed)
+        return cls(net, head, path)._with_layer(None)
 
     def transform(self, X: Any) -> np.ndarray:
         """Return the input of the last layer, without dropout, batch by batch."""
@@ -109,24 +108,84 @@ class SkorchNetwork(Network):
                 if getattr(layer, name) is not None:
                     tensor = getattr(layer, name)
                     tensor.copy_(torch.as_tensor(value).expand_as(tensor))
-        net.initialize_optimizer()
-        net.history_ = type(net.history_)()
-        return SkorchNetwork(net, self.head, self.path)
+        return SkorchNetwork(_forget_training(net), self.head, self.path)
 
-    def ask(self, net: Any, head: Head, method: str, X: Any) -> np.ndarray:
-        """Return probabilities of the classes that the head has, or labels."""
+    @classmethod
+    def ask(
+        cls, net: Any, classes: np.ndarray, outputs: Any, method: str, X: Any
+    ) -> np.ndarray:
+        """Return probabilities of the classes that outputs stand for, or labels."""
         X = _check_dense(X, find_dtype(net))
-        outputs = [0, 1] if head.outputs is None else list(head.outputs)
-        if method == "predict" and head.outputs is None:
-            return head.classes_[np.asarray(net.predict(X), dtype=np.intp)]
-        proba = np.asarray(net.predict_proba(X), dtype=float)[:, outputs]
+        if method == "predict" and outputs is None:
+            return classes[np.asarray(net.predict(X), dtype=np.intp)]
+        outputs = range(len(classes)) if outputs is None else outputs
+        proba = np.asarray(net.predict_proba(X), dtype=float)[:, list(outputs)]
         if method == "predict":
-            return head.classes_[proba.argmax(axis=1)]
+            return classes[proba.argmax(axis=1)]
         return proba / proba.sum(axis=1, keepdims=True)
+
+    # All layers
+
+    @classmethod
+    def train_whole(
+        cls, estimator: Any, rows: Batch, classes: np.ndarray, seed: int
+    ) -> Trained:
+        """Train a clone with seeded generators."""
+        X = _check_rows(rows)
+        with seeded(seed):
+            blank = clone(estimator).initialize()
+            _check_outputs(blank.predict_proba(X[:_N_PROBED]), len(classes))
+        weight = _find_class_weight(blank.criterion_, classes)
+        net = _forget_training(_train(estimator, X, rows.y, classes, seed))
+        link = _LINKS.get(type(net.criterion_).__name__, "logits")
+        decays = [
+            np.full(each.numel(), _find_decay(net, each))
+            for each in net.module_.parameters()
+        ]
+        layers = Layers(net.module_, link)
+        return Trained(net, layers, np.concatenate(decays), True, weight)
+
+    @classmethod
+    def relayer(cls, trained: Trained, layers: Layers) -> Trained:
+        """Return a copy of a net with other layers."""
+        net = copy.copy(trained.net)
+        net.module_ = layers.module
+        return replace(trained, net=_forget_training(net), layers=layers)
+
+
+def _train(
+    estimator: Any, X: np.ndarray, codes: np.ndarray, classes: np.ndarray, seed: int
+) -> Any:
+    wrapped = NetClassifier(estimator, seed)
+    return wrapped.partial_fit(X, classes[codes], classes).estimator_
+
+
+def _forget_training(net: Any) -> Any:
+    """Give a net a new optimizer and history: the old ones have seen the rows."""
+    net.initialize_optimizer()
+    net.history_ = type(net.history_)()
+    return net
+
+
+def _check_rows(rows: Batch) -> np.ndarray:
+    if rows.sample_weight is not None:
+        raise ValueError(
+            "nets of skorch take no sample_weight. Repeat rows, or give classes "
+            "weights with criterion__weight."
+        )
+    return _check_dense(rows.X, find_dtype(None))
 
 
 def _check_dense(X: Any, dtype: np.dtype) -> np.ndarray:
     return check_array(X, dtype=dtype)
+
+
+def _check_outputs(proba: np.ndarray, n_classes: int) -> None:
+    if proba.ndim != 2 or proba.shape[1] < n_classes:
+        raise UnsupportedEstimatorError(
+            f"the net has {proba.shape[-1]} outputs, but there are {n_classes} "
+            "classes. Give its last layer one output for each."
+        )
 
 
 def _find_losses(estimator: Any) -> tuple[type, ...]:
@@ -156,13 +215,13 @@ def _recording(layer: Any) -> Iterator[list[Any]]:
         hook.remove()
 
 
-def _find_last_layer(net: Any, X: np.ndarray, n_classes: int) -> str:
+def _find_last_layer(net: Any, X: np.ndarray) -> str:
     """Return the name of the linear layer that gives the logits of a net.
 
     Raises
     ------
     UnsupportedEstimatorError
-        If the output of the net is not that of one linear layer, or has too few units.
+        If the output of the net is not that of one linear layer.
     """
     linear, calls = sys.modules["torch"].nn.Linear, []
     hooks = [
@@ -182,11 +241,6 @@ def _find_last_layer(net: Any, X: np.ndarray, n_classes: int) -> str:
             "the module does not end in a Linear layer, alone or followed by softmax, "
             "log-softmax or sigmoid as its criterion expects. Let it end in one, use "
             "scope='all', or ShardedUnlearningClassifier."
-        )
-    if proba.shape[1] < n_classes:
-        raise UnsupportedEstimatorError(
-            f"the net has {proba.shape[1]} outputs, but there are {n_classes} classes. "
-            "Give its last layer one output for each."
         )
     return path
 

@@ -20,6 +20,7 @@ class ObjectiveHooks(ABC):
     n_params: int
     is_quadratic = False
     linear_term: np.ndarray | None = None
+    _ihvp_tol = 1e-6  # relative residual, where no Hessian is formed
 
     def __init__(
         self,

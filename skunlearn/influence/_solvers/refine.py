@@ -107,7 +107,7 @@ def ihvp(
         diagonal=objective.diagonal(theta, w),
         null_space=objective.null_space,
         damping=settings.damping,
-        tol=1e-6,
+        tol=objective._ihvp_tol,
         max_iter=settings.max_iter,
     )
     if solution.relative_residual > _MAX_RESIDUAL:

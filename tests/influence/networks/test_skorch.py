@@ -2,9 +2,6 @@
 
 import copy
 import pickle
-import subprocess
-import sys
-import textwrap
 
 import numpy as np
 import pytest
@@ -167,26 +164,3 @@ def test_other_input_is_refused():
         fit(net, sparse.csr_array(X), y)
     with pytest.warns(UnlearningQualityWarning, match="train_split=None"):
         fit(make_net(train_split=skorch.dataset.ValidSplit(3)), X, y)
-
-
-@pytest.mark.thorough
-def test_perceptrons_need_no_torch():
-    """Nor does the package, where the extra is not installed."""
-    program = """
-        import sys
-        class Missing:
-            def find_spec(self, name, path=None, target=None):
-                if name.partition(".")[0] in ("torch", "skorch"):
-                    raise ModuleNotFoundError(name)
-        sys.meta_path.insert(0, Missing())
-        from sklearn.datasets import load_iris
-        from sklearn.neural_network import MLPClassifier
-        from skunlearn import InfluenceUnlearningClassifier
-        X, y = load_iris(return_X_y=True)
-        net = MLPClassifier((5,), solver="lbfgs", max_iter=50, random_state=0)
-        classifier = InfluenceUnlearningClassifier(net, scope="head").fit(X, y)
-        print(classifier.forget([7, 42]).exact_)
-    """
-    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout == "True\n"
