@@ -64,8 +64,11 @@ def remove(state: State, slots: np.ndarray) -> Change:
     if not len(state.optimum.theta):
         return Change(state, "patch")
     if isinstance(state.optimum.objective, NetworkObjective):
+    if isinstance(state.optimum.objective, NetworkObjective):
         _can_be_exact(state)  # which is an error if it has to be
-        return by_network(state, rows, state.find_validation(slots))
+        is_puma = state.settings.method == "puma"
+        validation = state.find_validation(slots) if is_puma else None
+        return by_network(state, rows, validation)
     exact = _forget_exactly(state, rows) if _can_be_exact(state) else None
     if exact is not None:
         return exact

@@ -12,6 +12,7 @@ from skunlearn.influence._methods.puma import measure
 from skunlearn.influence._methods.reweighting import reweight
 from skunlearn.influence._methods.transitions import Change, without_rows
 from skunlearn.influence._networks.whole import NetworkObjective
+from skunlearn.influence._objectives.linear_sums import sum_removed
 from skunlearn.influence._optimum import write_copy
 from skunlearn.influence._solvers.refine import ihvp
 from skunlearn.influence._state import State
@@ -30,7 +31,7 @@ def by_network(state: State, rows: np.ndarray, validation: Validation | None) ->
     w, settings = without_rows(state.w, rows), state.settings
     is_original = settings.method == "puma" and settings.hessian == "original"
     curved = state.w if is_original or settings.method == "influence" else w
-    removed = _sum_removed(state, rows, w)
+    removed = sum_removed(objective, theta, state.w, w, rows)
     step = ihvp(objective, theta, curved, None, removed, settings)
     slope = objective.gradient(theta, state.w)
     plain = _move(state, step, w, slope - removed)
@@ -55,14 +56,6 @@ def by_network(state: State, rows: np.ndarray, validation: Validation | None) ->
     measured = measure(goals, plain, change, eta)
     kept = replace(change.state, base=plain.state.optimum)
     return _warn(replace(change, state=kept, measured=measured), left)
-
-
-def _sum_removed(state: State, rows: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """Return the gradient that some rows have, with the weight decay that they bring."""
-    objective, theta = state.optimum.objective, state.optimum.theta
-    before, after = objective.weight_sums(state.w), objective.weight_sums(w)
-    lost = objective.regularizer(before) - objective.regularizer(after)
-    return objective.gradients_by_group(theta, state.w, rows)[0] + lost * theta
 
 
 def _plan(
@@ -100,8 +93,9 @@ def _move(state: State, step: np.ndarray, w: np.ndarray, left: np.ndarray) -> Ch
     objective = optimum.objective
     assert isinstance(objective, NetworkObjective)
     estimator = write_copy(optimum, optimum.theta + step)
-    rows = np.flatnonzero(w)
-    estimator.trained_ = estimator.kind.restate(estimator.trained_, objective.X[rows])
+    estimator.trained_ = estimator.kind.restate(
+        estimator.trained_, objective.X, np.flatnonzero(w)
+    )
     objective = objective.with_layers(estimator.trained_.layers)
     theta = objective.read(estimator)
     norm = float(np.linalg.norm(objective.gradient(theta, w)))

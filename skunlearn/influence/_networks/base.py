@@ -99,7 +99,7 @@ class Network(ABC):
         return cls.relayer(trained, trained.layers.with_parameters(theta))
 
     @classmethod
-    def restate(cls, trained: Trained, X: np.ndarray) -> Trained:
+    def restate(cls, trained: Trained, X: np.ndarray, rows: np.ndarray) -> Trained:
         """Return a network with the statistics of batches of some rows, if any."""
-        layers = trained.layers.with_statistics(X)
+        layers = trained.layers.with_statistics(X, rows)
         return trained if layers is trained.layers else cls.relayer(trained, layers)

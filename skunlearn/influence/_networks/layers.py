@@ -56,7 +56,7 @@ class Layers:
                 module.get_parameter(name).copy_(value)
         return Layers(module, self.link)
 
-    def with_statistics(self, X: np.ndarray) -> "Layers":
+    def with_statistics(self, X: np.ndarray, rows: np.ndarray) -> "Layers":
         """Return a copy with the statistics of batches of some rows, if it has any."""
         torch = import_torch()
         module = copy.deepcopy(self.module)
@@ -70,8 +70,8 @@ class Layers:
             each.reset_running_stats()
             each.train().momentum = None  # the mean over all batches
         with torch.no_grad():
-            for block in _iterate_blocks(X):
-                module(self._convert(block))
+            for block in _iterate_blocks(rows):
+                module(self._convert(X[block]))
         for each, momentum in zip(norms, momenta, strict=True):
             each.eval().momentum = momentum
         return Layers(module, self.link)

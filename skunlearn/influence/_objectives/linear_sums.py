@@ -102,7 +102,7 @@ def sum_gradient(
 
 
 def sum_removed(
-    objective: LinearObjective,
+    objective: Objective,
     theta: np.ndarray,
     w: np.ndarray,
     left: np.ndarray,
