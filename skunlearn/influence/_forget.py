@@ -64,7 +64,6 @@ def remove(state: State, slots: np.ndarray) -> Change:
     if not len(state.optimum.theta):
         return Change(state, "patch")
     if isinstance(state.optimum.objective, NetworkObjective):
-    if isinstance(state.optimum.objective, NetworkObjective):
         _can_be_exact(state)  # which is an error if it has to be
         is_puma = state.settings.method == "puma"
         validation = state.find_validation(slots) if is_puma else None
