@@ -97,15 +97,12 @@ def prepare(
     batch = Batch(X, given.codes[order], None if weight is None else weight[order])
     prototype = estimator if pipeline is None else estimator[-1]
     counted = given.counted[order[:n_training]]
-    kind, seed = find_network(prototype), derive_seed(key, _NETWORK)
-    network: Network | None = None
-    if kind is not None and scope == "all":
-        prototype = WholeNetwork(prototype, kind, seed)
-    elif kind is not None:
-        known = view_batch(batch, 0, n_training)
-        known = known if counted.all() else known.take(np.flatnonzero(counted))
-        network = kind.train(prototype, known, given.classes, seed)
-        prototype, batch = network.head, replace(batch, X=network.transform(X))
+    seed = derive_seed(key, _NETWORK)
+    prototype, network = _train_network(
+        prototype, view_batch(batch, 0, n_training), counted, given.classes, scope, seed
+    )
+    if network is not None:
+        batch = replace(batch, X=network.transform(X))
     rows = Rows(batch, slot_of, np.ones(n_rows, dtype=bool))
     training = view_batch(batch, 0, n_training)
     w = counted.astype(np.float64)
@@ -136,6 +133,26 @@ def prepare(
     start = judge.value(optimum.objective, optimum.theta)
     judge.gradient(optimum.objective, optimum.theta)  # which is checked
     return replace(state, criterion_start=start)
+
+
+def _train_network(
+    estimator: Any,
+    rows: Batch,
+    counted: np.ndarray,
+    classes: np.ndarray,
+    scope: str,
+    seed: int,
+) -> tuple[Any, Network | None]:
+    """Return what is to be fitted, and the frozen layers of a network before it."""
+    kind = find_network(estimator)
+    if kind is None:
+        return estimator, None
+    if scope == "all":
+        return WholeNetwork(estimator, kind, seed), None
+    if not counted.all():
+        rows = rows.take(np.flatnonzero(counted))
+    network = kind.train(estimator, rows, classes, seed)
+    return network.head, network
 
 
 def _check_validation(

@@ -162,13 +162,8 @@ def find_optimum(
         noise, N = budget.draw_linear_term(objective.n_params), objective.null_space
         # What never changes the objective must not be perturbed: no optimum would be.
         objective.linear_term = noise - N.T @ (N @ noise)
-    if isinstance(objective, NetworkObjective):  # it stays as it has been trained
-        is_exact_wanted(estimator, objective, settings, budget)
-        theta = objective.read(estimator)
-        norm = float(np.linalg.norm(objective.gradient(theta, w)))
-        return Optimum(
-            estimator, objective, theta, None, math.inf, math.inf, norm, n_steps=0
-        )
+    if isinstance(objective, NetworkObjective):
+        return _take_as_trained(estimator, objective, w)
     start = objective.read(estimator)
     start -= objective.null_space.T @ (objective.null_space @ start)
     if not np.abs(start).max(initial=0) < _MAX_START:  # SGD can diverge
@@ -216,6 +211,15 @@ def find_optimum(
             f"most {budget.allowed:.2g} is certified. Increase noise_scale or epsilon."
         )
     return optimum
+
+
+def _take_as_trained(
+    estimator: Any, objective: NetworkObjective, w: np.ndarray
+) -> Optimum:
+    """Return a network as it is, which no number of steps makes an optimum."""
+    theta = objective.read(estimator)
+    norm = float(np.linalg.norm(objective.gradient(theta, w)))
+    return Optimum(estimator, objective, theta, None, math.inf, math.inf, norm, 0)
 
 
 def is_exact_wanted(
