@@ -129,16 +129,16 @@ def bench_fits(scale: Scale) -> Iterator[Row]:
         loky = partial(parallel_config, backend="loky", n_jobs=n_workers)
         with dask(n_workers) as cluster:
             same = read_bits(fit_in(cluster, data)) == expected
-            others = {
-                "here" if n_workers == 1 else "loky": loky,
-                "joblib's own dask": partial(joblibs_own, cluster),
-            }
+            own = partial(joblibs_own, cluster)
+            others = {"loky": loky, "joblib's own dask": own}
+            if n_workers == 1:
+                others = {"here": loky}
             name = f"fit, {n_workers} workers"
             for other_name, context in others.items():
                 turns = compare(
                     partial(fit_in, cluster, data),
                     partial(fit_in, context, data),
-                    scale.repeats(4),
+                    scale.repeats(3),
                 )
                 ours, other = map(format_seconds, turns.medians)
                 yield Row(name, ours, f"{other_name} {other}", turns.ratio)
