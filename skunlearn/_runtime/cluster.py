@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from joblib.parallel import get_active_backend, parallel_config
 
-__all__ = ["Cluster", "find_cluster"]
+__all__ = ["Cluster", "find_cluster", "is_in_worker"]
 
 _AHEAD = 2  # messages for each thread, so that none waits for its next one
 _MAX_BYTES = 4_000_000  # of calls that travel in one message
@@ -26,21 +26,34 @@ _PROCESS = uuid4().hex
 
 
 def find_cluster() -> "Cluster | None":
-    """Return the dask cluster that joblib is to use, if there is one.
-
-    In a worker there is none: its tasks are many already, and those that wait for
-    others could fill the cluster.
-    """
-    backend = get_active_backend()[0]
-    client = getattr(backend, "client", None)
-    distributed = sys.modules.get("distributed")
-    if distributed is None or not isinstance(client, distributed.Client):
+    """Return the dask cluster that joblib is to use, if there is one."""
+    backend = _find_backend()
+    if backend is None or is_in_worker():
         return None
+    patience, options = backend.wait_for_workers_timeout, backend.submit_kwargs
+    return Cluster(backend.client, patience, options)
+
+
+def is_in_worker() -> bool:
+    """Return True if joblib is to use a cluster, and a worker of one runs this.
+
+    Its tasks are many already; those that wait for others could fill the cluster.
+    """
+    if _find_backend() is None:
+        return False
     try:
-        distributed.get_worker()
+        sys.modules["distributed"].get_worker()
     except ValueError:
-        return Cluster(client, backend.wait_for_workers_timeout, backend.submit_kwargs)
-    return None
+        return False
+    return True
+
+
+def _find_backend() -> Any:
+    backend = get_active_backend()[0]
+    distributed = sys.modules.get("distributed")
+    client = getattr(backend, "client", None)
+    is_dask = distributed is not None and isinstance(client, distributed.Client)
+    return backend if is_dask else None
 
 
 class Cluster:

@@ -351,14 +351,16 @@ def test_inside_of_a_task(client):
     with parallel_config(n_jobs=1):
         one = make().fit(X, Y)
     calls = [client.submit(fit_in_worker, i, key=f"fit-{i}") for i in range(4)]
-    for many in client.gather(calls):
+    for many, n_fits in client.gather(calls):
+        assert n_fits == 6
         assert_same_classifier(one, many, X)
 
 
 def fit_in_worker(_):
-    """Return a classifier that was fitted where joblib uses the cluster."""
+    """Return a classifier, fitted where joblib uses the cluster, and fits made here."""
+    count_fits()
     with parallel_config(backend="dask"):
-        return make().fit(X, Y)
+        return make().fit(X, Y), count_fits()
 
 
 @pytest.mark.thorough

@@ -30,7 +30,7 @@ from skunlearn._data.declarations import NOTHING, Declarations
 from skunlearn._data.rows import Batch
 from skunlearn._estimators.fit_params import cut_fit_params
 from skunlearn._estimators.growing import grow, remember, set_size
-from skunlearn._runtime.cluster import Cluster, find_cluster
+from skunlearn._runtime.cluster import Cluster, find_cluster, is_in_worker
 from skunlearn._runtime.threads import limit_own_thread, single_threaded
 from skunlearn._runtime.warn import (
     CaughtWarning,
@@ -213,7 +213,7 @@ def train_shards(
 
 def _is_worth_jobs(recipe: Recipe, n_tasks: int, n_values: int) -> bool:
     """Whether workers may save time; with a base of unknown speed they may."""
-    if n_tasks == 1 or recipe.is_bound_to_process:
+    if n_tasks == 1 or recipe.is_bound_to_process or is_in_worker():
         return False
     return n_values >= _MIN_VALUES or type(recipe.prototype) not in ADAPTERS
 
