@@ -19,6 +19,7 @@ from _influence_census import bench_census
 from _influence_certified import bench_certified
 from _influence_growth import bench_growth
 from _influence_leave_one_out import bench_contributions
+from _influence_sequences import bench_sequences
 from _influence_speed import bench_speed
 from _influence_wide import bench_memory, bench_wide
 from _sections import run_sections
@@ -28,6 +29,7 @@ from skunlearn.exceptions import UnlearningQualityWarning
 
 SECTIONS = {
     "speed": bench_speed,
+    "sequences": bench_sequences,
     "census": bench_census,
     "contributions": bench_contributions,
     "certified": bench_certified,

@@ -284,7 +284,7 @@ class LocalModel(FieldsOnly):
         if not len(self.theta):
             return 0.0
         share = max(1 - self.low, 0.0) * self.curvature
-        distance = self._bound_in_hessian()
+        distance = self._length_bound
         return distance / math.sqrt(share) if share > 0 else math.inf
 
     def bound_in_hessian(self) -> float:
@@ -294,7 +294,7 @@ class LocalModel(FieldsOnly):
         """
         if not len(self.theta):
             return 0.0
-        distance = self._bound_in_hessian()
+        distance = self._length_bound
         if not math.isfinite(distance):
             return math.inf
         return distance / math.sqrt(1 - self.low) + self._rounding_in_hessian
@@ -312,7 +312,8 @@ class LocalModel(FieldsOnly):
             spread = float(np.linalg.norm(self._inverse_root * roots))
         return 64 * _EPS * self.cancelled * spread * (1 + size)
 
-    def _bound_in_hessian(self) -> float:
+    @cached_property
+    def _length_bound(self) -> float:
         """Return a bound of the distance, in the norm of the Hessian at `theta`."""
         if self.jitter > 0 or not self.low < 1 or not math.isfinite(self.R):
             return math.inf

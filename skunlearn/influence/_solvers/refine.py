@@ -37,6 +37,7 @@ __all__ = [
 _EPS = float(np.finfo(float).eps)
 MAX_STEPS = 30
 _MAX_UP = 0.5  # share by which Hessians may have grown where sums are formed again
+_MAX_DRIFT = 0.1  # share by which they may have changed to be kept
 _MAX_CHORD_RTOL = 0.3  # share of a Hessian that may be wrong in a step
 _MAX_HESSIAN_RTOL = 0.2  # share of a Hessian that may be wrong
 _MAX_RESIDUAL = 0.01  # share of the right-hand side that may be left
@@ -156,8 +157,7 @@ def patch(
         return Update(moved.theta, moved, math.inf, "patch")
     w, is_near = weigh(), moved.up < _MAX_UP and n_more > 0
     if is_near:
-        moved = moved.remeasured(moved.theta, w)
-        moved = moved.moved(solve_with(moved, moved.gradient, settings.damping))
+        moved = _correct(moved, w, settings.damping)
         bound, distance = moved.bound(), moved.bound_in_hessian() / math.sqrt(unit)
         if math.isfinite(bound) and distance <= settings.goal:
             bound += moved.rounding
@@ -173,6 +173,17 @@ def patch(
     n_more -= is_near
     update = settle(local.objective, point, moved, w, settings, local.R, n_more)
     return replace(update, path="polish") if is_near else update
+
+
+def _correct(local: LocalModel, w: np.ndarray, damping: float) -> LocalModel:
+    """Sum gradients at the parameters, Hessians too if they have changed, and step."""
+    theta = local.theta
+    if local.low + local.up < _MAX_DRIFT:
+        sums = local.objective.gradients_by_group(theta, w)
+        local = local.with_gradients(theta, sums)
+    else:
+        local = local.remeasured(theta, w)
+    return local.moved(solve_with(local, local.gradient, damping))
 
 
 def _has_diverged(point: Point, local: LocalModel, w: np.ndarray) -> bool:
