@@ -14,12 +14,12 @@ from skunlearn.influence._linalg.blocks import add_ones, iterate_blocks
 from skunlearn.influence._objectives.linear import LinearObjective
 from skunlearn.influence._objectives.linear_sums import (
     GradientSum,
-    count_additions,
+    GradientSums,
     find_block_rows,
     find_max_curvature,
 )
 
-__all__ = ["Enclosure", "bound_rate", "enclose", "measure_rate"]
+__all__ = ["Enclosure", "Rounding", "bound_rate", "enclose", "measure_rate"]
 
 _EPS = float(np.finfo(float).eps)
 _MAX_CHANGE = 10.0  # of margins, beyond which a Hessian says nothing
@@ -63,28 +63,66 @@ class Enclosure:
         return (cells + more) * spacing + 0.0
 
 
+@dataclass(frozen=True)
+class Rounding:
+    """What the errors of gradients depend on, the parameters and slopes aside.
+
+    Parameters
+    ----------
+    eps : float
+        The precision.
+    shape : tuple of int
+        The numbers of outputs and columns.
+    moments : ndarray of shape (n_outputs or 1, n_columns)
+        Second moments of the rows.
+    root : float
+        Root of the largest second derivative of a row's loss.
+    penalty : ndarray of shape (n_params,)
+        The penalty.
+    n_operations : int
+        How many roundings a term of the gradient has part in.
+    """
+
+    eps: float
+    shape: tuple[int, int]
+    moments: np.ndarray
+    root: float
+    penalty: np.ndarray
+    n_operations: int
+
+    @classmethod
+    def measure(cls, gradients: GradientSums, local: Local) -> "Rounding":
+        """Collect it for sums of gradients."""
+        objective = gradients.objective
+        return cls(
+            float(np.finfo(gradients.dtype).eps),
+            (objective.n_outputs, objective.n_columns),
+            local.grams.diagonals,
+            math.sqrt(find_max_curvature(objective)),
+            gradients.penalty,
+            gradients.n_additions + _OPERATIONS + 2 * objective.n_outputs,
+        )
+
+
 def enclose(
-    objective: LinearObjective,
     theta: np.ndarray,
     found: GradientSum,
     local: Local,
-    sums: np.ndarray,
+    rounding_of: Rounding,
     rate: float,
 ) -> Enclosure:
     """Enclose the optimum, from a gradient near it.
 
     Parameters
     ----------
-    objective : LinearObjective
-        The objective.
     theta : ndarray of shape (n_params,)
         The parameters.
     found : GradientSum
         The gradient there, and how far margins are from those at ``local.theta``.
     local : Local
         The Hessian.
-    sums : ndarray
-        Sums of weights, in the precision of the gradient.
+    rounding_of : Rounding
+        What the errors of the gradient depend on.
     rate : float
         The largest change of margins by a move of length 1, in the Hessian's norm.
     """
@@ -94,7 +132,7 @@ def enclose(
     if math.isfinite(size) and change < _MAX_CHANGE and local.error < 1:
         low = 1 - math.exp(-change) * (1 - local.error)
         up = math.exp(change) * (1 + local.error) - 1
-        common, each = _bound_rounding(objective, theta, found, local, sums, up)
+        common, each = _bound_rounding(theta, found, rounding_of, up)
         rounding = common + float(each @ local.lengths)
         share = math.sqrt(1 - low)
         distance = bound_distance((size + rounding) / share, 1.0, rate / share) / share
@@ -114,12 +152,7 @@ def _measure(local: Local, gradient: np.ndarray) -> float:
 
 
 def _bound_rounding(
-    objective: LinearObjective,
-    theta: np.ndarray,
-    found: GradientSum,
-    local: Local,
-    sums: np.ndarray,
-    up: float,
+    theta: np.ndarray, found: GradientSum, known: Rounding, up: float
 ) -> tuple[float, np.ndarray]:
     """Bound the error of a computed gradient, in two parts.
 
@@ -129,15 +162,13 @@ def _bound_rounding(
     that is the root of a sum of squares. What rounds the terms and their sum is at most
     a share of the sums of their sizes, again by Cauchy-Schwarz.
     """
-    shape, eps = (objective.n_outputs, objective.n_columns), np.finfo(sums.dtype).eps
-    moments, n_columns = local.grams.diagonals, objective.n_columns
-    spread = math.sqrt(n_columns * float((theta.reshape(shape) ** 2 * moments).sum()))
-    root = math.sqrt(find_max_curvature(objective))
-    margins = 1.1 * root * (n_columns + 4) * eps * spread
-    penalty = 4 * eps * math.sqrt(float(objective.regularizer(sums) @ theta**2))
-    sizes = np.broadcast_to(np.sqrt(found.squares * moments), shape).ravel()
-    n_operations = count_additions(objective) + _OPERATIONS + 2 * objective.n_outputs
-    share = n_operations * eps
+    eps, moments, n_columns = known.eps, known.moments, known.shape[1]
+    squares = theta.reshape(known.shape) ** 2 * moments
+    spread = math.sqrt(n_columns * float(squares.sum()))
+    margins = 1.1 * known.root * (n_columns + 4) * eps * spread
+    penalty = 4 * eps * math.sqrt(float(known.penalty @ theta**2))
+    sizes = np.broadcast_to(np.sqrt(found.squares * moments), known.shape).ravel()
+    share = known.n_operations * eps
     common = float((margins + penalty) * math.sqrt(1 + up))
     return common, np.asarray(1.1 * share * sizes, dtype=float)
 

@@ -13,15 +13,18 @@ from scipy import sparse
 __all__ = [
     "add_ones",
     "compute_grams",
+    "count_additions",
     "iterate_blocks",
     "multiply",
     "multiply_back",
+    "multiply_back_in_parts",
     "multiply_forth",
     "view_rows",
 ]
 
 _DENSE_VALUES = 2**17  # values in a block of dense rows
 _SPARSE_ROWS = 2**15
+_PART_ROWS = 128  # of a block that are summed at once where errors matter
 _FEW_COLUMNS = 40  # whose products fit into the processor's cache
 _PRODUCT_ROWS = 512
 _DENSE_SHARE = 0.1  # of stored values, above which a sparse block is made dense
@@ -97,6 +100,27 @@ def multiply_back(X: Any, R: np.ndarray, intercept: bool) -> np.ndarray:
     wide[:, :-1] = G
     R.sum(axis=0, out=wide[:, -1])
     return wide
+
+
+def multiply_back_in_parts(X: Any, R: np.ndarray, intercept: bool) -> np.ndarray:
+    """Return R.T X, shape (n_outputs, n_columns), from short sums of few rows each."""
+    n_parts = len(R) // _PART_ROWS
+    if sparse.issparse(X) or n_parts < 2:
+        return multiply_back(X, R, intercept)
+    n_rows, shape = n_parts * _PART_ROWS, (n_parts, _PART_ROWS, -1)
+    parts = R[:n_rows].T.reshape(-1, n_parts, _PART_ROWS).transpose(1, 0, 2)
+    total = multiply_back(X[n_rows:], R[n_rows:], intercept)
+    total[:, : X.shape[1]] += (parts @ X[:n_rows].reshape(shape)).sum(axis=0)
+    if intercept:
+        total[:, -1] += parts.sum(axis=2).sum(axis=0)
+    return total
+
+
+def count_additions(X: Any, n_rows: int) -> int:
+    """Return how many additions follow one another in these sums over a block."""
+    if sparse.issparse(X):
+        return n_rows
+    return 2 * _PART_ROWS + n_rows // _PART_ROWS + 2
 
 
 def compute_grams(X: Any, Q: np.ndarray, intercept: bool) -> np.ndarray:

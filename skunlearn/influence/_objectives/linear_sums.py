@@ -12,9 +12,10 @@ from scipy import sparse
 
 from skunlearn.influence._linalg.blocks import (
     compute_grams,
+    count_additions,
     iterate_blocks,
     multiply,
-    multiply_back,
+    multiply_back_in_parts,
 )
 from skunlearn.influence._objectives.base import Objective
 from skunlearn.influence._objectives.linear import LinearObjective
@@ -22,20 +23,18 @@ from skunlearn.influence._objectives.losses import LogLoss, Loss, Softmax, Squar
 
 __all__ = [
     "GradientSum",
+    "GradientSums",
     "Grams",
     "allows_exact",
-    "count_additions",
     "find_block_rows",
     "find_max_curvature",
     "join_grams",
-    "sum_gradient",
     "sum_grams",
     "sum_removed",
     "sum_weights",
 ]
 
 _MAX_BLOCK_ROWS, _MIN_BLOCK_ROWS = 8192, 256
-_PART_ROWS = 128  # of a block that are summed at once
 _MAX_BLOCKS = 32  # of small sparse data
 _MAX_COUNT = 100.0  # mean weight that may be a count of rows
 
@@ -69,36 +68,48 @@ class GradientSum:
     change: float
 
 
-def sum_gradient(
-    objective: LinearObjective,
-    theta: np.ndarray,
-    w: np.ndarray,
-    sums: np.ndarray,
-    v: np.ndarray | None = None,
-) -> GradientSum:
-    """Sum gradients, and see how far `v`, if given, changes margins, in one pass.
+class GradientSums:
+    """Sums of gradients at several parameters, with the same weights.
 
-    All is computed in the precision of `sums`, the sums of weights.
+    Parameters
+    ----------
+    objective : LinearObjective
+        The objective.
+    w : ndarray of shape (n_rows,)
+        Weights of the rows.
+    sums : ndarray
+        Sums of weights, whose precision is that of all that is computed.
     """
-    n_outputs, dtype, loss = objective.n_outputs, sums.dtype, objective.spec.loss
-    both = np.concatenate([theta] if v is None else [theta, v]).astype(dtype)
-    both = both.reshape(-1, objective.n_columns)
-    weigh = objective._weigh(w, sums)
-    total, rest = np.zeros((2, n_outputs, objective.n_columns), dtype)
-    squares, change = np.zeros((n_outputs, 1)), 0.0
-    for rows, X in iterate_blocks(objective.X, None, find_block_rows(objective)):
-        X = X.astype(dtype, copy=False)
-        Z = multiply(X, both)
-        S = loss.slopes(Z[:, :n_outputs], objective.codes[rows])
-        A = weigh(rows) * S
-        squares[:, 0] += np.einsum("ij,ij->j", A, S)
-        added = _multiply_back(X, A, objective.intercept) - rest
-        total, before = total + added, total
-        rest = (total - before) - added
-        if v is not None:
-            change = max(change, _find_change(Z[:, n_outputs:], loss))
-    penalty = objective.regularizer(sums) * theta
-    return GradientSum(total.ravel() + penalty, squares, change)
+
+    def __init__(
+        self, objective: LinearObjective, w: np.ndarray, sums: np.ndarray
+    ) -> None:
+        self.objective, self.dtype = objective, sums.dtype
+        self.penalty = objective.regularizer(sums)
+        self.block_rows = find_block_rows(objective)
+        self.n_additions = count_additions(objective.X, self.block_rows)
+        self._weigh = objective._weigh(w, sums)
+
+    def find(self, theta: np.ndarray, v: np.ndarray | None = None) -> GradientSum:
+        """Sum gradients, and see how far `v`, if given, changes margins, in a pass."""
+        objective, loss = self.objective, self.objective.spec.loss
+        n_outputs, intercept = objective.n_outputs, objective.intercept
+        both = np.concatenate([theta] if v is None else [theta, v]).astype(self.dtype)
+        both = both.reshape(-1, objective.n_columns)
+        total, rest = np.zeros((2, n_outputs, objective.n_columns), self.dtype)
+        squares, change = np.zeros((n_outputs, 1)), 0.0
+        for rows, X in iterate_blocks(objective.X, None, self.block_rows):
+            X = X.astype(self.dtype, copy=False)
+            Z = multiply(X, both)
+            S = loss.slopes(Z[:, :n_outputs], objective.codes[rows])
+            A = self._weigh(rows) * S
+            squares[:, 0] += np.einsum("ij,ij->j", A, S)
+            added = multiply_back_in_parts(X, A, intercept) - rest
+            total, before = total + added, total
+            rest = (total - before) - added
+            if v is not None:
+                change = max(change, _find_change(Z[:, n_outputs:], loss))
+        return GradientSum(total.ravel() + self.penalty * theta, squares, change)
 
 
 def sum_removed(
@@ -116,34 +127,12 @@ def sum_removed(
     return removed + lost * theta
 
 
-def _multiply_back(X: Any, R: np.ndarray, intercept: bool) -> np.ndarray:
-    """Return R.T X, shape (n_outputs, n_columns), from short sums of few rows each."""
-    n_parts = len(R) // _PART_ROWS
-    if sparse.issparse(X) or n_parts < 2:
-        return multiply_back(X, R, intercept)
-    n_rows, shape = n_parts * _PART_ROWS, (n_parts, _PART_ROWS, -1)
-    parts = R[:n_rows].T.reshape(-1, n_parts, _PART_ROWS).transpose(1, 0, 2)
-    total = multiply_back(X[n_rows:], R[n_rows:], intercept)
-    total[:, : X.shape[1]] += (parts @ X[:n_rows].reshape(shape)).sum(axis=0)
-    if intercept:
-        total[:, -1] += parts.sum(axis=2).sum(axis=0)
-    return total
-
-
 def find_block_rows(objective: LinearObjective) -> int:
     """Return how many rows are summed at once: fewer make smaller errors."""
     if not sparse.issparse(objective.X):
         return _MAX_BLOCK_ROWS
     size = objective.X.shape[0] // _MAX_BLOCKS
     return min(max(size, _MIN_BLOCK_ROWS), _MAX_BLOCK_ROWS)
-
-
-def count_additions(objective: LinearObjective) -> int:
-    """Return how many additions follow one another in the sums of a block."""
-    n_rows = find_block_rows(objective)
-    if sparse.issparse(objective.X):
-        return n_rows
-    return 2 * _PART_ROWS + n_rows // _PART_ROWS + 2
 
 
 def _find_change(Z: np.ndarray, loss: Loss) -> float:

@@ -7,6 +7,7 @@ import numpy as np
 
 from skunlearn.influence._certificate.enclosure import (
     Enclosure,
+    Rounding,
     bound_rate,
     enclose,
     measure_rate,
@@ -14,7 +15,7 @@ from skunlearn.influence._certificate.enclosure import (
 from skunlearn.influence._certificate.grid import bound_rounding
 from skunlearn.influence._certificate.reference import Local, Reference, Weighted
 from skunlearn.influence._objectives.linear import LinearObjective
-from skunlearn.influence._objectives.linear_sums import sum_gradient, sum_weights
+from skunlearn.influence._objectives.linear_sums import GradientSums, sum_weights
 from skunlearn.influence._solvers.newton import polish
 
 __all__ = ["Rounded", "round_optimum"]
@@ -111,6 +112,8 @@ class _Search:
         self, objective: LinearObjective, weighted: Weighted, local: Local
     ) -> None:
         self.objective, self.weighted, self.local = objective, weighted, local
+        self.gradients = GradientSums(objective, weighted.w, weighted.sums)
+        self.rounding = Rounding.measure(self.gradients, local)
         self.n_passes, self.n_formed, self.is_refined = 0, 0, False
         self.last: Enclosure | None = None
         self.rate, self.is_measured = bound_rate(objective, local), False
@@ -119,7 +122,7 @@ class _Search:
         """Make steps until the cell is certain, or nothing makes it more certain."""
         theta, last = self._project(theta), math.inf
         while self.n_passes < _MAX_PASSES:
-            enclosure = self._enclose(theta, self.weighted.sums)
+            enclosure = self._enclose(theta)
             if self._is_certain(enclosure):
                 return enclosure
             if enclosure.is_settled:
@@ -142,15 +145,14 @@ class _Search:
         spacing = self.local.spacing
         return spacing is not None and enclosure.round(spacing) is not None
 
-    def _enclose(self, theta: np.ndarray, sums: np.ndarray) -> Enclosure:
+    def _enclose(self, theta: np.ndarray) -> Enclosure:
         self.n_passes += 1
-        objective, local, w = self.objective, self.local, self.weighted.w
-        change = self._bound_change(theta)
+        local, change = self.local, self._bound_change(theta)
         v = theta - local.theta if change is None else None
-        found = sum_gradient(objective, theta, w, sums, v)
+        found = self.gradients.find(theta, v)
         if change is not None:
             found = replace(found, change=change)
-        self.last = enclose(objective, theta, found, local, sums, self.rate)
+        self.last = enclose(theta, found, local, self.rounding, self.rate)
         return self.last
 
     def _measure_rate(self) -> float:
@@ -169,8 +171,10 @@ class _Search:
             return None
         self.is_refined = True
         sums = sum_weights(self.objective, self.weighted.w, np.longdouble)
+        self.gradients = GradientSums(self.objective, self.weighted.w, sums)
+        self.rounding = Rounding.measure(self.gradients, self.local)
         for _ in range(_MAX_REFINEMENTS):
-            enclosure = self._enclose(theta, sums)
+            enclosure = self._enclose(theta)
             if self._is_certain(enclosure):
                 return enclosure
             theta = theta + enclosure.step

@@ -220,6 +220,11 @@ def approach(
         Weights of all rows.
     rows : ndarray
         The rows.
+
+    Returns
+    -------
+    ndarray of shape (n_params,)
+        Parameters within a thousandth of a standard error, or the nearest found.
     """
     weight_sums = objective.weight_sums(w)
     sums = objective.hessians_by_group(theta, w, rows) * (w.sum() / w[rows].sum())
