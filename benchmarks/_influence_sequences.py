@@ -63,7 +63,7 @@ _CASES = (
 
 
 def bench_sequences(scale: Scale) -> Iterator[str | Row]:
-    """(2) Requests one after another, and a few refits among them.
+    """Requests one after another, and a few refits among them.
 
     "patched" is exact=False with the default tol. The fit is beside LogisticRegression
     on the same rows, with its own tolerance. Distances are to a fresh fit with the
