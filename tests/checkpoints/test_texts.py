@@ -88,7 +88,7 @@ COLUMNS = {
         pd.Series(pd.to_datetime(["2026-01-01", None])),
         pd.Series([np.nan, -0.0], dtype=np.float32),
     ),
-    "joblib": (
+    "pickle": (
         pd.Series(["a", np.nan], dtype=object),
         pd.Series(["a", None], dtype="string[python]"),
         pd.Series(pd.Categorical(pd.Index(["a", "b"], dtype=object))),
