@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
-from support import make_data
+from support import make_data, thin
 
 from skunlearn import InfluenceUnlearningClassifier, ShardedUnlearningClassifier
 
@@ -102,7 +102,7 @@ def is_taken(base, X):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize(("wrapper", "name"), CASES)
+@pytest.mark.parametrize(("wrapper", "name"), thin(CASES, 2))
 def test_what_the_base_takes(wrapper, name, value, tmp_path):
     """It is taken in the same containers, by both classes, at fit and at predict."""
     base = (LINEAR | TREES)[name]

@@ -11,7 +11,7 @@ from sklearn.ensemble import StackingClassifier, VotingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from support import fit_anew, make_data
+from support import fit_anew, make_data, thin
 
 from skunlearn import ShardedUnlearningClassifier
 
@@ -86,7 +86,7 @@ def test_weights(base):
     assert abs(classifier.predict_proba(X) - plain).max() > 0.01
 
 
-@pytest.mark.parametrize("base", BASES)
+@pytest.mark.parametrize("base", thin(BASES, 4))
 def test_pickles_and_jobs(base):
     """Laws 4 and 6 of what they are made of."""
     expected = make_case(base).fit(X, Y).forget([1, 2, 30])

@@ -11,7 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, StandardScaler
 from sklearn.svm import OneClassSVM
-from support import make_data
+from support import make_data, thin
 
 from skunlearn import ShardedUnlearningClassifier
 
@@ -67,7 +67,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("layout", "last"), CASES)
+@pytest.mark.parametrize(("layout", "last"), thin(CASES, 3))
 @pytest.mark.parametrize("form", ["array", "fortran", "sparse", "pandas"])
 @pytest.mark.parametrize("n_jobs", [None, 2])
 def test_scalers_without_a_copy(layout, last, form, n_jobs):

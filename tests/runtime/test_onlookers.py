@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KernelDensity
 from sklearn.tree import DecisionTreeClassifier
-from support import Expired, assert_same_classifier, fit_anew, interrupt_at_call
+from support import Expired, assert_same_classifier, fit_anew, interrupt_at_call, thin
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from skunlearn import InfluenceUnlearningClassifier, ShardedUnlearningClassifier
@@ -89,7 +89,7 @@ DUPLICATES = {
 
 
 @pytest.mark.parametrize("duplicate", DUPLICATES)
-@pytest.mark.parametrize("convert", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("convert", thin([np.asarray, sparse.csr_array], 2))
 @pytest.mark.parametrize("weight", [None, RNG.uniform(0.5, 2, 300)])
 def test_a_copy_is_made_while_another_thread_forgets(duplicate, convert, weight):
     """The copy is the classifier before the request, and can be told it again."""

@@ -52,7 +52,7 @@ def test_sliced_constituents_are_plain_chains(base):
     assert_identical(classifier.estimators_, expected)
 
 
-@pytest.mark.parametrize(("base", "layout"), CASES)
+@pytest.mark.parametrize(("base", "layout"), thin(CASES, 4))
 def test_down_to_one_class_and_one_row(base, layout):
     """Rows go one by one until one class and then one row is left."""
     rows = np.concatenate([np.flatnonzero(label == Y)[:7] for label in np.unique(Y)])

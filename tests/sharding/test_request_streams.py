@@ -107,7 +107,7 @@ def test_any_stream_of_any_case(base, layout, examples):
     run(base, layout, examples(1, stateful_step_count=10))
 
 
-@pytest.mark.parametrize(("base", "layout"), thin(CASES, 3))
+@pytest.mark.parametrize(("base", "layout"), thin(CASES, 7))
 def test_walk(base, layout):
     """One stream with every kind of step, for every base in every layout."""
     Stream(base, layout, grouped=CASES.index((base, layout)) % 2 == 1).walk()

@@ -18,7 +18,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
-from support import BASES, make_data
+from support import BASES, make_data, thin
 
 from skunlearn import ShardedUnlearningClassifier
 from skunlearn.sharding._adapters.base import ADAPTERS
@@ -186,7 +186,7 @@ class Stubborn(LogisticRegression):
         return np.full(X.shape[0], self.classes_[-1])
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("n_jobs", thin([1, 2], 2))
 @pytest.mark.parametrize(
     "base",
     [
