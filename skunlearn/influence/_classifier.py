@@ -135,8 +135,8 @@ class InfluenceUnlearningClassifier(AttributesMixin, PredictionMixin, RowScoresM
         Number of threads used by `self_influence` and `leave_one_out_loss`.
     random_state : int, RandomState instance or None, default=None
         Controls the rows that are held out, the noise of `certify` and the training of
-        nets of skorch. Pass an int for reproducible output across multiple calls of
-        `fit`.
+        networks without a seed of their own. Pass an int for reproducible output across
+        multiple calls of `fit`.
     verbose : int or bool, default=0
         If true, print a line for each call of `fit` and `forget`.
 

@@ -39,13 +39,14 @@ class Layers:
         self.module, self.link = module, link
 
     @property
-    def n_params(self) -> int:
-        """Return the number of parameters."""
-        return sum(each.numel() for each in self.module.parameters())
+    def trained(self) -> dict[str, Any]:
+        """Return the parameters by name, without those that training leaves alone."""
+        named = self.module.named_parameters()
+        return {name: each for name, each in named if each.requires_grad}
 
     def read(self) -> np.ndarray:
         """Return all parameters in one vector, float64."""
-        parts = [each.detach().cpu().numpy() for each in self.module.parameters()]
+        parts = [each.detach().cpu().numpy() for each in self.trained.values()]
         return np.concatenate([part.ravel() for part in parts]).astype(float)
 
     def with_parameters(self, theta: np.ndarray) -> "Layers":
@@ -69,8 +70,9 @@ class Layers:
         for each in norms:
             each.reset_running_stats()
             each.train().momentum = None  # the mean over all batches
-        with torch.no_grad():
-            for block in _iterate_blocks(rows):
+        n_blocks = -(-len(rows) // _BLOCK_ROWS)
+        with torch.no_grad():  # all blocks count alike, so that none is to be small
+            for block in np.array_split(rows, n_blocks):
                 module(self._convert(X[block]))
         for each, momentum in zip(norms, momenta, strict=True):
             each.eval().momentum = momentum
@@ -130,7 +132,7 @@ class Layers:
 
     def _split(self, theta: np.ndarray) -> dict[str, Any]:
         """Return a vector as parameters by name."""
-        named = dict(self.module.named_parameters())
+        named = self.trained
         sizes = [each.numel() for each in named.values()]
         parts = self._convert(theta).split(sizes)
         pairs = zip(named.items(), parts, strict=True)

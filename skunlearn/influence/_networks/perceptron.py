@@ -45,8 +45,8 @@ class Perceptron(Network):
     def train(
         cls, estimator: Any, rows: Batch, classes: np.ndarray, seed: int
     ) -> "Perceptron":
-        """Train a clone, which has its own seed."""
-        net = clone(estimator).fit(rows.X, classes[rows.y], rows.sample_weight)
+        """Train a clone."""
+        net = _train(estimator, rows, classes, seed)
         return cls(_take_head_off(net), _make_head(net, len(rows.y)))
 
     def transform(self, X: Any) -> Any:
@@ -82,8 +82,7 @@ class Perceptron(Network):
     ) -> Trained:
         """Train a clone, and make a module of it."""
         nn = import_torch().nn
-        net = clone(estimator).fit(rows.X, classes[rows.y], rows.sample_weight)
-        net, parts = _forget_training(net), []
+        net, parts = _forget_training(_train(estimator, rows, classes, seed)), []
         for coef in net.coefs_:
             activate = getattr(nn, _MODULES[net.activation])()
             parts += [nn.Linear(*coef.shape).double(), activate]
@@ -102,6 +101,14 @@ class Perceptron(Network):
         net.coefs_ = [weight.T.copy() for weight in arrays[::2]]
         net.intercepts_ = arrays[1::2]
         return replace(trained, net=net, layers=layers)
+
+
+def _train(estimator: Any, rows: Batch, classes: np.ndarray, seed: int) -> Any:
+    """Return a trained clone; the seed is for those that have none of their own."""
+    net, own = clone(estimator), estimator.random_state
+    net.set_params(random_state=seed if own is None else own)
+    net.fit(rows.X, classes[rows.y], rows.sample_weight)
+    return net.set_params(random_state=own)
 
 
 def _make_head(net: Any, n_rows: int) -> Head:

@@ -116,7 +116,8 @@ class SkorchNetwork(Network):
     ) -> np.ndarray:
         """Return probabilities of the classes that outputs stand for, or labels."""
         X = _check_dense(X, find_dtype(net))
-        if method == "predict" and outputs is None:
+        is_binary = isinstance(net, sys.modules["skorch"].NeuralNetBinaryClassifier)
+        if method == "predict" and is_binary:  # which has a threshold
             return classes[np.asarray(net.predict(X), dtype=np.intp)]
         outputs = range(len(classes)) if outputs is None else outputs
         proba = np.asarray(net.predict_proba(X), dtype=float)[:, list(outputs)]
@@ -138,11 +139,11 @@ class SkorchNetwork(Network):
         weight = _find_class_weight(blank.criterion_, classes)
         net = _forget_training(_train(estimator, X, rows.y, classes, seed))
         link = _LINKS.get(type(net.criterion_).__name__, "logits")
+        layers = Layers(net.module_, link)
         decays = [
             np.full(each.numel(), _find_decay(net, each))
-            for each in net.module_.parameters()
+            for each in layers.trained.values()
         ]
-        layers = Layers(net.module_, link)
         return Trained(net, layers, np.concatenate(decays), True, weight)
 
     @classmethod
@@ -161,8 +162,12 @@ def _train(
 
 
 def _forget_training(net: Any) -> Any:
-    """Give a net a new optimizer and history: the old ones have seen the rows."""
-    net.initialize_optimizer()
+    """Give a net a new optimizer and history: the old ones have seen the rows.
+
+    Callbacks have, too: that of a schedule keeps the old optimizer.
+    """
+    net.callbacks = clone(net.callbacks, safe=False)
+    net.initialize_callbacks().initialize_optimizer()
     net.history_ = type(net.history_)()
     return net
 

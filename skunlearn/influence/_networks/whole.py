@@ -50,6 +50,8 @@ class WholeNetwork(ClassifierMixin, BaseEstimator):
 
     def fit(self, X: Any, y: np.ndarray, sample_weight: Any = None) -> "WholeNetwork":
         """Train the network as it trains itself."""
+        if sparse.issparse(X):
+            raise TypeError("scope='all' needs dense rows: X.toarray(), for example.")
         self.classes_, codes = np.unique(y, return_inverse=True)
         rows = Batch(X, codes, sample_weight)
         self.trained_: Trained = self.kind.train_whole(
@@ -99,8 +101,6 @@ class NetworkObjective(Objective):
         sample_weight: np.ndarray | None = None,
     ) -> None:
         super().__init__(estimator, X, codes, sample_weight)
-        if sparse.issparse(X):
-            raise TypeError("scope='all' needs dense rows: X.toarray(), for example.")
         trained = estimator.trained_
         self.layers, self.decay = trained.layers, trained.decay
         self.decay_per_row = trained.decay_per_row

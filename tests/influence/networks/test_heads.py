@@ -200,6 +200,21 @@ def test_layers_that_are_trained_are_left_alone():
     assert np.isfinite(net.loss_)
 
 
+@pytest.mark.parametrize("scope", ["head", "all"])
+def test_training_is_seeded(scope):
+    """By the classifier, where the network has no seed of its own."""
+    X, y = make_data(3, 50)
+    base = MLPClassifier((4,), max_iter=3)
+    fits = [
+        InfluenceUnlearningClassifier(base, scope=scope, random_state=seed).fit(X, y)
+        for seed in (0, 0, 1)
+    ]
+    first, second, other = (each.predict_proba(X) for each in fits)
+    assert_identical(first, second)
+    assert not (first == other).any()
+    assert fits[0].estimator_.random_state is None
+
+
 def test_user_is_told_that_features_saw_the_rows():
     """Unless the scope was chosen; audits say it, too."""
     X, y = make_data()

@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import warnings
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -112,6 +114,36 @@ def test_training_is_seeded_and_features_are_frozen():
     assert statistics.any()
     assert torch.equal(statistics, first.forget(3).estimator_.module_.norm.running_mean)
     assert_identical(H, get_features(first, X))
+
+
+class Recorder(skorch.callbacks.Callback):
+    """Remembers, outside of the net, what training leaves to be forgotten."""
+
+    seen: ClassVar[list] = []
+
+    def on_train_end(self, net, **_):
+        """Record the last layer and the moments of the optimizer."""
+        moments = net.optimizer_.state.values()
+        values = [net.module_.last.weight, *(each["exp_avg"] for each in moments)]
+        self.seen[:] = [each.detach().numpy().tobytes() for each in values]
+
+
+@pytest.mark.parametrize("scope", ["head", "all"])
+def test_nothing_of_training_is_left_in_callbacks(scope):
+    """A schedule refers to the optimizer, which refers to the old parameters."""
+    X, y = make_data()
+    step = torch.optim.lr_scheduler.StepLR
+    schedule = skorch.callbacks.LRScheduler(step, step_size=1)
+    net = make_net(optimizer=torch.optim.Adam, callbacks=[schedule, Recorder()])
+    classifier = fit(net.set_params(lr=0.1, max_epochs=3), X, y, scope=scope)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnlearningQualityWarning)
+        classifier.forget(range(9))
+    whole = pickle.dumps(classifier)
+    assert len(Recorder.seen) == 5
+    assert not any(each in whole for each in Recorder.seen)
+    codes = np.searchsorted(classifier.classes_, y)
+    classifier.estimator_.partial_fit(X.astype(np.float32), codes)
 
 
 def test_nets_of_64_bits():

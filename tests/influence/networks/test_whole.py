@@ -17,12 +17,14 @@ from network_cases import (
     make_net,
     make_perceptron,
 )
+from scipy import sparse
 from sklearn.metrics import log_loss
 from sklearn.neural_network import MLPClassifier
 from support import assert_identical
 
 from skunlearn import InfluenceUnlearningClassifier
 from skunlearn.exceptions import UnlearningQualityWarning, UnsupportedEstimatorError
+from skunlearn.influence._networks import layers
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -213,6 +215,50 @@ def test_statistics_of_batches_are_those_of_retained_rows():
     again = pickle.loads(left)
     assert_identical(again.predict_proba(X), classifier.predict_proba(X))
     net.partial_fit(rows, np.searchsorted(classifier.classes_, y))
+
+
+def test_no_batch_is_too_small_for_statistics(monkeypatch):
+    """One row has no variance, and a few rows count no more than many."""
+    X, y = make_data()
+    net = make_net(**LOGITS).set_params(module=Normalised, batch_size=30)
+    classifier = InfluenceUnlearningClassifier(net, scope="all", random_state=0)
+    monkeypatch.setattr(layers, "_BLOCK_ROWS", 79)  # and 80 are left
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnlearningQualityWarning)
+        norm = classifier.fit(X, y).forget(range(10)).estimator_.module_.norm
+    np.testing.assert_allclose(norm.running_mean, X[10:].mean(axis=0), atol=1e-5)
+
+
+class Frozen(Module):
+    """With a layer that is not trained, and outputs that no class has."""
+
+    def __init__(self, is_soft):
+        super().__init__(5, is_soft)
+        self.hidden.requires_grad_(False)
+
+
+@pytest.mark.parametrize("scope", ["head", "all"])
+def test_layers_that_are_not_trained_stay(scope):
+    """As outputs without a class are never an answer."""
+    X, y = make_data()
+    net = make_net(**LOGITS).set_params(module=Frozen)
+    classifier = InfluenceUnlearningClassifier(net, scope=scope, random_state=0)
+    before = classifier.fit(X, y).estimator_.module_.hidden.weight.clone()
+    assert classifier.predict_proba(X).shape == (90, 3)
+    best = classifier.predict_proba(X).argmax(axis=1)
+    np.testing.assert_array_equal(classifier.predict(X), classifier.classes_[best])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnlearningQualityWarning)
+        module = classifier.forget(range(10)).estimator_.module_
+    assert torch.equal(module.hidden.weight, before)
+    assert not module.hidden.weight.requires_grad
+
+
+def test_sparse_rows_are_refused():
+    """With what to do."""
+    X, y = make_data()
+    with pytest.raises(TypeError, match="dense rows"):
+        make_trained().fit(sparse.csr_array(X), y)
 
 
 def test_lost_classes_are_retrained():
