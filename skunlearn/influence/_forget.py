@@ -18,7 +18,7 @@ from skunlearn.influence._methods.puma import (
 )
 from skunlearn.influence._methods.transitions import Change, finish, without_rows
 from skunlearn.influence._networks.head import Head
-from skunlearn.influence._networks.whole import NetworkObjective
+from skunlearn.influence._networks.whole import NetworkObjective, WholeNetwork
 from skunlearn.influence._optimum import (
     explain_no_bound,
     find_optimum,
@@ -145,7 +145,7 @@ def _drop_classes(state: State, rows: np.ndarray) -> Change:
 
 def _without_others(prototype: Any, there: np.ndarray, classes: np.ndarray) -> Any:
     """Return an estimator that has no output for other classes, and no weight."""
-    if isinstance(prototype, Head):
+    if isinstance(prototype, Head | WholeNetwork):
         prototype = prototype.without_classes(there)
     weights = getattr(prototype, "class_weight", None)
     if not isinstance(weights, dict):

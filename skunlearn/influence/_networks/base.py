@@ -89,6 +89,11 @@ class Network(ABC):
         """Train a clone of an estimator on some rows."""
 
     @classmethod
+    def without_classes(cls, estimator: Any, there: np.ndarray) -> Any:
+        """Return an unfitted network whose first outputs are for some classes."""
+        return estimator
+
+    @classmethod
     @abstractmethod
     def relayer(cls, trained: Trained, layers: Layers) -> Trained:
         """Return a copy of a network with other layers."""

@@ -131,8 +131,9 @@ def _find_decay(net: Any, n_rows: int) -> tuple[float, bool]:
 
 
 def _take_head_off(net: Any) -> Any:
-    """Return a copy without the last layer and what training has left elsewhere."""
+    """Return a copy without the last layer, its classes and what training has left."""
     net = _forget_training(net)
+    del net.classes_, net._label_binarizer
     net.coefs_, net.intercepts_ = net.coefs_[:-1], net.intercepts_[:-1]
     return net
 

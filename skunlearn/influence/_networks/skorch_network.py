@@ -147,6 +147,18 @@ class SkorchNetwork(Network):
         return Trained(net, layers, np.concatenate(decays), True, weight)
 
     @classmethod
+    def without_classes(cls, estimator: Any, there: np.ndarray) -> Any:
+        """Return a clone whose criterion has the weights of some classes first."""
+        of_instance = getattr(estimator.criterion, "weight", None)
+        weight = getattr(estimator, "criterion__weight", of_instance)
+        if weight is None:
+            return estimator
+        is_left = np.zeros(len(weight), dtype=bool)
+        is_left[: len(there)] = there
+        weight = weight[np.argsort(~is_left, kind="stable")]
+        return clone(estimator).set_params(criterion__weight=weight)
+
+    @classmethod
     def relayer(cls, trained: Trained, layers: Layers) -> Trained:
         """Return a copy of a net with other layers."""
         net = copy.copy(trained.net)

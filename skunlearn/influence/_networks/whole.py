@@ -59,6 +59,11 @@ class WholeNetwork(ClassifierMixin, BaseEstimator):
         )
         return self
 
+    def without_classes(self, there: np.ndarray) -> "WholeNetwork":
+        """Return an unfitted network for some of the classes, by a mask."""
+        estimator = self.kind.without_classes(self.estimator, there)
+        return WholeNetwork(estimator, self.kind, self.seed)
+
     @property
     def net(self) -> Any:
         """Return the network itself."""

@@ -183,6 +183,17 @@ def test_no_features_of_forgotten_rows_are_kept(name):
     assert not any(row.tobytes() in left for row in H[:20])
 
 
+@pytest.mark.parametrize("name", ["perceptron", "softmax"])
+def test_no_name_of_a_class_that_disappears_is_kept(name):
+    """Nor in the layers, which have their outputs from the head."""
+    classifier, _, y = fit_case(name)
+    text = np.array(["birch"]).tobytes()
+    assert text in pickle.dumps(classifier)
+    with pytest.warns(UserWarning, match="lost its last row"):
+        classifier.forget(y == "birch")
+    assert text not in pickle.dumps(classifier)
+
+
 def test_layers_that_are_trained_are_left_alone():
     """A network that has learnt keeps its layers, and the patch is that of its head."""
     X, y = make_data(3, 200)

@@ -273,6 +273,26 @@ def test_lost_classes_are_retrained():
     assert_identical(classifier.predict_proba(X), fresh.predict_proba(X))
 
 
+@pytest.mark.parametrize("is_instance", [False, True])
+def test_classes_keep_their_weights(is_instance):
+    """When others leave, and outputs with them."""
+    X, y = make_data()
+    weight = torch.arange(1.0, 5.0)
+    params = {**LOGITS, "module__n_outputs": 4, "criterion__weight": weight}
+    if is_instance:
+        del params["criterion__weight"]
+        params["criterion"] = torch.nn.CrossEntropyLoss(weight)
+    net = make_net(**params)
+    classifier = InfluenceUnlearningClassifier(net, scope="all").fit(X, y)
+    with pytest.warns(UserWarning, match="lost its last row"):
+        classifier.forget(y == "birch")
+    criterion = classifier.estimator_.criterion_
+    assert criterion.weight.tolist() == [1, 3, 2, 4]
+    np.testing.assert_array_equal(
+        classifier._state.optimum.objective.class_factors, [1, 3]
+    )
+
+
 @pytest.mark.parametrize(
     "params", [{"exact": True}, {"certify": (1.0, 1e-4)}], ids=["exact", "certify"]
 )
