@@ -20,7 +20,7 @@ from skunlearn.influence._criteria import CRITERIA, find_criterion
 from skunlearn.influence._fit import prepare
 from skunlearn.influence._forget import remove
 from skunlearn.influence._methods.transitions import Change
-from skunlearn.influence._networks.registry import check_estimator
+from skunlearn.influence._networks.registry import check_estimator, find_network
 from skunlearn.influence._prediction import PredictionMixin
 from skunlearn.influence._row_scores import RowScoresMixin
 from skunlearn.influence._settings import Settings
@@ -480,6 +480,8 @@ class InfluenceUnlearningClassifier(AttributesMixin, PredictionMixin, RowScoresM
         estimator = self._get_estimator()
         tags = copy_tags(super().__sklearn_tags__(), estimator)
         tags.input_tags.allow_nan &= isinstance(estimator, Pipeline)
+        if self.scope == "all" and find_network(estimator) is not None:
+            tags.input_tags.sparse = False
         return tags
 
     def _get_base(self) -> Any:

@@ -51,7 +51,7 @@ class WholeNetwork(ClassifierMixin, BaseEstimator):
     def fit(self, X: Any, y: np.ndarray, sample_weight: Any = None) -> "WholeNetwork":
         """Train the network as it trains itself."""
         if sparse.issparse(X):
-            raise TypeError("scope='all' needs dense rows: X.toarray(), for example.")
+            raise TypeError("scope='all' takes no sparse rows. Pass X.toarray().")
         self.classes_, codes = np.unique(y, return_inverse=True)
         rows = Batch(X, codes, sample_weight)
         self.trained_: Trained = self.kind.train_whole(

@@ -257,8 +257,10 @@ def test_layers_that_are_not_trained_stay(scope):
 def test_sparse_rows_are_refused():
     """With what to do."""
     X, y = make_data()
-    with pytest.raises(TypeError, match="dense rows"):
+    with pytest.raises(TypeError, match="no sparse rows"):
         make_trained().fit(sparse.csr_array(X), y)
+    assert not make_trained().__sklearn_tags__().input_tags.sparse
+    assert make_trained(scope="head").__sklearn_tags__().input_tags.sparse
 
 
 def test_lost_classes_are_retrained():
