@@ -105,7 +105,8 @@ class Perceptron(Network):
 
 def _train(estimator: Any, rows: Batch, classes: np.ndarray, seed: int) -> Any:
     """Return a trained clone; the seed is for those that have none of their own."""
-    net, own = clone(estimator), estimator.random_state
+    net = clone(estimator)
+    own = net.random_state
     net.set_params(random_state=seed if own is None else own)
     net.fit(rows.X, classes[rows.y], rows.sample_weight)
     return net.set_params(random_state=own)

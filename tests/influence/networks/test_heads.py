@@ -224,6 +224,13 @@ def test_training_is_seeded(scope):
     assert_identical(first, second)
     assert not (first == other).any()
     assert fits[0].estimator_.random_state is None
+    generator = np.random.RandomState(0)
+    base.set_params(random_state=generator)
+    for each in fits[:2]:  # draws from a copy, each time
+        each.set_params(estimator=base).fit(X, y)
+    first, second = (each.predict_proba(X) for each in fits[:2])
+    assert_identical(first, second)
+    assert generator.rand() == np.random.RandomState(0).rand()
 
 
 def test_user_is_told_that_features_saw_the_rows():
