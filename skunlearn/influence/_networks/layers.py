@@ -73,7 +73,7 @@ class Layers:
         n_blocks = -(-len(rows) // _BLOCK_ROWS)
         with torch.no_grad():  # all blocks count alike, so that none is to be small
             for block in np.array_split(rows, n_blocks):
-                module(self._convert(X[block]))
+                module(self.convert(X[block]))
         for each, momentum in zip(norms, momenta, strict=True):
             each.eval().momentum = momentum
         return Layers(module, self.link)
@@ -89,7 +89,7 @@ class Layers:
         self, theta: np.ndarray, X: np.ndarray, v: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the logits of a block of rows and how they change along v."""
-        torch = import_torch()
+        torch, X = import_torch(), self.convert(X)
         tangents = self._split(theta), self._split(v)
         with warnings.catch_warnings():  # torch uses what it has deprecated itself
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -103,7 +103,7 @@ class Layers:
 
         It maps R of their shape to the gradient of ``(R * logits).sum()``.
         """
-        torch, params = import_torch(), self._split(theta)
+        torch, params, X = import_torch(), self._split(theta), self.convert(X)
         Z, pull_back = torch.func.vjp(lambda params: self._call(params, X), params)
 
         def pull(R: np.ndarray) -> np.ndarray:
@@ -119,7 +119,7 @@ class Layers:
         fixed = dict(self.module.named_buffers())
         self.module.eval()
         Z = torch.func.functional_call(
-            self.module, (params, fixed), (self._convert(X),)
+            self.module, (params, fixed), (self.convert(X),)
         )
         Z = Z[0] if isinstance(Z, tuple) else Z
         if self.link != "logits":
@@ -127,14 +127,15 @@ class Layers:
             Z = torch.log(Z + eps) if self.link == "softmax" else torch.logit(Z, eps)
         return Z.reshape(len(X), -1)
 
-    def _convert(self, X: np.ndarray) -> Any:
+    def convert(self, X: Any) -> Any:
+        """Return rows as the module takes them; rows that are so already are kept."""
         return import_torch().as_tensor(X).to(next(self.module.parameters()))
 
     def _split(self, theta: np.ndarray) -> dict[str, Any]:
         """Return a vector as parameters by name."""
         named = self.trained
         sizes = [each.numel() for each in named.values()]
-        parts = self._convert(theta).split(sizes)
+        parts = self.convert(theta).split(sizes)
         pairs = zip(named.items(), parts, strict=True)
         return {name: part.view(each.shape) for (name, each), part in pairs}
 

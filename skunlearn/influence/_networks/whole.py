@@ -197,7 +197,7 @@ class NetworkObjective(Objective):
         def multiply(v: np.ndarray) -> np.ndarray:
             result = penalty * v
             for block in self._blocks(sample):
-                X = self.X[block]
+                X = self.layers.convert(self.X[block])
                 Z, changes = self.layers.push(theta, X, v)
                 loss, weight = _find_loss(Z), factor * w[block] * self._weigh(block)
                 bent = loss.bend(loss.curvatures(Z, self.codes[block]), changes)
