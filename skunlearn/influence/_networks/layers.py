@@ -118,9 +118,7 @@ class Layers:
         torch = import_torch()
         fixed = dict(self.module.named_buffers())
         self.module.eval()
-        Z = torch.func.functional_call(
-            self.module, (params, fixed), (self.convert(X),)
-        )
+        Z = torch.func.functional_call(self.module, (params, fixed), (self.convert(X),))
         Z = Z[0] if isinstance(Z, tuple) else Z
         if self.link != "logits":
             eps = torch.finfo(Z.dtype).eps
