@@ -1,7 +1,7 @@
 """Measure the peak memory of fit or forget in a process of its own (Linux).
 
-``python benchmarks/_memory.py n_samples`` prints JSON: bytes of resident memory above
-those of the bare interpreter with its libraries.
+``python benchmarks/_memory.py n_samples n_shards n_replicas`` prints JSON: bytes of
+resident memory above those of the bare interpreter with its libraries.
 """
 
 import gc
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from _data import make_rows
+from sklearn.base import clone
 from sklearn.linear_model import SGDClassifier
 
 from skunlearn import ShardedUnlearningClassifier
@@ -30,9 +31,9 @@ def can_measure() -> bool:
     return (_PROC / "clear_refs").exists()
 
 
-def measure(n_samples: int) -> dict[str, int]:
+def measure(n_samples: int, n_shards: int, n_replicas: int = 1) -> dict[str, int]:
     """Run this module in a fresh process and return what it prints."""
-    return run_alone(__file__, str(n_samples))
+    return run_alone(__file__, *map(str, (n_samples, n_shards, n_replicas)))
 
 
 def run_alone(script: str, *arguments: str) -> dict[str, int]:
@@ -70,21 +71,19 @@ def _read_status(field: str) -> int:
     raise OSError(f"the system does not report {field}")
 
 
-def _make_classifier() -> ShardedUnlearningClassifier:
-    """Return a classifier whose estimator needs next to no memory of its own."""
-    base = SGDClassifier(max_iter=5, tol=None)
-    return ShardedUnlearningClassifier(base, n_shards=20, random_state=0)
-
-
-def main(n_samples: int) -> None:
+def main(n_samples: int, n_shards: int, n_replicas: int) -> None:
     """Print bytes of X, held after fit, and at the peaks of fit and of forget."""
-    _make_classifier().fit(*make_rows(2_000)).forget(0)  # load all that is loaded late
+    base = SGDClassifier(max_iter=5, tol=None)  # needs next to no memory of its own
+    unfitted = ShardedUnlearningClassifier(
+        base, n_shards=n_shards, n_replicas=n_replicas, random_state=0
+    )
+    clone(unfitted).fit(*make_rows(20_000)).forget(0)  # load all that is loaded late
     gc.collect()
     peak = Peak()
     X, y = make_rows(n_samples)
     report = {"X": X.nbytes}
     peak.reset()
-    classifier = _make_classifier().fit(X, y)
+    classifier = unfitted.fit(X, y)
     report["fit"] = peak.read()
     del X, y
     gc.collect()
@@ -98,4 +97,4 @@ def main(n_samples: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(*map(int, sys.argv[1:]))

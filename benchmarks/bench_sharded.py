@@ -41,6 +41,7 @@ from _timing import (
     time_call,
 )
 from sklearn.datasets import make_classification
+from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.mixture import GaussianMixture
@@ -293,7 +294,7 @@ def bench_memory(scale: Scale) -> Iterator[Row]:
     if not can_measure():
         return
     n_samples = scale.size(1_000_000)
-    used = measure(n_samples)
+    used = measure(n_samples, 20)
     cases = {
         "fit": ("X", 2.5),
         "forget one row": ("held", 1.2),
@@ -304,6 +305,25 @@ def bench_memory(scale: Scale) -> Iterator[Row]:
         case = f"{name}, {n_samples:,} x 20, 20 shards"
         ours, other_text = f"{peak / 1e6:.0f} MB", f"{other / 1e6:.0f} MB {reference}"
         yield Row(case, ours, other_text, peak / other, at_most=limit)
+    used = measure(n_samples, 100, 10)
+    held, X = used["held"], used["X"]
+    case = f"held after fit, {n_samples:,} x 20, 10 replicas"
+    ours, other_text = f"{held / 1e6:.0f} MB", f"{X / 1e6:.0f} MB X"
+    beyond = (held - X) / n_samples
+    yield Row(case, ours, other_text, beyond, "bytes a row", at_most=60)
+
+
+def bench_requests(scale: Scale) -> Iterator[Row]:
+    """Forget one row after another: time of the last thousand over the first."""
+    n_requests = scale.size(100_000)
+    X, y = make_rows(2 * n_requests)
+    classifier = _shard(DummyClassifier(), len(X) // 100).fit(X, y)
+    seconds = [_time_forget(classifier, position) for position in range(n_requests)]
+    times = Comparison.of_turns(
+        zip(seconds[-1_000:], seconds[1_000:2_000], strict=True)
+    )
+    case = f"{n_requests:,} requests"
+    yield _row_of_ratio(case, times, "at the beginning", at_most=1.1)
 
 
 def bench_speedup(scale: Scale) -> Iterator[Row]:
@@ -342,6 +362,7 @@ BENCHMARKS = {
     "voting": bench_voting,
     "forest": bench_forest,
     "memory": bench_memory,
+    "requests": bench_requests,
     "speedup": bench_speedup,
 }
 
