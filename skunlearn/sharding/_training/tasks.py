@@ -5,6 +5,7 @@ on the task alone: not on the worker, the number of workers, or their threads.
 """
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -195,7 +196,9 @@ def train_shards(
     """
     trained = {}
     train = _try_to_train if keep_going else train_shard
-    cluster = None if n_jobs == 1 or recipe.is_bound_to_process else find_cluster()
+    cluster = None
+    if _has_dask() and n_jobs != 1 and not recipe.is_bound_to_process:
+        cluster = find_cluster()
     with single_threaded():
         if cluster is not None:
             call = partial(_train_on_cluster, train, recipe)
@@ -211,9 +214,14 @@ def train_shards(
     return trained
 
 
+def _has_dask() -> bool:
+    """Whether there can be a cluster: without one, requests cost nothing for it."""
+    return "distributed" in sys.modules
+
+
 def _is_worth_jobs(recipe: Recipe, n_tasks: int, n_values: int) -> bool:
     """Whether workers may save time; with a base of unknown speed they may."""
-    if n_tasks == 1 or recipe.is_bound_to_process or is_in_worker():
+    if n_tasks == 1 or recipe.is_bound_to_process or (_has_dask() and is_in_worker()):
         return False
     return n_values >= _MIN_VALUES or type(recipe.prototype) not in ADAPTERS
 
