@@ -174,7 +174,7 @@ class _Growing:
     def extend(self, values: np.ndarray) -> None:
         """Add copies of some values; text may be longer than that before."""
         n, dtype = self._n + len(values), values.dtype
-        if self._n:
+        if self._n and dtype != self._held.dtype:  # it would be of native byte order
             dtype = np.promote_types(dtype, self._held.dtype)
         if n > len(self._held) or dtype != self._held.dtype:
             larger = np.empty(max(n, 2 * self._n), dtype=dtype)

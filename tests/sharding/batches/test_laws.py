@@ -195,6 +195,15 @@ def test_texts_and_selection(tmp_path):
     assert_same_classifier(*both, X)
 
 
+def test_labels_of_another_byte_order(tmp_path):
+    """They stay what they are, however many batches come."""
+    case, y = make_case("bayes", "default"), (Y[0] == Y).astype(">i4")
+    memory = clone(case).fit(X, y)
+    stored = clone(case).set_params(checkpoint_store=tmp_path / "s")
+    stored.fit_batches([(X[rows], y[rows]) for rows in np.split(np.arange(N), 3)])
+    assert_same_classifier(memory, stored, X)
+
+
 def test_forget_reads_only_its_shard(tmp_path):
     """Of the files of rows, that of the shard alone."""
     case = make_case("tree", "default", n_shards=6, checkpoint_store=tmp_path / "s")
