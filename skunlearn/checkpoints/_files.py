@@ -9,9 +9,10 @@ import re
 import secrets
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from threading import Condition
 from typing import TypeVar
 from weakref import WeakSet
 
@@ -99,12 +100,43 @@ def do_all(tasks: Sequence[Callable[[], _Result]]) -> list[_Result]:
     """Return what some functions return that wait for the disk, several at a time."""
     if len(tasks) < 2:
         return [task() for task in tasks]
+    gate = _Gate()
     with ThreadPoolExecutor(min(_N_THREADS, len(tasks))) as pool:
-        return list(pool.map(_call, tasks))
+        try:
+            return list(pool.map(gate.call, tasks))
+        finally:
+            gate.close()
 
 
-def _call(task: Callable[[], _Result]) -> _Result:
-    return task()
+class _Gate:
+    """Lets no task begin or go on when it is closed.
+
+    A pool that is interrupted while it starts a thread does not wait for this one.
+    """
+
+    def __init__(self) -> None:
+        self._change = Condition()
+        self._n_running = 0
+        self._is_open = True
+
+    def call(self, task: Callable[[], _Result]) -> _Result:
+        """Return what a task returns."""
+        with self._change:
+            if not self._is_open:
+                raise CancelledError
+            self._n_running += 1
+        try:
+            return task()
+        finally:
+            with self._change:
+                self._n_running -= 1
+                self._change.notify_all()
+
+    def close(self) -> None:
+        """Let no more tasks begin, and wait for those that have begun."""
+        with self._change:
+            self._is_open = False
+            self._change.wait_for(lambda: not self._n_running)
 
 
 def write_all(descriptor: int, data: bytes) -> None:
