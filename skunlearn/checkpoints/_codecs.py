@@ -5,6 +5,7 @@ do not hold unchanged, and all models, are pickled: reading them runs code. (job
 format, of earlier versions, makes two arrays of one that a model has under two names.)
 """
 
+import codecs
 import io
 import pickle
 from typing import Any
@@ -16,6 +17,9 @@ from scipy import sparse
 from skunlearn._data.containers import is_frame
 
 __all__ = ["decode", "encode"]
+
+# Zip files need it. If it cannot be read when they are, Python never tries again.
+codecs.lookup("cp437")
 
 
 def encode(value: Any) -> tuple[str, bytes]:

@@ -6,6 +6,8 @@ import os
 import resource
 import shutil
 import tempfile
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from support import BASES, assert_same_classifier, make_case, make_data, thin
 from skunlearn import ShardedUnlearningClassifier
 from skunlearn._pickling import with_defaults
 from skunlearn.checkpoints import DirectoryStore, audit, verify_ledger
+from skunlearn.checkpoints._files import do_all
 from skunlearn.exceptions import (
     CheckpointCorruptedError,
     NothingRetainedError,
@@ -439,3 +442,26 @@ def test_fields_that_came_later(tmp_path):
     del vars(shard)["pending"]
     assert with_defaults(shard).pending.size == 0
     assert with_defaults(shard) is shard
+
+
+def test_no_write_goes_on_after_an_interrupt(monkeypatch):
+    """Not even in the thread whose start was interrupted, which no pool waits for."""
+    start, begun, ended = threading.Thread.start, [], []
+
+    def interrupted(thread):
+        start(thread)
+        if begun:
+            raise KeyboardInterrupt
+        time.sleep(0.05)
+
+    def write():
+        begun.append(1)
+        time.sleep(0.1)
+        ended.append(1)
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        do_all([write] * 8)
+    n_begun, n_ended = len(begun), len(ended)
+    time.sleep(0.3)
+    assert len(begun) == len(ended) == n_begun == n_ended

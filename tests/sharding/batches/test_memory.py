@@ -8,7 +8,8 @@ import sys
 import pytest
 
 CHILD = """
-import json, resource, statistics, sys, time
+import json, re, resource, statistics, sys, time
+from pathlib import Path
 import numpy as np
 from sklearn.linear_model import SGDClassifier
 from skunlearn import ShardedUnlearningClassifier
@@ -36,8 +37,9 @@ for position in range(7, n_rows, n_rows // 20):
     classifier.forget(position)
     seconds.append(time.perf_counter() - start)
 X, y = next(read())
+status = Path("/proc/self/status").read_text()  # ru_maxrss is the parent's, if larger
 print(json.dumps({
-    "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    "peak": int(re.search(r"VmHWM:\\s+(\\d+)", status)[1]) * 1024,
     "fit": fit,
     "forget": statistics.median(seconds),
     "fastest": min(seconds),
