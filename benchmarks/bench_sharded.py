@@ -177,7 +177,7 @@ def _bench_jobs_by_class(scale: Scale) -> Iterator[Row]:
             for batch in batches[: scale.repeats(4) + 1]
         ]
         times = Comparison.of_turns(turns)
-        case = f"forget 100 rows of 10 classes, {name}"
+        case = f"forget 100 rows, 10 classes, {name}"
         yield _row_of_jobs(case, times, at_least=1.7)
 
 
@@ -310,7 +310,7 @@ def bench_memory(scale: Scale) -> Iterator[Row]:
     case = f"held after fit, {n_samples:,} x 20, 10 replicas"
     ours, other_text = f"{held / 1e6:.0f} MB", f"{X / 1e6:.0f} MB X"
     beyond = (held - X) / n_samples
-    yield Row(case, ours, other_text, beyond, "bytes a row", at_most=60)
+    yield Row(case, ours, other_text, beyond, "bytes/row", at_most=60)
 
 
 def bench_requests(scale: Scale) -> Iterator[Row]:
