@@ -4,6 +4,8 @@ import re
 
 from matplotlib.figure import Figure
 
+from charts.panels import finish_panels, make_panels
+
 _LINE = re.compile(
     r" +(\d+) {2,}(\S.*?) {2,}([+-][\d.]+) +[\d.]+ +1/[\d.]+ +1/([\d.]+)"
 )
@@ -31,9 +33,7 @@ def read_boosting(text: str) -> dict[str, list[tuple[str, str, float, float]]]:
 def draw_boosting(text: str) -> Figure:
     """Draw the change of accuracy over the cost of skewed requests."""
     tables = read_boosting(text)
-    n_rows = -(-len(tables) // 3)
-    figure = Figure(figsize=(9.5, 0.6 + 3.2 * n_rows), layout="constrained")
-    panels = figure.subplots(n_rows, 3, sharex=True, sharey=True, squeeze=False)
+    figure, panels = make_panels(len(tables), 0.6, 3.2)
     for axes, (name, entries) in zip(panels.ravel(), tables.items(), strict=False):
         axes.fill_between([_LEAST_GAIN, 16], -_MOST_LOST, 0.3, color="0.93", zorder=0)
         for slices, marker in _MARKERS.items():
@@ -47,10 +47,5 @@ def draw_boosting(text: str) -> Figure:
         axes.set(xscale="log", xlim=(0.8, 16), title=name)
         axes.set_xticks([1, 2, 4, 8, 16], ["1", "1/2", "1/4", "1/8", "1/16"])
         axes.minorticks_off()
-    for axes in panels[-1]:
-        axes.set(xlabel="cost of a request, of a refit")
-    for axes in panels[:, 0]:
-        axes.set(ylabel="points of accuracy")
-    handles = panels[0, 0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside upper center", ncols=3)
-    return figure
+    labels = "cost of a request, of a refit", "points of accuracy"
+    return finish_panels(figure, panels, *labels)

@@ -4,6 +4,7 @@ import re
 
 from matplotlib.figure import Figure
 
+from charts.panels import finish_panels, make_panels
 from charts.rows import SECONDS
 
 _CELL = re.compile(r"([\d.]+)(us|ms|s)(?:\(\d+\))? (\d+e-\d+)")
@@ -35,19 +36,9 @@ def read_steps(text: str) -> dict[str, list[tuple[float, float]]]:
 def draw_steps(text: str) -> Figure:
     """Draw the error over the seconds of each way to forget a hundred rows."""
     tables = read_steps(text)
-    n_rows = -(-len(tables) // 3)
-    figure = Figure(figsize=(9.5, 0.8 + 2.8 * n_rows), layout="constrained")
-    panels = figure.subplots(n_rows, 3, sharex=True, sharey=True, squeeze=False)
+    figure, panels = make_panels(len(tables), 0.8, 2.8)
     for axes, (name, points) in zip(panels.ravel(), tables.items(), strict=False):
         for (x, y), way, marker in zip(points, _WAYS, "sv^doP", strict=True):
             axes.plot(x, y, marker, label=way)
         axes.set(xscale="log", yscale="log", title=name)
-    for axes in panels.ravel()[len(tables) :]:
-        axes.set_axis_off()
-    for axes in panels[-1]:
-        axes.set(xlabel="seconds")
-    for axes in panels[:, 0]:
-        axes.set(ylabel="relative error")
-    handles = panels[0, 0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside upper center", ncols=3)
-    return figure
+    return finish_panels(figure, panels, "seconds", "relative error")
