@@ -18,19 +18,23 @@ _EPS = float(np.finfo(float).eps)
 _MAX_CANCELLATION = 16.0  # times smaller than it was, a sum has lost a digit
 _MIN_PARAMS_PER_ROW = 20  # times fewer rows than parameters
 _MAX_INVERSE_PARAMS = 256  # for more, inverses are not formed for a bound alone
-_MAX_SLACK = 3.0  # beyond, `max_norm` is worth a pass over the rows
+_MAX_SLACK = 1.5  # beyond, `max_norm` is worth a pass over the rows
 _MIN_CHANGE_TO_LOOK = 0.01  # change of curvature that is not worth a look at the rows
 _MAX_CURVATURE_GROWTH = 50.0  # factor by which curvature may have changed, at worst
 _MAX_HESSIAN_ERROR = 1e3  # errors beyond say nothing
+_MAX_ROUNDING = 0.1  # change of margins by rounding parameters to a grid
+_MAX_CHANGE = 50.0  # of margins, beyond which it says nothing
 
 
 @dataclass(frozen=True)
 class LocalModel(FieldsOnly):
     """Sums over the rows that are left, near the parameters, and how wrong they can be.
 
-    Rows are subtracted from the sums as they are forgotten, and the parameters move on:
-    neither needs a pass over the retained rows. What that makes wrong is bounded. All
-    norms of gradients are those of the inverse of the Hessian known.
+    Rows are subtracted from the sums as they are forgotten, at the point where these
+    were formed, and the parameters move on: neither needs a pass over the retained
+    rows, and the sums stay true. What a move makes wrong is bounded by how far it leads
+    away, whatever the way. All norms of gradients are those of the inverse of the
+    Hessian known.
 
     Parameters
     ----------
@@ -39,20 +43,24 @@ class LocalModel(FieldsOnly):
     weight_sums : ndarray
         What scales and penalties have to know of the rows' weights.
     gradients : ndarray of shape (n_groups, n_params)
-        Sums of gradients at `theta`, about.
+        Sums of gradients at `center`.
     hessians : ndarray of shape (n_groups, n_params, n_params)
-        Sums of Hessians, about.
-    gradient_error : float
-        How far each group's scaled sum of gradients can be off.
+        Sums of Hessians, about those at `center`.
     R, max_norm : float
         Constants of self-concordance: a move by v changes the Hessian by factors up to
         exp(R |v|), and up to exp(max_norm |v|) with the norm of the known Hessian.
+    center : ndarray of shape (n_params,)
+        Where the sums are true.
+    is_rounded : bool
+        Whether `center` is on a grid, and not the optimum of any rows.
+    change : float
+        The Hessian changes by factors up to exp(change) from `center` to `theta`.
     slack : float
         How many times larger the max_norm may have become than it has to be.
-    low, up : float
-        The Hessian at `theta` is between ``1 - low`` and ``1 + up`` times the known.
-    longest : float
-        The longest step since the sums were formed, which rounding goes by.
+    error : float
+        How far the gradient at `center` can be off.
+    least, most : float
+        The Hessian at `center` is between these times the known.
     cancelled : float
         How many times smaller the Hessian's diagonal has become by subtraction.
     """
@@ -63,25 +71,33 @@ class LocalModel(FieldsOnly):
     gradients: np.ndarray
     hessians: np.ndarray
     R: float
+    center: np.ndarray
+    is_rounded: bool = False
+    change: float = 0.0
     max_norm: float = math.inf
     slack: float = math.inf
-    gradient_error: float = 0.0
-    low: float = 0.0
-    up: float = 0.0
+    error: float = 0.0
+    least: float = 1.0
+    most: float = 1.0
     cancelled: float = 1.0
-    longest: float = 0.0
 
     @classmethod
     def measure(
         cls, objective: Objective, theta: np.ndarray, w: np.ndarray, R: float
     ) -> "LocalModel":
         """Form all sums in two passes over the rows: nothing is wrong."""
-        sums = objective.sums_by_group(theta, w)
-        new = cls(objective, theta, objective.weight_sums(w), *sums, R)
+        new = cls._form(objective, theta, w, R)
         if not len(theta) or not math.isfinite(R) or new.jitter > 0:
             return new
         max_norm = objective.max_hessian_norm(new.inverse)
         return new._with(max_norm=max_norm, slack=1.0)
+
+    @classmethod
+    def _form(
+        cls, objective: Objective, theta: np.ndarray, w: np.ndarray, R: float
+    ) -> "LocalModel":
+        sums = objective.sums_by_group(theta, w)
+        return cls(objective, theta, objective.weight_sums(w), *sums, R, theta)
 
     def remeasured(self, theta: np.ndarray, w: np.ndarray) -> "LocalModel":
         """Form the sums again; `max_norm` follows from what it was, if it was tight.
@@ -89,11 +105,9 @@ class LocalModel(FieldsOnly):
         A row's norm in the inverse of the new Hessian is its norm in that of the old
         one, times a factor that both tell.
         """
-        objective, R = self.objective, self.R
         if self.jitter > 0 or not self.slack < _MAX_SLACK:
-            return LocalModel.measure(objective, theta, w, R)
-        sums = objective.sums_by_group(theta, w)
-        new = LocalModel(objective, theta, objective.weight_sums(w), *sums, R)
+            return LocalModel.measure(self.objective, theta, w, self.R)
+        new = LocalModel._form(self.objective, theta, w, self.R)
         if new.jitter > 0:
             return new
         root = new._inverse_root
@@ -104,9 +118,10 @@ class LocalModel(FieldsOnly):
     @cached_property
     def gradient(self) -> np.ndarray:
         """Return the tracked gradient of the objective at `theta`."""
-        return self.objective.join_gradients(
-            self.gradients, self.weight_sums, self.theta
-        )
+        gradients, move = self.gradients, self.theta - self.center
+        if move.any():
+            gradients = gradients + self.hessians @ move
+        return self.objective.join_gradients(gradients, self.weight_sums, self.theta)
 
     @cached_property
     def hessian(self) -> np.ndarray:
@@ -145,6 +160,29 @@ class LocalModel(FieldsOnly):
         return root.T @ root
 
     @property
+    def low(self) -> float:
+        """Return by which share the Hessian at `theta` may be less than the known."""
+        return 1 - self.least * math.exp(-self.change)
+
+    @property
+    def up(self) -> float:
+        """Return by which share the Hessian at `theta` may be more than the known."""
+        is_known = self.change < _MAX_CHANGE
+        return self.most * math.exp(self.change) - 1 if is_known else math.inf
+
+    @cached_property
+    def gradient_error(self) -> float:
+        """Return how far `gradient` can be from the true one."""
+        return self.error + self._bound_error(self.theta - self.center, self.change)
+
+    def _bound_error(self, move: np.ndarray, change: float) -> float:
+        """Bound what a move from `center` makes wrong with its gradient."""
+        size = self.find_length(move)
+        if not size:
+            return 0.0
+        return bound_mean_change(1 - self.least, self.most - 1, change) * size
+
+    @property
     def needs_refresh(self) -> bool:
         """Whether the sums have lost so much accuracy that they must be recomputed."""
         is_known = (
@@ -159,14 +197,11 @@ class LocalModel(FieldsOnly):
 
     def without(self, w: np.ndarray, rows: np.ndarray) -> "LocalModel":
         """Subtract some rows, whose weights are still in `w`; the parameters stay."""
-        objective, weight_sums = (
-            self.objective,
-            self.weight_sums - self.objective.weight_sums(w, rows),
-        )
-        gradients, hessians = objective.sums_by_group(self.theta, w, rows)
+        objective = self.objective
+        gradients, hessians = objective.sums_by_group(self.center, w, rows)
         after = replace(
             self,
-            weight_sums=weight_sums,
+            weight_sums=self.weight_sums - objective.weight_sums(w, rows),
             gradients=self.gradients - gradients,
             hessians=self.hessians - hessians,
         )
@@ -174,102 +209,136 @@ class LocalModel(FieldsOnly):
         with np.errstate(divide="ignore", invalid="ignore"):
             shrunk = np.where(was > 0, was / left, 1.0)
         worst = float(shrunk.max(initial=1.0)) if (shrunk > 0).all() else math.inf
-        after = after._with(cancelled=self.cancelled * worst)
-        is_exact = self.gradient_error == self.low == self.up == 0
-        if (is_exact and self.max_norm in (0, math.inf)) or not math.isfinite(worst):
-            return after
-        if after.jitter > 0:
+        if not math.isfinite(worst) or after.jitter > 0:
             return after._with(cancelled=math.inf, max_norm=math.inf)
-        # What was wrong is now a larger share of less: H <= (1 + more) H'.
-        more = after._compare_removed(w, rows, hessians, self.weight_sums)
-        spread = self._compare_scales(weight_sums)
-        growth = math.sqrt(spread * (1 + more))
-        return after._with(
-            max_norm=self.max_norm * growth,
-            slack=self.slack * growth,
-            gradient_error=self.gradient_error * spread * math.sqrt(1 + more),
-            low=self.low * spread * (1 + more),
-            up=self.up * spread * (1 + more),
+        after = after._with(cancelled=self.cancelled * worst)
+        is_true = self.error == 0 and self.least == self.most
+        if is_true and self.max_norm in (0, math.inf):
+            return after
+        if len(rows) * _MIN_PARAMS_PER_ROW >= len(self.theta):
+            return after._following(self)
+        return after._following(self, after._compare_removed(w, rows, self.weight_sums))
+
+    def _following(self, before: "LocalModel", more: float | None = None) -> Any:
+        """Take over what was known of another Hessian, at most 1 + more times this."""
+        if more is None:
+            root, lost = self._inverse_root, before.hessian - self.hessian
+            more = float(np.linalg.norm(root @ lost @ root.T)) if lost.any() else 0.0
+        growth = math.sqrt(1 + more)
+        return self._with(
+            max_norm=before.max_norm * growth,
+            slack=before.slack * growth,
+            error=self.error * growth,
+            least=1 - (1 - before.least) * (1 + more),
+            most=1 + (before.most - 1) * (1 + more),
         )
 
     def _compare_removed(
-        self, w: np.ndarray, rows: np.ndarray, hessians: np.ndarray, before: np.ndarray
+        self, w: np.ndarray, rows: np.ndarray, before: np.ndarray
     ) -> float:
-        """Bound what was subtracted, as a share of what is left in any direction."""
-        objective, theta, weight_sums = self.objective, self.theta, self.weight_sums
+        """Bound what few rows took along, as a share of what is left in any direction.
+
+        `before` are the weight sums with them.
+        """
+        objective, weight_sums = self.objective, self.weight_sums
         lost = objective.regularizer(before) - objective.regularizer(weight_sums)
-        if len(rows) * _MIN_PARAMS_PER_ROW >= len(theta):
-            removed = objective.join_hessians(hessians, weight_sums)
-            removed.flat[:: len(theta) + 1] += lost - objective.regularizer(weight_sums)
-            root = self._inverse_root
-            return _bound_eigenvalues(root @ removed @ root.T)
-        scales = np.sqrt(objective.scales(weight_sums)[objective.groups_of_rows[rows]])
-        F = (np.sqrt(w[rows, None]) * scales)[:, None] * objective.row_factors(
-            theta, rows
-        )
-        F = F.reshape(-1, len(theta))
         left = np.where(lost > 0, objective.regularizer(weight_sums), 1.0)
         share = float((lost / left).max(initial=0.0))
-        return share + _bound_eigenvalues(F @ self.factor.solve(F.T))
+        scales = np.sqrt(objective.scales(weight_sums)[objective.groups_of_rows[rows]])
+        F = (np.sqrt(w[rows, None]) * scales)[:, None] * objective.row_factors(
+            self.center, rows
+        )
+        F = F.reshape(-1, len(self.theta))
+        more = share + _bound_eigenvalues(F @ self.factor.solve(F.T))
+        return _spread(objective.scales(before), objective.scales(weight_sums)) * (
+            1 + more
+        ) - 1
 
-    def with_weight_sums(self, weight_sums: np.ndarray) -> "LocalModel":
-        """Take over other sums of weights: scales and regularizers change with them."""
-        penalties = (
-            self.objective.regularizer(t) for t in (self.weight_sums, weight_sums)
-        )
-        growth = self._compare_scales(weight_sums) * _spread(*penalties)
-        return replace(
-            self,
-            weight_sums=weight_sums,
-            max_norm=self.max_norm * math.sqrt(growth),
-            slack=self.slack * math.sqrt(growth),
-            gradient_error=self.gradient_error * growth,
-            low=self.low * growth,
-            up=self.up * growth,
-        )
+    def reweighted(
+        self, changes: np.ndarray, w: np.ndarray, gradients: np.ndarray
+    ) -> "LocalModel":
+        """Take over new weights, changed by these shares, and gradients with them.
 
-    def _compare_scales(self, weight_sums: np.ndarray) -> float:
-        """Return by how much other weight_sums change the scales, unlike each other."""
-        if len(self.gradients) == 1:
-            return 1.0
-        return _spread(
-            *(self.objective.scales(t) for t in (self.weight_sums, weight_sums))
-        )
+        The sums of Hessians stay: no row's part of them changes by more than the
+        extremes of the changes.
+        """
+        least, most = min(float(changes.min()), 0.0), max(float(changes.max()), 0.0)
+        before = self.with_gradients(self.theta, gradients)
+        new = replace(before, weight_sums=self.objective.weight_sums(w))
+        if new.jitter > 0:
+            return new._with(max_norm=math.inf)
+        new = new._following(before)
+        return new._with(least=new.least * (1 + least), most=new.most * (1 + most))
 
     def moved(self, step: np.ndarray, *, look: bool = False) -> "LocalModel":
         """Move the parameters; what that does to gradients is told by the Hessian.
 
         Whether to `look` at the rows for how much their margins change: it is a pass.
         """
-        size, r = self.find_length(step), 0.0
-        if step.any():
-            r = min(self.R * float(np.linalg.norm(step)), self.max_norm * size)
-        if look and _MIN_CHANGE_TO_LOOK < r < math.inf:
-            r = min(r, self.objective.compute_change(step))
-        wrong = bound_mean_change(self.low, self.up, r) * size if size else 0.0
-        growth = math.exp(min(r, 50.0)) if r < 50 else math.inf
+        theta = self.theta + step
+        whole, more = self._bound_change(theta - self.center), self._bound_change(step)
+        change = min(whole, self.change + more)
+        if look and _MIN_CHANGE_TO_LOOK < min(more, change) < math.inf:
+            change = min(change, self.objective.compute_change(theta - self.center))
+        return self._with(theta=theta, change=change)
+
+    def rounded(self, reach: float) -> "LocalModel":
+        """Carry the sums over to a point of a grid, about as near as `reach`.
+
+        The parameters were the optimum of rows that may go now, and are not kept.
+        """
+        if self.is_rounded:
+            return self
+        diagonal = self.hessian.diagonal()
+        roots = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+        if 0 < self.max_norm < math.inf:
+            reach = min(reach, _MAX_ROUNDING / self.max_norm)
+        size = reach * math.sqrt(12 / max(len(roots), 1))  # of the cell of a grid
+        spacing = np.exp2(np.floor(np.log2(size / roots)))
+        center = np.rint(self.center / spacing) * spacing
+        move = center - self.center
+        change = self._bound_change(move)
+        if not change < _MAX_CHANGE:
+            return self
         return self._with(
-            theta=self.theta + step,
-            gradients=self.gradients + self.hessians @ step,
-            gradient_error=self.gradient_error + wrong,
-            longest=max(self.longest, float(np.linalg.norm(step))),
-            low=1 - (1 - self.low) / growth,
-            up=(1 + self.up) * growth - 1,
+            gradients=self.gradients + self.hessians @ move,
+            center=center,
+            is_rounded=True,
+            change=min(self._bound_change(self.theta - center), self.change + change),
+            error=self.error + self._bound_error(move, change),
+            least=self.least * math.exp(-change),
+            most=self.most * math.exp(change),
         )
+
+    def _bound_change(self, v: np.ndarray) -> float:
+        """Bound how much a move changes any margin, or the difference of two."""
+        if not v.any():
+            return 0.0
+        size = self.max_norm * self.find_length(v)
+        return min(self.R * float(np.linalg.norm(v)), size)
 
     def _with(self, **changes: Any) -> "LocalModel":
         """Change what the Hessian does not depend on, and keep its factor."""
         new = replace(self, **changes)
-        for name in ("hessian", "_solved", "_inverse_root"):
+        for name in ("hessian", "_solved", "_inverse_root", "curvature"):
             if name in vars(self):
                 vars(new)[name] = vars(self)[name]
         return new
 
     def with_gradients(self, theta: np.ndarray, sums: np.ndarray) -> "LocalModel":
-        """Take over true sums of gradients at some parameters."""
-        return self._with(theta=theta, gradients=sums, gradient_error=0.0)
+        """Take over true sums of gradients at the parameters, but for rounding."""
+        return self._with(
+            theta=theta,
+            gradients=sums,
+            center=theta,
+            is_rounded=False,
+            change=0.0,
+            error=0.0,
+            least=1 - self.low,
+            most=1 + self.up,
+        )
 
-    @property
+    @cached_property
     def curvature(self) -> float:
         """Return a lower bound of the known Hessian's eigenvalues."""
         if len(self.theta) > _MAX_INVERSE_PARAMS:
@@ -319,7 +388,7 @@ class LocalModel(FieldsOnly):
             return math.inf
         share, gradient = 1 - self.low, self.gradient
         decrement = math.sqrt(max(float(gradient @ self.factor.solve(gradient)), 0.0))
-        decrement += len(self.gradients) * self.gradient_error
+        decrement += self.gradient_error
         rate = min(self.R / math.sqrt(self.curvature), self.max_norm) / math.sqrt(share)
         return bound_distance(decrement / math.sqrt(share), 1.0, rate)
 
@@ -330,7 +399,8 @@ class LocalModel(FieldsOnly):
     @property
     def rounding(self) -> float:
         """Return how far numbers of this precision can be off, about."""
-        size = max(1.0, float(np.linalg.norm(self.theta)), self.longest)
+        lengths = (np.linalg.norm(v) for v in (self.theta, self.theta - self.center))
+        size = max(1.0, *map(float, lengths))
         condition = float(np.linalg.norm(self.hessian)) / self.curvature
         return 8 * _EPS * size * condition * self.cancelled if len(self.theta) else 0.0
 

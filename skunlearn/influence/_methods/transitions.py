@@ -26,6 +26,9 @@ __all__ = [
     "without_rows",
 ]
 
+_CERTIFIED_GOAL = 1e-8  # where a residual is spent
+_MIN_GOAL, _MAX_GOAL = 1e-12, 1e-2
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -93,38 +96,36 @@ def without_rows(w: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 def subtract(state: State, rows: np.ndarray) -> LocalModel:
     """Return what is known without some rows, by subtraction if that is the less."""
-    local = state.optimum.local
+    local, reach = state.optimum.local, _find_reach(state)
     assert local is not None
     if len(rows) < state.counts.sum():
-        local = local.without(state.w, rows)
+        local = local.rounded(reach).without(state.w, rows)
         if not local.needs_refresh:
             return local
     optimum, w = state.optimum, without_rows(state.w, rows)
-    return LocalModel.measure(optimum.objective, optimum.theta, w, optimum.R)
+    local = LocalModel.measure(optimum.objective, optimum.theta, w, optimum.R)
+    return local.rounded(reach)
+
+
+def _find_reach(state: State) -> float:
+    """Return how far rounding may go in the norm of the Hessian, for what is asked."""
+    goal = _CERTIFIED_GOAL if state.budget is not None else state.settings.goal
+    goal = min(max(goal, _MIN_GOAL), _MAX_GOAL)
+    return math.sqrt(goal * state.optimum.objective.mean_weight(state.w)) / 4
 
 
 def reweighted(
     local: LocalModel, changes: np.ndarray, w: np.ndarray, gradient: np.ndarray
 ) -> LocalModel:
-    """Return what is known after weights have changed, with the gradient for them.
-
-    The Hessian stays as it is known: no row's part of it changes by more than the
-    extremes of the changes.
-    """
+    """Return what is known after weights have changed, with the gradient for them."""
     objective, theta = local.objective, local.theta
-    least, most = min(float(changes.min()), 0.0), max(float(changes.max()), 0.0)
-    local = local.with_weight_sums(objective.weight_sums(w))
+    sums = objective.weight_sums(w)
     if len(local.gradients) > 1:
-        sums = objective.gradients_by_group(theta, w)
+        gradients = objective.gradients_by_group(theta, w)
     else:
-        rest = objective.regularizer_gradient(theta, local.weight_sums)
-        sums = (gradient - rest) / objective.scales(local.weight_sums)
-    local = local.with_gradients(theta, sums)
-    return replace(
-        local,
-        low=1 - (1 - local.low) * (1 + least),
-        up=(1 + local.up) * (1 + most) - 1,
-    )
+        rest = objective.regularizer_gradient(theta, sums)
+        gradients = (gradient - rest) / objective.scales(sums)
+    return local.reweighted(changes, w, gradients)
 
 
 def make_patch(
