@@ -250,9 +250,11 @@ class LocalModel(FieldsOnly):
         )
         F = F.reshape(-1, len(self.theta))
         more = share + _bound_eigenvalues(F @ self.factor.solve(F.T))
-        return _spread(objective.scales(before), objective.scales(weight_sums)) * (
-            1 + more
-        ) - 1
+        return (
+            _spread(objective.scales(before), objective.scales(weight_sums))
+            * (1 + more)
+            - 1
+        )
 
     def reweighted(
         self, changes: np.ndarray, w: np.ndarray, gradients: np.ndarray

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from influence_cases import get_vector
 from influence_support import make_rows
+from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.svm import LinearSVC
 
@@ -66,6 +67,22 @@ def test_patches_need_no_pass():
     assert {record.path for record in records[0]} == {"patch"}
     moves = np.array([[record.move for record in each] for each in records])
     np.testing.assert_allclose(moves[0], moves[1], rtol=0.2)
+
+
+def test_steps_of_a_way_that_turns():
+    """The bound goes by how far the way leads, which is less than its length."""
+    X, codes = make_rows(20_000, 4, 2, seed=3)
+    coarse = InfluenceUnlearningClassifier(exact=False).fit(X, codes)
+    n_polished = 0
+    for rows in np.random.default_rng(0).permutation(20_000)[:2_000].reshape(200, 10):
+        coarse.forget(rows)
+        n_polished += coarse.forget_records_[-1].path != "patch"
+    assert sum(record.move for record in coarse.forget_records_) > 8
+    assert 1 <= n_polished <= 12  # after every .3 of the length they would be 27
+    tight = clone(coarse).set_params(tol=1e-10)
+    keep = coarse.retained_indices_
+    distance = find_distance(coarse, tight.fit(X[keep], codes[keep]), 1.0)
+    assert distance <= min(coarse.hessian_bound_, 1e-3)
 
 
 @pytest.mark.parametrize("named", [False, True], ids=["sample", "class"])
