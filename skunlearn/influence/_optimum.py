@@ -294,7 +294,7 @@ def round_without(
     else:
         known = None
     if known is not None:
-        step = sum_removed(objective, theta, w, left, rows)
+        step = sum_removed(objective, theta, w, weighted.sums, rows)
         found = round_optimum(objective, theta, weighted, known, step)
     if found is None:  # nothing was known, or subtraction has lost digits
         found = round_optimum(objective, theta, weighted, None)

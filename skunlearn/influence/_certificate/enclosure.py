@@ -105,7 +105,6 @@ class Rounding:
 
 
 def enclose(
-    theta: np.ndarray,
     found: GradientSum,
     local: Local,
     rounding_of: Rounding,
@@ -115,10 +114,8 @@ def enclose(
 
     Parameters
     ----------
-    theta : ndarray of shape (n_params,)
-        The parameters.
     found : GradientSum
-        The gradient there, and how far margins are from those at ``local.theta``.
+        The gradient, and how far margins are from those at ``local.theta``.
     local : Local
         The Hessian.
     rounding_of : Rounding
@@ -126,21 +123,24 @@ def enclose(
     rate : float
         The largest change of margins by a move of length 1, in the Hessian's norm.
     """
-    gradient = found.gradient.astype(float)
+    gradient, theta = found.gradient.astype(float), found.theta
     size, change = _measure(local, gradient), found.change
     error, is_settled = np.full(len(theta), np.inf), False
     if math.isfinite(size) and change < _MAX_CHANGE and local.error < 1:
         low = 1 - math.exp(-change) * (1 - local.error)
         up = math.exp(change) * (1 + local.error) - 1
-        common, each = _bound_rounding(theta, found, rounding_of, up)
-        rounding = common + float(each @ local.lengths)
+        margins, penalty, each = _bound_rounding(found, rounding_of, up)
+        missed = _bound_missed(found, local, up)
+        rounding = margins + penalty + float(each @ local.rows_lengths)
         share = math.sqrt(1 - low)
-        distance = bound_distance((size + rounding) / share, 1.0, rate / share) / share
+        off = (size + rounding + missed) / share
+        distance = bound_distance(off, 1.0, rate / share) / share
         if math.isfinite(distance):
-            curved = bound_mean_change(low, up, rate * distance) + local.error
-            rounded = common * local.lengths + np.abs(local.inverse) @ each
-            rounded += 16 * _EPS * np.abs(theta).max()
-            error = curved * distance * local.lengths + rounded
+            curved = bound_mean_change(low, up, rate * distance)
+            rounded = margins * local.rows_lengths + np.abs(local.rows_inverse) @ each
+            rounded += penalty * local.lengths + 16 * _EPS * np.abs(theta).max()
+            error = (curved * distance + missed) * local.rows_lengths + rounded
+            error += local.error * distance * local.lengths
             is_settled = size <= rounding or bool((error <= 2 * rounded).all())
     step = -local.factor.solve(gradient)
     return Enclosure(theta, step, size, error, is_settled, change)
@@ -151,26 +151,39 @@ def _measure(local: Local, gradient: np.ndarray) -> float:
     return float(np.linalg.norm(local.factor.inverse_root @ gradient))
 
 
-def _bound_rounding(
-    theta: np.ndarray, found: GradientSum, known: Rounding, up: float
-) -> tuple[float, np.ndarray]:
-    """Bound the error of a computed gradient, in two parts.
+def _bound_missed(found: GradientSum, local: Local, up: float) -> float:
+    """Bound what a gradient misses that follows from curvatures before a move.
 
-    The first is in the norm of the inverse Hessian, the second of each element.
+    The mean Hessian along the move is not the one before it, but a share off.
+    """
+    if found.move is None:
+        return 0.0
+    share = bound_mean_change(0.0, 0.0, found.bent)
+    return 1.1 * share * (1 + up) * local.measure(found.move)
+
+
+def _bound_rounding(
+    found: GradientSum, known: Rounding, up: float
+) -> tuple[float, float, np.ndarray]:
+    """Bound the error of a computed gradient, in three parts.
+
+    Margins and the penalty: in the norm of the inverse Hessian. Sums: of each element.
 
     Rounded margins change slopes by curvature times the error: with Cauchy-Schwarz
     that is the root of a sum of squares. What rounds the terms and their sum is at most
     a share of the sums of their sizes, again by Cauchy-Schwarz.
     """
     eps, moments, n_columns = known.eps, known.moments, known.shape[1]
+    theta = np.abs(found.theta) + (0.0 if found.move is None else np.abs(found.move))
     squares = theta.reshape(known.shape) ** 2 * moments
     spread = math.sqrt(n_columns * float(squares.sum()))
     margins = 1.1 * known.root * (n_columns + 4) * eps * spread
     penalty = 4 * eps * math.sqrt(float(known.penalty @ theta**2))
     sizes = np.broadcast_to(np.sqrt(found.squares * moments), known.shape).ravel()
     share = known.n_operations * eps
-    common = float((margins + penalty) * math.sqrt(1 + up))
-    return common, np.asarray(1.1 * share * sizes, dtype=float)
+    growth = math.sqrt(1 + up)
+    each = np.asarray(1.1 * share * sizes, dtype=float)
+    return float(margins * growth), float(penalty * growth), each
 
 
 def bound_rate(objective: LinearObjective, local: Local) -> float:
@@ -179,7 +192,7 @@ def bound_rate(objective: LinearObjective, local: Local) -> float:
         return 0.0
     shape = objective.n_outputs, objective.n_columns
     longest = np.sqrt(local.grams.diagonals / local.grams.least)
-    each = np.sort((longest * local.lengths.reshape(shape)).sum(axis=1))
+    each = np.sort((longest * local.rows_lengths.reshape(shape)).sum(axis=1))
     return float(each[-2:].sum())
 
 
@@ -188,9 +201,9 @@ def measure_rate(objective: LinearObjective, local: Local) -> float:
     if objective.spec.loss.self_concordance == 0:
         return 0.0
     n_columns, worst = objective.n_columns, 0.0
-    roots = local.factor.inverse_root.reshape(-1, objective.n_outputs, n_columns)
+    roots = local.rows_root.reshape(-1, objective.n_outputs, n_columns)
     roots = roots.transpose(1, 0, 2)
-    lengths = local.lengths.reshape(-1, n_columns)
+    lengths = local.rows_lengths.reshape(-1, n_columns)
     for _, X in iterate_blocks(objective.X, None, find_block_rows(objective)):
         X = add_ones(X, objective.intercept)
         slack = 2 * (n_columns + 2) * _EPS * (np.abs(X) @ lengths.T)

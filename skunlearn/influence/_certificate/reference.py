@@ -20,6 +20,7 @@ from skunlearn.influence._linalg.cholesky import Factor, factorise
 from skunlearn.influence._objectives.linear import LinearObjective
 from skunlearn.influence._objectives.linear_sums import (
     Grams,
+    centre,
     join_grams,
     sum_grams,
     sum_weights,
@@ -117,6 +118,7 @@ class Reference(FieldsOnly):
             return None
         spacing = find_spacing(objective, joined, weighted.sums, rounding)
         return Local(
+            objective,
             self.theta,
             hessian,
             factor,
@@ -132,6 +134,8 @@ class Local:
 
     Parameters
     ----------
+    objective : LinearObjective
+        The objective.
     theta : ndarray of shape (n_params,)
         Where the Hessian was formed.
     hessian : ndarray of shape (n_params, n_params)
@@ -146,6 +150,7 @@ class Local:
         What may be wrong with the Hessian, as a share of it in any direction.
     """
 
+    objective: LinearObjective
     theta: np.ndarray
     hessian: np.ndarray
     factor: Factor
@@ -153,17 +158,15 @@ class Local:
     spacing: np.ndarray | None
     error: float
 
-    def formed_at(
-        self, objective: LinearObjective, theta: np.ndarray, weighted: Weighted
-    ) -> "Local | None":
+    def formed_at(self, theta: np.ndarray, weighted: Weighted) -> "Local | None":
         """Return this with the Hessian at other parameters; None if it is singular."""
-        hessian = objective.hessian(theta, weighted.w)
+        hessian = self.objective.hessian(theta, weighted.w)
         try:
-            factor = factorise(hessian, objective.null_space)
+            factor = factorise(hessian, self.objective.null_space)
         except np.linalg.LinAlgError:
             return None
         error = bound_inverse(factor, weighted.rounding)
-        return Local(theta, hessian, factor, self.grams, self.spacing, error)
+        return replace(self, theta=theta, hessian=hessian, factor=factor, error=error)
 
     @cached_property
     def lengths(self) -> np.ndarray:
@@ -171,10 +174,22 @@ class Local:
         return np.sqrt((self.factor.inverse_root**2).sum(axis=0))
 
     @cached_property
-    def inverse(self) -> np.ndarray:
-        """Return the inverse of the Hessian."""
-        root = self.factor.inverse_root
-        return root.T @ root
+    def rows_root(self) -> np.ndarray:
+        """Return the inverse root, for gradients that rows can have."""
+        return centre(self.objective, self.factor.inverse_root)
+
+    @cached_property
+    def rows_lengths(self) -> np.ndarray:
+        """Return `lengths` for moves that gradients of rows can make.
+
+        Where classes are held together by a penalty alone, these are much shorter.
+        """
+        return np.sqrt((self.rows_root**2).sum(axis=0))
+
+    @cached_property
+    def rows_inverse(self) -> np.ndarray:
+        """Return the inverse of the Hessian, for gradients that rows can have."""
+        return self.rows_root.T @ self.rows_root
 
     def measure(self, v: np.ndarray) -> float:
         """Return the length of a move, in the norm of the Hessian."""

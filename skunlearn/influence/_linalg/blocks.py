@@ -48,6 +48,7 @@ def iterate_blocks(
     The index is a slice where all rows are asked for, so that dense blocks are views.
     """
     size = max(64, _DENSE_VALUES // max(X.shape[1], 1))
+    size -= size % _PART_ROWS if size > _PART_ROWS else 0
     size = min(_SPARSE_ROWS if sparse.issparse(X) else size, max_rows)
     n_rows = X.shape[0] if rows is None else len(rows)
     for start in range(0, n_rows, size):
@@ -78,7 +79,11 @@ def multiply(X: Any, W: np.ndarray) -> np.ndarray:
     else:
         Z = X @ np.ascontiguousarray(W[:, :n_features].T)
     if W.shape[1] > n_features:
-        Z += W[:, n_features]
+        if len(W) == 2:  # sums along so short an axis are slow
+            Z[:, 0] += W[0, n_features]
+            Z[:, 1] += W[1, n_features]
+        else:
+            Z += W[:, n_features]
     return Z
 
 
@@ -112,7 +117,7 @@ def multiply_back_in_parts(X: Any, R: np.ndarray, intercept: bool) -> np.ndarray
     total = multiply_back(X[n_rows:], R[n_rows:], intercept)
     total[:, : X.shape[1]] += (parts @ X[:n_rows].reshape(shape)).sum(axis=0)
     if intercept:
-        total[:, -1] += parts.sum(axis=2).sum(axis=0)
+        total[:, -1] += (parts @ np.ones(_PART_ROWS, R.dtype)).sum(axis=0)
     return total
 
 

@@ -31,7 +31,8 @@ def by_network(state: State, rows: np.ndarray, validation: Validation | None) ->
     w, settings = without_rows(state.w, rows), state.settings
     is_original = settings.method == "puma" and settings.hessian == "original"
     curved = state.w if is_original or settings.method == "influence" else w
-    removed = sum_removed(objective, theta, state.w, w, rows)
+    left = objective.weight_sums(w)
+    removed = sum_removed(objective, theta, state.w, left, rows)
     step = ihvp(objective, theta, curved, None, removed, settings)
     slope = objective.gradient(theta, state.w)
     plain = _move(state, step, w, slope - removed)

@@ -26,6 +26,7 @@ __all__ = [
     "GradientSums",
     "Grams",
     "allows_exact",
+    "centre",
     "find_block_rows",
     "find_max_curvature",
     "join_grams",
@@ -54,18 +55,30 @@ class GradientSum:
 
     Parameters
     ----------
+    theta : ndarray of shape (n_params,)
+        The parameters.
     gradient : ndarray of shape (n_params,)
         The gradient of the objective.
     squares : ndarray of shape (n_outputs, 1)
-        Sums of the squared slopes of the rows' losses.
+        Sums of the squared slopes of the rows' losses, or what is larger.
     change : float
-        The largest change of a margin, or of the difference of two, in the direction
-        that was asked for.
+        A bound of the change of a margin, or of the difference of two, from where a
+        Hessian was formed.
+    curvatures : ndarray of shape (n_rows, n_outputs), or None
+        The losses' curvatures, from which a gradient nearby follows.
+    move : ndarray of shape (n_params,), or None
+        The way from where slopes and curvatures were computed; None is no way.
+    bent : float, default=0.0
+        The largest change of a margin along it, which the gradient does not know of.
     """
 
+    theta: np.ndarray
     gradient: np.ndarray
     squares: np.ndarray
     change: float
+    curvatures: np.ndarray | None
+    move: np.ndarray | None = None
+    bent: float = 0.0
 
 
 class GradientSums:
@@ -89,27 +102,99 @@ class GradientSums:
         self.block_rows = find_block_rows(objective)
         self.n_additions = count_additions(objective.X, self.block_rows)
         self._weigh = objective._weigh(w, sums)
+        # Of several outputs slopes cost little; a log loss bends less than it slopes.
+        is_log = isinstance(objective.spec.loss, LogLoss) and objective.n_outputs == 1
+        self._keeps = is_log and self.dtype == np.float64
+        blocks = iterate_blocks(objective.X, None, self.block_rows)
+        self._blocks = list(blocks)  # views; of sparse rows they take time
 
-    def find(self, theta: np.ndarray, v: np.ndarray | None = None) -> GradientSum:
-        """Sum gradients, and see how far `v`, if given, changes margins, in a pass."""
+    def find(self, theta: np.ndarray, v: np.ndarray | float) -> GradientSum:
+        """Sum gradients in a pass over the rows.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (n_params,)
+            The parameters.
+        v : ndarray of shape (n_params,), or float
+            The way from where a Hessian was formed, or a bound of the change of margins
+            along it.
+
+        Returns
+        -------
+        GradientSum
+            The sums.
+        """
         objective, loss = self.objective, self.objective.spec.loss
-        n_outputs, intercept = objective.n_outputs, objective.intercept
-        both = np.concatenate([theta] if v is None else [theta, v]).astype(self.dtype)
-        both = both.reshape(-1, objective.n_columns)
-        total, rest = np.zeros((2, n_outputs, objective.n_columns), self.dtype)
-        squares, change = np.zeros((n_outputs, 1)), 0.0
-        for rows, X in iterate_blocks(objective.X, None, self.block_rows):
-            X = X.astype(self.dtype, copy=False)
-            Z = multiply(X, both)
-            S = loss.slopes(Z[:, :n_outputs], objective.codes[rows])
+        K, looks = objective.n_outputs, isinstance(v, np.ndarray)
+        both = np.append(theta, v) if looks else theta
+        W, total = self._unravel(both), _Total(self)
+        squares, change = np.zeros((K, 1)), 0.0
+        C = np.empty((K, len(objective.codes))).T if self._keeps else None
+        for rows, X in self._blocks:
+            X, codes = X.astype(self.dtype, copy=False), objective.codes[rows]
+            Z = multiply(X, W)
+            if C is None:
+                S = loss.slopes(Z[:, :K], codes)
+            else:
+                S, C[rows] = loss.derive(Z[:, :K], codes)
             A = self._weigh(rows) * S
-            squares[:, 0] += np.einsum("ij,ij->j", A, S)
-            added = multiply_back_in_parts(X, A, intercept) - rest
-            total, before = total + added, total
-            rest = (total - before) - added
-            if v is not None:
-                change = max(change, _find_change(Z[:, n_outputs:], loss))
-        return GradientSum(total.ravel() + self.penalty * theta, squares, change)
+            squares[:, 0] += np.einsum("ji,ji->j", A.T, S.T)
+            total.add(X, A)
+            if looks:
+                change = max(change, _find_change(Z[:, K:], loss))
+        gradient = centre(objective, total.value.ravel()) + self.penalty * theta
+        change = change if isinstance(v, np.ndarray) else v
+        return GradientSum(theta, gradient, squares, change, C)
+
+    def follow(self, found: GradientSum, v: np.ndarray) -> GradientSum:
+        """Return the gradient after a short move, from the curvatures before it."""
+        objective, loss, C = self.objective, self.objective.spec.loss, found.curvatures
+        assert C is not None
+        V, total, change = self._unravel(v), _Total(self), 0.0
+        for rows, X in self._blocks:
+            Z = multiply(X, V)
+            change = max(change, _find_change(Z, loss))
+            total.add(X, self._weigh(rows) * loss.bend(C[rows], Z))
+        more = centre(objective, total.value.ravel()) + self.penalty * v
+        return GradientSum(
+            found.theta + v,
+            found.gradient + more,
+            found.squares * (1 + change) ** 2,
+            found.change + change,
+            None,
+            move=v,
+            bent=change,
+        )
+
+    def _unravel(self, theta: np.ndarray) -> np.ndarray:
+        theta = theta.astype(self.dtype, copy=False)
+        return theta.reshape(-1, self.objective.n_columns)
+
+
+class _Total:
+    """A sum over blocks of rows, with compensation."""
+
+    def __init__(self, sums: GradientSums) -> None:
+        shape = sums.objective.n_outputs, sums.objective.n_columns
+        self.intercept = sums.objective.intercept
+        self.value, self._rest = np.zeros((2, *shape), sums.dtype)
+
+    def add(self, X: Any, A: np.ndarray) -> None:
+        """Add the products of rows."""
+        added = multiply_back_in_parts(X, A, self.intercept) - self._rest
+        before, self.value = self.value, self.value + added
+        self._rest = (self.value - before) - added
+
+
+def centre(objective: LinearObjective, values: np.ndarray) -> np.ndarray:
+    """Leave out what gradients of rows do not have: softmax slopes of a row sum to 0.
+
+    The last axis of `values` are the parameters.
+    """
+    if not isinstance(objective.spec.loss, Softmax):
+        return values
+    each = values.reshape(*values.shape[:-1], objective.n_outputs, -1)
+    return (each - each.mean(axis=-2, keepdims=True)).reshape(values.shape)
 
 
 def sum_removed(
@@ -119,12 +204,14 @@ def sum_removed(
     left: np.ndarray,
     rows: np.ndarray,
 ) -> np.ndarray:
-    """Return the gradient that some rows, whose weights are in `w`, take along."""
-    before, after = objective.weight_sums(w), objective.weight_sums(left)
+    """Return the gradient that some rows, whose weights are in `w`, take along.
+
+    `left` are the sums of weights that are left.
+    """
+    before = left + objective.weight_sums(w, rows)
+    lost = objective.regularizer(before) - objective.regularizer(left)
     sums = objective.gradients_by_group(theta, w, rows)
-    removed = (objective.scales(after) * sums).sum(axis=0)
-    lost = objective.regularizer(before) - objective.regularizer(after)
-    return removed + lost * theta
+    return (objective.scales(left) * sums).sum(axis=0) + lost * theta
 
 
 def find_block_rows(objective: LinearObjective) -> int:

@@ -19,6 +19,7 @@ __all__ = [
 ]
 
 _MAX_EXPONENT = 700.0  # of numbers that do not overflow
+_SLOPE_SIGNS = np.array([1.0, -1.0])  # of the classes
 
 
 class Loss(Protocol):
@@ -139,12 +140,9 @@ class LogLoss(_Separable):
     def slopes(self, Z: np.ndarray, codes: np.ndarray) -> np.ndarray:
         # Not expit(Z) - 1, which has no digits left where rows are far from the margin.
         if Z.shape[1] == 1:
-            signs = 1.0 - 2.0 * codes
-            S = -signs * Z[:, 0]
-            with np.errstate(over="ignore"):  # to infinity, and the slope to 0
-                np.exp(S, out=S)
-            S += 1
-            return np.divide(signs, S, out=S)[:, None]
+            signs, E = _find_odds(Z, codes)
+            E += 1
+            return np.divide(signs, E, out=E)[:, None]
         S, own = expit(Z), (np.arange(len(codes)), codes)
         S[own] = -expit(-Z[own])
         return S
@@ -156,14 +154,22 @@ class LogLoss(_Separable):
         """Return `slopes` and `curvatures`, from the same exponentials."""
         if Z.shape[1] > 1:
             return self.slopes(Z, codes), self._curvatures(Z, codes)
-        signs = 1.0 - 2.0 * codes
-        S = -signs * Z[:, 0]
-        E = np.exp(np.minimum(S, _MAX_EXPONENT, out=S), out=S)
-        D = E + 1
-        slopes = signs / D
-        E /= D
-        E /= D
-        return slopes[:, None], E[:, None]
+        signs, E = _find_odds(Z, codes)
+        P = E + 1
+        np.divide(1.0, P, out=P)
+        E *= P
+        E *= P
+        P *= signs
+        return P[:, None], E[:, None]
+
+
+def _find_odds(Z: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the signs of the slopes, and exp(t z), which is finite, of one output."""
+    signs = _SLOPE_SIGNS[codes]
+    E = signs * Z[:, 0]
+    np.negative(E, out=E)
+    np.minimum(E, _MAX_EXPONENT, out=E)
+    return signs, np.exp(E, out=E)
 
 
 class SquaredError(_Separable):

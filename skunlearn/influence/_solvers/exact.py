@@ -15,7 +15,11 @@ from skunlearn.influence._certificate.enclosure import (
 from skunlearn.influence._certificate.grid import bound_rounding
 from skunlearn.influence._certificate.reference import Local, Reference, Weighted
 from skunlearn.influence._objectives.linear import LinearObjective
-from skunlearn.influence._objectives.linear_sums import GradientSums, sum_weights
+from skunlearn.influence._objectives.linear_sums import (
+    GradientSum,
+    GradientSums,
+    sum_weights,
+)
 from skunlearn.influence._solvers.newton import polish
 
 __all__ = ["Rounded", "round_optimum"]
@@ -23,6 +27,7 @@ __all__ = ["Rounded", "round_optimum"]
 _MAX_PASSES = 40
 _MIN_PROGRESS = 0.5  # by which a step has to make the next one shorter
 _MAX_CHANGE = 1.0  # of margins, up to which a Hessian is of use
+_MAX_CELLS = 50  # of the grid, within which gradients follow from curvatures
 _MAX_MORE_CHANGE = 0.02  # of margins, that is not worth a look at the rows
 _MAX_FORMED = 3
 _MAX_REFINEMENTS = 3
@@ -115,8 +120,14 @@ class _Search:
         self.gradients = GradientSums(objective, weighted.w, weighted.sums)
         self.rounding = Rounding.measure(self.gradients, local)
         self.n_passes, self.n_formed, self.is_refined = 0, 0, False
-        self.last: Enclosure | None = None
+        self.found: GradientSum | None = None
         self.rate, self.is_measured = bound_rate(objective, local), False
+
+    @property
+    def cell(self) -> float:
+        """Return the length of the shortest way from a point of the grid to another."""
+        spacing = self.local.spacing
+        return 0.0 if spacing is None else float((spacing / self.local.lengths).min())
 
     def run(self, theta: np.ndarray, start: np.ndarray) -> Enclosure | None:
         """Make steps until the cell is certain, or nothing makes it more certain."""
@@ -147,29 +158,35 @@ class _Search:
 
     def _enclose(self, theta: np.ndarray) -> Enclosure:
         self.n_passes += 1
-        local, change = self.local, self._bound_change(theta)
-        v = theta - local.theta if change is None else None
-        found = self.gradients.find(theta, v)
-        if change is not None:
-            found = replace(found, change=change)
-        self.last = enclose(theta, found, local, self.rounding, self.rate)
-        return self.last
+        found = self._sum(theta)
+        if found.move is None:
+            self.found = found
+        return enclose(found, self.local, self.rounding, self.rate)
+
+    def _sum(self, theta: np.ndarray) -> GradientSum:
+        """Sum gradients; after a short move, from the curvatures that are known."""
+        local, found = self.local, self.found
+        if found is None or not found.change < _MAX_CHANGE:
+            return self.gradients.find(theta, theta - local.theta)
+        v = theta - found.theta
+        size = local.measure(v)
+        if found.curvatures is not None and size < _MAX_CELLS * self.cell:
+            return self.gradients.follow(found, v)
+        more = self.rate * size
+        is_short = more < _MAX_MORE_CHANGE
+        return self.gradients.find(
+            theta, found.change + more if is_short else theta - local.theta
+        )
 
     def _measure_rate(self) -> float:
         return min(self.rate, measure_rate(self.objective, self.local))
-
-    def _bound_change(self, theta: np.ndarray) -> float | None:
-        """Bound the change of margins after a short step without a look at the rows."""
-        if self.last is None or not self.last.change < _MAX_CHANGE:
-            return None
-        more = self.rate * self.local.measure(theta - self.last.theta)
-        return self.last.change + more if more < _MAX_MORE_CHANGE else None
 
     def _refine(self, theta: np.ndarray) -> Enclosure | None:
         """Go on with more digits, where there are any on this machine."""
         if not np.finfo(np.longdouble).eps < 1e-2 * np.finfo(float).eps:
             return None
-        self.is_refined = True
+        assert self.found is not None
+        self.is_refined, self.found = True, replace(self.found, curvatures=None)
         sums = sum_weights(self.objective, self.weighted.w, np.longdouble)
         self.gradients = GradientSums(self.objective, self.weighted.w, sums)
         self.rounding = Rounding.measure(self.gradients, self.local)
@@ -193,9 +210,9 @@ class _Search:
     def _form(self, theta: np.ndarray) -> bool:
         """Form the Hessian where the parameters are."""
         self.n_formed += 1
-        local = self.local.formed_at(self.objective, theta, self.weighted)
+        local = self.local.formed_at(theta, self.weighted)
         if local is None:
             return False
-        self.local, self.last = local, None
+        self.local, self.found = local, None
         self.rate, self.is_measured = bound_rate(self.objective, local), False
         return True

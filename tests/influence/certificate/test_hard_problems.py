@@ -5,10 +5,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from influence_reference import measure_lengths
+from influence_reference import Written, measure_lengths, read
 from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier
 
 from skunlearn import InfluenceUnlearningClassifier
+from skunlearn.influence._solvers import exact
 
 SETTINGS = [
     {"tol": 1e-8},
@@ -133,3 +134,61 @@ def check_problem_quietly(seed, counts=None, ratios=None):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         check_problem(seed, counts, ratios)
+
+
+def check_enclosures(seed, monkeypatch, counts):
+    """Compare all enclosures of a fit, and of some requests, with the optimum."""
+    rng = np.random.default_rng(seed)
+    base, n_classes = draw_hard_base(rng)
+    X, codes, weight = draw_hard_rows(rng, n_classes)
+    seen, original = [], exact.enclose
+
+    def enclose(found, *others):
+        enclosure = original(found, *others)
+        seen.append((found, enclosure))
+        return enclosure
+
+    monkeypatch.setattr(exact, "enclose", enclose)
+    classifier = InfluenceUnlearningClassifier(base).fit(X, codes, weight)
+    for _ in range(3):
+        written = Written(classifier.estimator_, X, codes, classifier.weights_, weight)
+        optimum = written.optimise(read(classifier))
+        known = optimum is not None and np.abs(written.rest).max() < 1e-9
+        for found, enclosure in seen if known else []:
+            if not np.isfinite(enclosure.error).all():
+                counts["nothing is said"] += 1
+                continue
+            point = found.theta.astype(np.longdouble) + enclosure.step
+            off = point.reshape(optimum.shape) - optimum
+            if written.softmax:  # a common part of free intercepts means nothing
+                free = written.P[0] == 0
+                off[:, free] -= off[:, free].mean(axis=0)
+            off = np.abs(off).ravel().astype(float)
+            slack = 2 * np.abs(written.rest.ravel()).astype(float)
+            assert (off <= enclosure.error + slack).all(), (seed, off, enclosure.error)
+            counts["from curvatures" if found.move is not None else "summed"] += 1
+        seen.clear()
+        there = classifier.retained_indices_
+        rows = rng.choice(there, int(rng.integers(1, max(2, len(there) // 8))))
+        if len(np.unique(codes[np.setdiff1d(there, rows)])) < n_classes:
+            return
+        classifier.forget(rows)
+
+
+@pytest.mark.parametrize(
+    "n_problems",
+    [
+        pytest.param(8, id="few"),
+        pytest.param(200, id="some", marks=pytest.mark.thorough),
+        pytest.param(2000, id="many", marks=pytest.mark.exhaustive),
+    ],
+)
+def test_optimum_is_enclosed(n_problems, monkeypatch):
+    """No parameter is farther from the optimum than is said, on hard problems too."""
+    counts = Counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for seed in range(n_problems):
+            check_enclosures(seed, monkeypatch, counts)
+    print(f"\n{dict(counts)}")
+    assert min(counts["summed"], counts["from curvatures"]) > 0
