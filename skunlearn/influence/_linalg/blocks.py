@@ -99,18 +99,25 @@ def multiply_forth(X: Any, W: np.ndarray) -> np.ndarray:
 def multiply_back(X: Any, R: np.ndarray, intercept: bool) -> np.ndarray:
     """Return R.T X, shape (n_outputs, n_columns)."""
     G = (X.T @ R).T if sparse.issparse(X) else R.T @ X
-    if not intercept:
-        return G
+    return _add_sums(G, R) if intercept else G
+
+
+def _add_sums(G: np.ndarray, R: np.ndarray) -> np.ndarray:
     wide = np.empty((len(G), G.shape[1] + 1), G.dtype)
     wide[:, :-1] = G
     R.sum(axis=0, out=wide[:, -1])
     return wide
 
 
-def multiply_back_in_parts(X: Any, R: np.ndarray, intercept: bool) -> np.ndarray:
+def multiply_back_in_parts(
+    X: Any, transposed: Any, R: np.ndarray, intercept: bool
+) -> np.ndarray:
     """Return R.T X, shape (n_outputs, n_columns), from short sums of few rows each."""
     n_parts = len(R) // _PART_ROWS
-    if sparse.issparse(X) or n_parts < 2:
+    if sparse.issparse(X):
+        G = (transposed @ R).T
+        return _add_sums(G, R) if intercept else G
+    if n_parts < 2:
         return multiply_back(X, R, intercept)
     n_rows, shape = n_parts * _PART_ROWS, (n_parts, _PART_ROWS, -1)
     parts = R[:n_rows].T.reshape(-1, n_parts, _PART_ROWS).transpose(1, 0, 2)

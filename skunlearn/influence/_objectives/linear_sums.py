@@ -4,6 +4,7 @@ Blocks are small and are added with compensation. So the errors have bounds that
 and that are short enough to decide in which cell of a fine grid an optimum is.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -37,6 +38,7 @@ __all__ = [
 
 _MAX_BLOCK_ROWS, _MIN_BLOCK_ROWS = 8192, 256
 _MAX_BLOCKS = 32  # of small sparse data
+_MAX_KEPT = 2**22  # stored values, up to which blocks are kept for a next pass
 _MAX_COUNT = 100.0  # mean weight that may be a count of rows
 
 
@@ -105,8 +107,15 @@ class GradientSums:
         # Of several outputs slopes cost little; a log loss bends less than it slopes.
         is_log = isinstance(objective.spec.loss, LogLoss) and objective.n_outputs == 1
         self._keeps = is_log and self.dtype == np.float64
-        blocks = iterate_blocks(objective.X, None, self.block_rows)
-        self._blocks = list(blocks)  # views; of sparse rows they take time
+        # Blocks of sparse rows are copies, which take time, and space.
+        is_kept = sparse.issparse(objective.X) and objective.X.nnz < _MAX_KEPT
+        self._kept = list(self._iterate()) if is_kept else None
+
+    def _iterate(self) -> Iterator[tuple[Any, Any, Any]]:
+        """Yield indices, blocks of rows, and the same transposed."""
+        for rows, X in iterate_blocks(self.objective.X, None, self.block_rows):
+            X = X.astype(self.dtype, copy=False)
+            yield rows, X, X.T
 
     def find(self, theta: np.ndarray, v: np.ndarray | float) -> GradientSum:
         """Sum gradients in a pass over the rows.
@@ -130,16 +139,15 @@ class GradientSums:
         W, total = self._unravel(both), _Total(self)
         squares, change = np.zeros((K, 1)), 0.0
         C = np.empty((K, len(objective.codes))).T if self._keeps else None
-        for rows, X in self._blocks:
-            X, codes = X.astype(self.dtype, copy=False), objective.codes[rows]
-            Z = multiply(X, W)
+        for rows, X, transposed in self._kept or self._iterate():
+            Z, codes = multiply(X, W), objective.codes[rows]
             if C is None:
                 S = loss.slopes(Z[:, :K], codes)
             else:
                 S, C[rows] = loss.derive(Z[:, :K], codes)
             A = self._weigh(rows) * S
             squares[:, 0] += np.einsum("ji,ji->j", A.T, S.T)
-            total.add(X, A)
+            total.add(X, transposed, A)
             if looks:
                 change = max(change, _find_change(Z[:, K:], loss))
         gradient = centre(objective, total.value.ravel()) + self.penalty * theta
@@ -151,10 +159,11 @@ class GradientSums:
         objective, loss, C = self.objective, self.objective.spec.loss, found.curvatures
         assert C is not None
         V, total, change = self._unravel(v), _Total(self), 0.0
-        for rows, X in self._blocks:
+        for rows, X, transposed in self._kept or self._iterate():
             Z = multiply(X, V)
             change = max(change, _find_change(Z, loss))
-            total.add(X, self._weigh(rows) * loss.bend(C[rows], Z))
+            A = self._weigh(rows) * loss.bend(C[rows], Z)
+            total.add(X, transposed, A)
         more = centre(objective, total.value.ravel()) + self.penalty * v
         return GradientSum(
             found.theta + v,
@@ -179,9 +188,9 @@ class _Total:
         self.intercept = sums.objective.intercept
         self.value, self._rest = np.zeros((2, *shape), sums.dtype)
 
-    def add(self, X: Any, A: np.ndarray) -> None:
+    def add(self, X: Any, transposed: Any, A: np.ndarray) -> None:
         """Add the products of rows."""
-        added = multiply_back_in_parts(X, A, self.intercept) - self._rest
+        added = multiply_back_in_parts(X, transposed, A, self.intercept) - self._rest
         before, self.value = self.value, self.value + added
         self._rest = (self.value - before) - added
 
