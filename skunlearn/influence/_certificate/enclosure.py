@@ -44,6 +44,8 @@ class Enclosure:
         Whether further steps in this precision do not make errors much smaller.
     change : float
         A bound of the change of margins from where the Hessian was formed.
+    missed : float
+        What curvatures do not tell of the gradient, in the norm of the inverse Hessian.
     """
 
     theta: np.ndarray
@@ -52,6 +54,7 @@ class Enclosure:
     error: np.ndarray
     is_settled: bool
     change: float
+    missed: float
 
     def round(self, spacing: np.ndarray) -> np.ndarray | None:
         """Return the point of a grid next to the optimum; None if it is not certain."""
@@ -126,6 +129,7 @@ def enclose(
     gradient, theta = found.gradient.astype(float), found.theta
     size, change = _measure(local, gradient), found.change
     error, is_settled = np.full(len(theta), np.inf), False
+    rounding = missed = 0.0
     if math.isfinite(size) and change < _MAX_CHANGE and local.error < 1:
         low = 1 - math.exp(-change) * (1 - local.error)
         up = math.exp(change) * (1 + local.error) - 1
@@ -143,7 +147,8 @@ def enclose(
             error += local.error * distance * local.lengths
             is_settled = size <= rounding or bool((error <= 2 * rounded).all())
     step = -local.factor.solve(gradient)
-    return Enclosure(theta, step, size, error, is_settled, change)
+    is_settled = is_settled and missed <= rounding
+    return Enclosure(theta, step, size, error, is_settled, change, missed)
 
 
 def _measure(local: Local, gradient: np.ndarray) -> float:

@@ -140,7 +140,8 @@ class _Search:
                 return self._refine(theta + enclosure.step)
             is_near = enclosure.change <= _MAX_CHANGE
             if is_near and enclosure.size < _MIN_PROGRESS * last:
-                theta, last = theta + enclosure.step, enclosure.size
+                theta = theta + enclosure.step
+                last = enclosure.size + enclosure.missed
                 continue
             if is_near and not self.is_measured:
                 self.rate, self.is_measured = self._measure_rate(), True
@@ -159,9 +160,12 @@ class _Search:
     def _enclose(self, theta: np.ndarray) -> Enclosure:
         self.n_passes += 1
         found = self._sum(theta)
+        enclosure = enclose(found, self.local, self.rounding, self.rate)
         if found.move is None:
             self.found = found
-        return enclose(found, self.local, self.rounding, self.rate)
+        elif enclosure.missed > enclosure.size:
+            self._forget_curvatures()
+        return enclosure
 
     def _sum(self, theta: np.ndarray) -> GradientSum:
         """Sum gradients; after a short move, from the curvatures that are known."""
@@ -178,6 +182,11 @@ class _Search:
             theta, found.change + more if is_short else theta - local.theta
         )
 
+    def _forget_curvatures(self) -> None:
+        """Compute slopes anew from now on."""
+        assert self.found is not None
+        self.found = replace(self.found, curvatures=None)
+
     def _measure_rate(self) -> float:
         return min(self.rate, measure_rate(self.objective, self.local))
 
@@ -185,8 +194,8 @@ class _Search:
         """Go on with more digits, where there are any on this machine."""
         if not np.finfo(np.longdouble).eps < 1e-2 * np.finfo(float).eps:
             return None
-        assert self.found is not None
-        self.is_refined, self.found = True, replace(self.found, curvatures=None)
+        self.is_refined = True
+        self._forget_curvatures()
         sums = sum_weights(self.objective, self.weighted.w, np.longdouble)
         self.gradients = GradientSums(self.objective, self.weighted.w, sums)
         self.rounding = Rounding.measure(self.gradients, self.local)
