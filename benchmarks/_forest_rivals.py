@@ -43,8 +43,9 @@ class HessboostRival:
         self.name = f"hessboost, {'exact' if exact else 'approximate'}"
 
     def compare(self, split: Split, refit: float, scale: Scale) -> Iterator[str]:
-        """Yield its line; it takes two classes only. It has threads of its own."""
+        """Yield its line. It has threads of its own, so all of them are counted."""
         if len(np.unique(split.y)) > 2:
+            yield f"  {self.name:34} takes two classes only"
             return
         parameters = {"objective": "binary:logistic", "tree_method": "hist"}
         parameters |= {"max_depth": 6, "nthread": 1}

@@ -53,7 +53,8 @@ FLOORS = {
     "influence._solvers": "newton refine exact",
     "influence._methods": """reweighting transitions newton linear_step goals
         trade_off least_weights puma network_step""",
-    "costs": "_chances _checks _picks _requests _curves _expected _slicings _recommend",
+    "costs": """_chances _checks _picks _steps _units _requests _curves _expected
+        _slicings _settings _recommend""",
     "model_selection": "_state _scores _removal _fit _search",
     "metrics": """_costs _confidence _membership _resistance _discovery _distance
         _traces _audit _report""",

@@ -1,12 +1,9 @@
 """Cost of forgetting: expected costs, recommended settings, simulated requests."""
 
 from skunlearn.costs._expected import expected_retrained_samples
-from skunlearn.costs._recommend import (
-    ShardRecommendation,
-    ShardSettings,
-    recommend_shards,
-)
+from skunlearn.costs._recommend import recommend_shards
 from skunlearn.costs._requests import simulate_requests
+from skunlearn.costs._settings import ShardRecommendation, ShardSettings
 
 __all__ = [
     "ShardRecommendation",

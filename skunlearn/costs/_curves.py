@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,16 @@ from sklearn.utils import check_random_state, shuffle
 from skunlearn._runtime.threads import single_threaded
 from skunlearn.sharding import ShardedUnlearningClassifier
 
-__all__ = ["CostCurve", "measure_curve"]
+__all__ = ["CostCurve", "measure_curve", "measure_overhead"]
 
 _N_SIZES = 6
 _SPAN = 60  # the largest sample has so many times the rows of the smallest
 _SMALLEST = 50
 _STEEPEST = 3.0
+_LEAST_SHARE = 0.1  # of a request that trains one shard
 _LONG_TURN = 0.1  # seconds
 _MOST_IN_TURN = 5
+_MANY_SHARDS = 4
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,11 @@ class CostCurve:
         above = slopes[-1] * np.maximum(at - x[-1], 0)
         return np.exp(np.interp(at, x, y) + below + above)
 
+    def less(self, seconds: float) -> "CostCurve":
+        """Return the curve without what does not depend on the shard."""
+        left = (max(one - seconds, _LEAST_SHARE * one) for one in self.seconds)
+        return CostCurve(self.sizes, tuple(left))
+
 
 def measure_curve(
     classifier: ShardedUnlearningClassifier,
@@ -65,13 +73,13 @@ def measure_curve(
 ) -> CostCurve:
     """Measure what training a shard again takes, at a few sizes.
 
-    A classifier of a single shard forgets its first row, so that all that a forget does
-    is in the measurement. The sizes take turns.
+    A classifier of a single shard, or of one for each class, forgets the first row of
+    it, so that all that a forget does is in the measurement. The sizes take turns.
 
     Parameters
     ----------
     classifier : ShardedUnlearningClassifier
-        An unfitted classifier with one shard.
+        An unfitted classifier with one shard, or one for each class.
     X : {array-like, sparse matrix, data frame} of shape (n_samples, n_features)
         Rows such as those to come. More of them give a better curve.
     y : array-like of shape (n_samples,)
@@ -95,15 +103,12 @@ def measure_curve(
         If there are too few rows.
     """
     n = len(y)
-    if n < _SMALLEST:
-        raise ValueError(
-            f"X must have at least {_SMALLEST} rows to measure the cost of training; "
-            f"got {n}."
-        )
     seed = check_random_state(random_state).randint(2**31)
     share = 1.0 if last_size is None else last_size
     needed = int(np.ceil(2 * _MOST_IN_TURN * (n_repeats + 1) / share))
-    smallest = max(_SMALLEST, n // _SPAN, 0 if last_size is None else min(n, needed))
+    smallest = _find_smallest(classifier, y)
+    if last_size is not None:
+        smallest = max(smallest, min(n, needed))
     sizes = np.unique(np.geomspace(smallest, n, _N_SIZES).round().astype(int))
     probes = [
         _Probe(
@@ -112,21 +117,67 @@ def measure_curve(
         )
         for size in sizes
     ]
-    available = int(smallest * share) // (2 * _MOST_IN_TURN)  # each takes rows away
-    n_turns = max(min(n_repeats, available), 1)
-    with single_threaded():
-        for probe in probes:
-            probe.time_forget()  # warms up
-        for _ in range(n_turns):  # so that a busy moment does not fall on one size
-            for probe in probes:
-                probe.take_turn()
+    _take_turns(probes, n_repeats, int(smallest * share))
     points = [np.median(probe.points, axis=0).tolist() for probe in probes]
     return CostCurve(*map(tuple, zip(*points, strict=True)))
 
 
+def measure_overhead(
+    classifier: ShardedUnlearningClassifier,
+    X: Any,
+    y: Any,
+    *,
+    n_repeats: int,
+    random_state: Any,
+) -> float:
+    """Measure the seconds of a request that do not depend on how many shards it trains.
+
+    With n replicas in n shards, a request trains n shards of all rows. The time for one
+    shard and for several of them, at the smallest size, gives what is left for none.
+    The arguments are those of `measure_curve`.
+    """
+    smallest = _find_smallest(classifier, y)
+    seed = check_random_state(random_state).randint(2**31)
+    rows = shuffle(X, y, n_samples=smallest, random_state=seed)
+    numbers = 1, _MANY_SHARDS
+    probes = [
+        _Probe(clone(classifier).set_params(n_shards=n, n_replicas=n).fit(*rows))
+        for n in numbers
+    ]
+    _take_turns(probes, n_repeats, smallest)
+    one, many = (np.median(probe.points, axis=0)[1] for probe in probes)
+    return max(float(_MANY_SHARDS * one - many) / (_MANY_SHARDS - 1), 0.0)
+
+
+def _find_smallest(classifier: ShardedUnlearningClassifier, y: Any) -> int:
+    """Return the smallest number of rows to measure."""
+    n_units = len(np.unique(y)) if classifier.partition == "class" else 1
+    fewest = _SMALLEST * n_units
+    if len(y) < fewest:
+        raise ValueError(
+            f"X must have at least {fewest} rows to measure the cost of training; got "
+            f"{len(y)}."
+        )
+    return max(fewest, len(y) // _SPAN)
+
+
+def _take_turns(probes: list["_Probe"], n_repeats: int, n_rows: int) -> None:
+    """Measure all probes in turn, so that a busy moment does not fall on one of them.
+
+    Each request takes a row away of those that there are.
+    """
+    n_turns = max(min(n_repeats, n_rows // (2 * _MOST_IN_TURN)), 1)
+    with single_threaded():
+        for probe in probes:
+            probe.time_forget()  # warms up
+        for _ in range(n_turns):
+            for probe in probes:
+                probe.take_turn()
+
+
 @dataclass
 class _Probe:
-    """A classifier of one shard that forgets row after row, and what that took.
+    """A classifier that forgets rows of its large shards in turn, and what that took.
 
     Parameters
     ----------
@@ -142,6 +193,10 @@ class _Probe:
     is_late: bool = False
     points: list[tuple[int, float]] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        sizes = [len(shard.slots) for shard in self.classifier._state.shards]
+        self.shards = cycle(np.flatnonzero(np.array(sizes) >= max(sizes) / 2))
+
     def take_turn(self) -> None:
         """Forget a row, or a few if that takes little time."""
         spent = 0.0
@@ -152,9 +207,10 @@ class _Probe:
                 break
 
     def time_forget(self) -> tuple[int, float]:
-        """Forget the row that the shard, or its last slice, is trained on first."""
+        """Forget the row that a shard, or its last slice, is trained on first."""
         state = self.classifier._state
-        slots, bounds = state.shards[0].slots, state.shards[0].bounds
+        shard = state.shards[next(self.shards)]
+        slots, bounds = shard.slots, shard.bounds
         place = min(bounds[-2], len(slots) - 1) if self.is_late else 0
         first = np.flatnonzero(state.rows.slot_of == slots[place])
         start = time.perf_counter()

@@ -1,27 +1,16 @@
 """Expected number of rows that a stream of forget requests passes to training."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from skunlearn.costs._chances import log_miss
-from skunlearn.costs._checks import (
-    check_choice,
-    check_counts,
-    check_fraction,
-    check_shares,
-)
-from skunlearn.costs._picks import expect_picks
-from skunlearn.sharding._training.schedule import total_passes, total_passes_by_size
+from skunlearn.costs._checks import check_choice, check_counts, check_fraction
+from skunlearn.costs._steps import Steps, find_sizes, make_steps
+from skunlearn.costs._units import Rows, Units, count_classes, make_units
 
-__all__ = [
-    "count_by_step",
-    "expect_by_step",
-    "expected_retrained_samples",
-    "find_sizes",
-]
+__all__ = ["count_by_unit", "expect_by_unit", "expected_retrained_samples"]
 
 
 def expected_retrained_samples(
@@ -132,7 +121,7 @@ def expected_retrained_samples(
     ... ))
     455
     """
-    by_step = expect_by_step(
+    by_unit = expect_by_unit(
         n_samples,
         n_requests,
         n_shards=n_shards,
@@ -148,11 +137,11 @@ def expected_retrained_samples(
         slice_proba=slice_proba,
         sequence=sequence,
     )
-    total = by_step.sum(axis=-1)
+    total = by_unit.sum(axis=(-2, -1))
     return total if total.ndim else float(total)
 
 
-def expect_by_step(
+def expect_by_unit(
     n_samples: Any,
     n_requests: Any,
     *,
@@ -169,7 +158,10 @@ def expect_by_step(
     slice_proba: Any,
     sequence: bool,
 ) -> np.ndarray:
-    """Return the same rows by step, along the last axis."""
+    """Return the same rows by unit and by step, along the last two axes.
+
+    A unit is a class with ``partition="class"``, otherwise all rows.
+    """
     check_choice("slice_training", slice_training, ("cumulative", "sequential"))
     check_choice("partition", partition, ("uniform", "class"))
     sizes = find_sizes(slice_sizes, n_slices)
@@ -190,137 +182,45 @@ def expect_by_step(
     N, S, R, r, e, K, negatives = (array[..., None, None] for array in arrays)
     _check_limits(N, K, S, r)
     is_cumulative = slice_training == "cumulative"
-    steps = _make_steps(R, e, is_cumulative, sizes, slice_proba, N, K)
-    classes = _count_classes(partition, class_counts, negatives)
-    rows = _Rows(N, S * R / r, classes, fraction[..., None, None], negatives)
-    units = _make_units(rows, by_class=partition == "class")
+    steps = make_steps(R, e, is_cumulative, sizes, slice_proba, N, K)
+    classes = count_classes(partition, class_counts, negatives)
+    rows = Rows(N, S * R / r, classes, fraction[..., None, None], negatives)
+    units = make_units(rows, by_class=partition == "class")
     count = _count_sequence if sequence else _count_batch
     trained = r * count(N.astype(float), K.astype(float), r / S, steps, units)
-    by_step = trained.sum(axis=-2)
-    return np.broadcast_to(by_step, (*shape, by_step.shape[-1]))
+    return np.broadcast_to(trained, (*shape, *trained.shape[-2:]))
 
 
-def count_by_step(
-    n_samples: Any,
-    n_slices: Any,
-    n_epochs: Any,
-    n_replicas: Any,
+def count_by_unit(
+    n_samples: int,
+    *,
+    n_slices: int,
+    slice_sizes: tuple[float, ...] | None,
+    n_replicas: int,
+    n_epochs: int,
     slice_training: str,
-    slice_sizes: tuple[float, ...] | None = None,
-) -> Any:
-    """Return the rows that training all shards passes to training, by step.
+    partition: str = "uniform",
+    class_counts: Any = None,
+    n_negatives: int = 0,
+) -> np.ndarray:
+    """Return the rows that training everything passes to training, in the same shape.
 
-    The arguments are numbers or arrays that broadcast, but for the sizes of slices.
+    All arguments are those of a single classifier, and all rows are selected.
     """
-    N, R, e, r = (
-        np.asarray(value)[..., None]
-        for value in (n_samples, n_slices, n_epochs, n_replicas)
+    N, R, e, negatives = (
+        np.asarray(value)[..., None, None]
+        for value in (n_samples, n_slices, n_epochs, n_negatives)
     )
     is_cumulative = slice_training == "cumulative"
-    steps = _make_steps(R, e, is_cumulative, slice_sizes, None, N, 0 * N)
-    return np.asarray(r * N * steps.rows * steps.passes)
-
-
-class _Steps(NamedTuple):
-    """The training steps of a shard, along the last axis.
-
-    ``rows`` is the share of the shard's rows that a step trains on, ``requests`` that
-    of its requests which fall among them, ``hits`` that of those which make it
-    necessary, and ``passes`` how often the step goes over its rows.
-    """
-
-    rows: np.ndarray
-    requests: np.ndarray
-    hits: np.ndarray
-    passes: np.ndarray
-
-    @property
-    def density(self) -> np.ndarray:
-        """Return how often a row of each step is requested, beside the mean row."""
-        return self.requests / np.where(self.rows > 0, self.rows, 1)
-
-
-class _Rows(NamedTuple):
-    """Rows by class, the parts that they are dealt to, and what is picked of them."""
-
-    n_samples: np.ndarray
-    n_parts: np.ndarray
-    classes: np.ndarray
-    fraction: np.ndarray
-    n_negatives: np.ndarray
-
-    @property
-    def negative(self) -> np.ndarray:
-        """Return the probability that a row is a negative in another class's model."""
-        return self.n_negatives / max(self.classes.shape[-2] - 1, 1)
-
-    def count_picks(self, by_class: bool, retained: Any = 1.0) -> tuple[Any, Any]:
-        """Return the picks of each unit: of its own class, and of the negatives."""
-        settings = self.n_samples * self.classes, self.n_parts, self.fraction
-        own = expect_picks(*settings, 1.0, retained)
-        if not by_class:
-            return own.sum(axis=-2, keepdims=True), np.zeros(1)
-        against = expect_picks(*settings, self.negative, retained)
-        return own, against.sum(axis=-2, keepdims=True) - against
-
-
-@dataclass(frozen=True)
-class _Units:
-    """Models that share no rows but negatives, along the axis before the last.
-
-    Parameters
-    ----------
-    own, others : ndarray
-        Selected rows of a unit's own class, and of all others.
-    negative : ndarray
-        Probability that a row of another class is a negative in the unit.
-    fraction : ndarray
-        Share of the rows that is selected.
-    picks : callable
-        Returns the selected rows of each unit when a share of all rows is retained.
-    """
-
-    own: np.ndarray
-    others: np.ndarray
-    negative: np.ndarray
-    fraction: np.ndarray
-    picks: Callable[[np.ndarray], np.ndarray]
-
-    @property
-    def size(self) -> np.ndarray:
-        """Return the expected rows of each unit."""
-        return self.own + self.negative * self.others
-
-    @property
-    def n_pairs(self) -> np.ndarray:
-        """Return the expected ordered pairs of rows that meet in each unit."""
-        own, others, g = self.own, self.others, self.negative
-        varied = self.scatter * own + self.scatter_of_others * g**2 * others
-        return np.maximum(self.size**2 - varied, 0)
-
-    @property
-    def scatter(self) -> np.ndarray:
-        """Return the variance of own rows in a part, beside that of chance.
-
-        Quotas vary with the rows that they are picked from, and so by less than the
-        picks would if each of them fell in a part by chance.
-        """
-        return self.fraction
-
-    @property
-    def scatter_of_others(self) -> np.ndarray:
-        """Return the same of the rows of other classes."""
-        return np.where(self.fraction < 1, self.fraction * self.negative, 1.0)
-
-    @property
-    def n_varied(self) -> np.ndarray:
-        """Return how many rows would vary by chance as much as all rows do."""
-        others = self.negative * self.others
-        return self.scatter * self.own + self.scatter_of_others * others
+    steps = make_steps(R, e, is_cumulative, slice_sizes, None, N, 0 * N)
+    classes = count_classes(partition, class_counts, negatives)
+    rows = Rows(N, R, classes, np.ones((1, 1)), negatives)
+    units = make_units(rows, by_class=partition == "class")
+    return np.asarray(n_replicas * units.size * steps.rows * steps.passes)
 
 
 def _count_batch(
-    N: np.ndarray, K: np.ndarray, joins: Any, steps: _Steps, units: _Units
+    N: np.ndarray, K: np.ndarray, joins: Any, steps: Steps, units: Units
 ) -> np.ndarray:
     """Return the expected rows trained, by unit and step, for K rows in one batch.
 
@@ -348,7 +248,7 @@ def _count_batch(
 
 
 def _count_sequence(
-    N: np.ndarray, K: np.ndarray, joins: Any, steps: _Steps, units: _Units
+    N: np.ndarray, K: np.ndarray, joins: Any, steps: Steps, units: Units
 ) -> np.ndarray:
     """Return the expected rows trained, by unit and step, for K rows one by one.
 
@@ -369,93 +269,6 @@ def _count_sequence(
     return steps.passes * (early + pairs * hit * rows)
 
 
-def find_sizes(slice_sizes: Any, n_slices: Any) -> tuple[float, ...] | None:
-    """Return the share of the rows in each slice, or None if slices are equal."""
-    if slice_sizes is None:
-        return None
-    if np.any(np.asarray(n_slices) != 1):
-        raise ValueError(
-            f"slice_sizes={slice_sizes!r} says how many slices there are; got "
-            f"n_slices={n_slices} as well. Leave out one of the two."
-        )
-    return tuple(check_shares("slice_sizes", slice_sizes).tolist())
-
-
-def _make_steps(
-    R: np.ndarray,
-    e: np.ndarray,
-    cumulative: bool,
-    sizes: tuple[float, ...] | None,
-    slice_proba: Any,
-    N: np.ndarray,
-    K: np.ndarray,
-) -> _Steps:
-    """Return what the steps of a shard of R slices and e epochs are."""
-    step = np.arange(R.max(initial=1))
-    exists = step < R
-    if sizes is None:
-        rows, ends = exists / R, np.minimum(step + 1, R) / R
-        shared = total_passes(step + 1, R, e) - total_passes(step, R, e)
-    else:
-        rows, ends = np.array(sizes), np.minimum(np.cumsum(sizes), 1)
-        so_far = total_passes_by_size(ends, sizes, e)
-        shared = np.diff(so_far, prepend=0, axis=-1)
-    own, hits = rows, ends
-    if slice_proba is not None:
-        own = _check_slice_proba(slice_proba, R, rows, N, K)
-        hits = np.minimum(np.cumsum(own, axis=-1), 1)
-    if cumulative:
-        return _Steps(ends, hits, hits, np.maximum(shared, 1) * exists)
-    return _Steps(rows, own, hits, e * exists)
-
-
-def _make_units(rows: _Rows, *, by_class: bool) -> _Units:
-    """Return the units, each with what is picked for it."""
-    own, against = rows.count_picks(by_class)
-    everything = sum(rows._replace(fraction=np.ones(1)).count_picks(by_class))
-    negative = rows.negative if by_class else np.zeros(1)
-
-    def count_picks(retained: np.ndarray) -> np.ndarray:
-        return sum(rows.count_picks(by_class, retained))
-
-    share = np.where(everything > 0, own + against, 1) / np.where(
-        everything > 0, everything, 1
-    )
-    return _Units(
-        own,
-        against / np.where(negative > 0, negative, 1),
-        negative,
-        np.where(share > 1 - 1e-12, 1.0, share),
-        count_picks,
-    )
-
-
-def _count_classes(
-    partition: str, class_counts: Any, negatives: np.ndarray
-) -> np.ndarray:
-    """Return the share of each class as an array of shape (n_classes, 1)."""
-    if partition == "uniform":
-        if negatives.any():
-            raise ValueError(
-                'n_negatives is for partition="class": with "uniform" all constituents '
-                "see rows of all classes. Leave it out."
-            )
-        if class_counts is None:
-            return np.ones((1, 1))
-    elif class_counts is None:
-        raise ValueError(
-            'partition="class" needs class_counts: the number of rows of each class, '
-            "or its share of all rows."
-        )
-    shares = check_shares("class_counts", class_counts)[:, None]
-    if partition == "class" and negatives.max(initial=0) > len(shares) - 1:
-        raise ValueError(
-            f"n_negatives={negatives.max()} other classes for each row need more than "
-            f"the {len(shares)} classes of class_counts."
-        )
-    return shares
-
-
 def _check_limits(N: np.ndarray, K: np.ndarray, S: np.ndarray, r: np.ndarray) -> None:
     if (K > N).any():
         raise ValueError(
@@ -467,22 +280,3 @@ def _check_limits(N: np.ndarray, K: np.ndarray, S: np.ndarray, r: np.ndarray) ->
             f"n_replicas={r.max()} requires at least as many shards; "
             f"got n_shards={S.min()}."
         )
-
-
-def _check_slice_proba(
-    slice_proba: Any, R: np.ndarray, rows: np.ndarray, N: np.ndarray, K: np.ndarray
-) -> np.ndarray:
-    proba = check_shares("slice_proba", slice_proba)
-    if np.any(len(proba) != R):
-        raise ValueError(
-            "slice_proba must hold one share of the requests for each slice; got "
-            f"{len(proba)} of them for n_slices={R.max()}."
-        )
-    requests, available = np.broadcast_arrays(K * proba, N * rows)
-    excess = np.argmax(requests - available)
-    if requests.flat[excess] > available.flat[excess] * (1 + 1e-9):
-        raise ValueError(
-            f"slice_proba sends {requests.flat[excess]:g} requests to a slice of "
-            f"{available.flat[excess]:g} rows. Ask for fewer requests or spread them."
-        )
-    return proba

@@ -1,153 +1,23 @@
 """Recommend numbers of shards and slices that meet a budget."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
 import numpy as np
+from sklearn.base import is_classifier
 from sklearn.utils import check_consistent_length
 
 from skunlearn.costs._checks import check_choice, check_counts, check_shares
-from skunlearn.costs._expected import expect_by_step
+from skunlearn.costs._expected import expect_by_unit
+from skunlearn.costs._settings import ShardRecommendation, ShardSettings
 from skunlearn.costs._slicings import Slicing, StepTimes, find_slicings, measure_steps
 
-__all__ = ["ShardRecommendation", "ShardSettings", "recommend_shards"]
+__all__ = ["recommend_shards"]
 
 _FEWEST_ROWS = 100  # in a shard, unless numbers of shards are given
 _MOST_SHARDS = 1000
 _LONG_TABLE = 8
-
-
-@dataclass(frozen=True)
-class ShardSettings:
-    """Settings of a sharded classifier with their expected cost of forgetting.
-
-    Parameters
-    ----------
-    n_shards, n_slices : int
-        Number of shards, and of slices per shard.
-    n_samples_retrained : float
-        Expected number of rows that the requests of a period pass to training.
-    share : float
-        `n_samples_retrained` as a fraction of a full retrain of this classifier.
-    seconds : float or None
-        Expected training time for the requests of a period, in seconds. None if no
-        estimator is measured.
-    fit_seconds : float or None
-        Training time of all shards, in seconds. None if no estimator is measured.
-    meets_budget : bool
-        Whether the cost is within the budget.
-    n_replicas, n_epochs : int, default=1
-        Number of shards that each row joins, and of passes over each shard.
-    slice_training : {"cumulative", "sequential"}, default="cumulative"
-        Rows used for training at each slice.
-    slice_sizes : tuple of float, default=None
-        Share of the rows in each slice. None if they are equal.
-
-    Examples
-    --------
-    >>> from skunlearn.costs import ShardSettings
-    >>> settings = ShardSettings(8, 1, 125.0, 0.125, None, None, True, n_replicas=2)
-    >>> settings.params["n_shards"], settings.params["n_replicas"]
-    (8, 2)
-    """
-
-    n_shards: int
-    n_slices: int
-    n_samples_retrained: float
-    share: float
-    seconds: float | None
-    fit_seconds: float | None
-    meets_budget: bool
-    n_replicas: int = field(default=1, kw_only=True)
-    n_epochs: int = field(default=1, kw_only=True)
-    slice_training: str = field(default="cumulative", kw_only=True)
-    slice_sizes: tuple[float, ...] | None = field(default=None, kw_only=True)
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """Settings as a dict for ``set_params`` of the classifier."""
-        names = ("n_shards", "n_slices", "n_replicas", "n_epochs", "slice_training")
-        params = {name: getattr(self, name) for name in names}
-        if self.slice_sizes is not None:
-            params |= {"n_slices": 1, "slice_sizes": self.slice_sizes}
-        return params
-
-
-@dataclass(frozen=True)
-class ShardRecommendation(ShardSettings):
-    """Settings with the fewest shards that meet a budget; ``print`` shows a table.
-
-    If no settings meet the budget, these are the cheapest ones, and ``meets_budget`` is
-    False.
-
-    Parameters
-    ----------
-    n_shards, n_slices : int
-        Number of shards, and of slices per shard.
-    n_samples_retrained : float
-        Expected number of rows that the requests of a period pass to training.
-    share : float
-        `n_samples_retrained` as a fraction of a full retrain of this classifier.
-    seconds : float or None
-        Expected training time for the requests of a period, in seconds. None if no
-        estimator is measured.
-    fit_seconds : float or None
-        Training time of all shards, in seconds. None if no estimator is measured.
-    meets_budget : bool
-        Whether the cost is within the budget.
-    max_cost : float
-        The budget, in seconds if an estimator is measured, otherwise in rows.
-    alternatives : tuple of ShardSettings
-        Other settings, in ascending order of `n_shards`.
-    n_replicas, n_epochs : int, default=1
-        Number of shards that each row joins, and of passes over each shard.
-    slice_training : {"cumulative", "sequential"}, default="cumulative"
-        Rows used for training at each slice.
-    slice_sizes : tuple of float, default=None
-        Share of the rows in each slice. None if they are equal.
-
-    Examples
-    --------
-    >>> from skunlearn.costs import recommend_shards
-    >>> recommendation = recommend_shards(10_000, request_rate=1, max_cost=500)
-    >>> recommendation.n_shards, recommendation.meets_budget
-    (20, True)
-    """
-
-    max_cost: float
-    alternatives: tuple[ShardSettings, ...]
-
-    def __str__(self) -> str:
-        """Return a table of the recommended settings and the alternatives."""
-        unit = "rows" if self.seconds is None else "seconds"
-        budget = f"{self.max_cost:,g} {unit}"
-        first = f"The fewest shards within {budget} are {self.n_shards}."
-        if not self.meets_budget:
-            first = f"No settings meet {budget}; the cheapest have these shards: "
-            first += f"{self.n_shards}."
-        mine = ShardSettings(**{name: vars(self)[name] for name in _FIELDS})
-        table = sorted(
-            (mine, *self.alternatives), key=lambda one: (one.n_shards, one.n_slices)
-        )
-        lines = [_format_line(settings, settings is mine) for settings in table]
-        return "\n".join([first, _HEADER, *lines])
-
-
-_FIELDS = tuple(ShardSettings.__dataclass_fields__)
-_HEADER = "  shards slices    rows again    share    seconds     to fit"
-
-
-def _format_line(settings: ShardSettings, is_chosen: bool) -> str:
-    seconds = (
-        "" if value is None else f"{value:.4g}"
-        for value in (settings.seconds, settings.fit_seconds)
-    )
-    line = (
-        f"{'>' if is_chosen else ' '} {settings.n_shards:6} {settings.n_slices:6} "
-        f"{settings.n_samples_retrained:13,.0f} {settings.share:8.2%} "
-    )
-    return (line + " ".join(f"{text:>10}" for text in seconds)).rstrip()
 
 
 def recommend_shards(
@@ -166,6 +36,9 @@ def recommend_shards(
     n_replicas: int = 1,
     n_epochs: int = 1,
     slice_training: str = "cumulative",
+    partition: str = "uniform",
+    class_counts: Any = None,
+    n_negatives: int | None = None,
     n_repeats: int = 3,
     random_state: Any = None,
 ) -> ShardRecommendation:
@@ -189,8 +62,8 @@ def recommend_shards(
     max_cost : float
         Maximum cost of forgetting per period: in seconds if `estimator` is given,
         otherwise in rows passed to training.
-    estimator : classifier, default=None
-        The estimator to wrap.
+    estimator : classifier or one-class model, default=None
+        The estimator to wrap. One-class models need ``partition="class"``.
     X : {array-like, sparse matrix, data frame}, default=None
         Sample of the rows; about 10 % of the rows is usually enough.
     y : array-like, default=None
@@ -218,6 +91,14 @@ def recommend_shards(
     slice_training : {"cumulative", "sequential"}, default="cumulative"
         Rows used for training at slice j: those of slices 1 to j ("cumulative"), or
         those of slice j only ("sequential").
+    partition : {"uniform", "class"}, default="uniform"
+        If "class", the rows of each class have `n_shards` shards of their own.
+    class_counts : array-like of shape (n_classes,), default=None
+        Number of rows per class, or their proportions, with ``partition="class"``. If
+        None, those of `y`.
+    n_negatives : int, default=None
+        Number of other classes for which each row is a negative sample, with
+        ``partition="class"``. If None, 1 if `estimator` is a classifier, otherwise 0.
     n_repeats : int, default=3
         Number of measurements per size, of which the median is used.
     random_state : int, RandomState instance or None, default=None
@@ -242,9 +123,11 @@ def recommend_shards(
 
     Notes
     -----
-    Timings assume one job and the machine's current load. They are extrapolated to
-    shards larger than the sample. An estimator that trains differently on many rows,
-    such as histogram gradient boosting above 10,000, needs a sample of that size.
+    Seconds are those of one job under the machine's current load. What a request takes
+    besides training, however many shards it trains, is measured too and counted once.
+    Timings are extrapolated to shards larger than the sample. An estimator that trains
+    differently on many rows, such as histogram gradient boosting above 10,000, needs a
+    sample of that size.
 
     Examples
     --------
@@ -259,6 +142,7 @@ def recommend_shards(
     """
     check_counts(1, n_samples=n_samples, n_repeats=n_repeats, n_replicas=n_replicas)
     check_choice("slice_training", slice_training, ("cumulative", "sequential"))
+    check_choice("partition", partition, ("uniform", "class"))
     _check_positive("request_rate", request_rate)
     _check_positive("max_cost", max_cost)
     if request_rate > n_samples - 1:
@@ -266,37 +150,42 @@ def recommend_shards(
             f"request_rate must be at most n_samples - 1, so that a row is left; got "
             f"request_rate={request_rate} and n_samples={n_samples}."
         )
+    is_measured = any(given is not None for given in (estimator, X, y))
+    if is_measured and any(given is None for given in (estimator, X, y)):
+        raise ValueError(
+            "estimator, X and y must be given together: pass all three for a cost in "
+            "seconds, or none for a cost in rows."
+        )
+    n_units = 1
+    if partition == "class":
+        if class_counts is None and is_measured:
+            class_counts = np.unique(y, return_counts=True)[1]
+        if n_negatives is None:
+            n_negatives = int(is_measured and is_classifier(estimator))
+        n_units = 1 if class_counts is None else np.size(class_counts)
     settings = {
         "n_replicas": n_replicas,
         "n_epochs": n_epochs,
         "slice_training": slice_training,
+        "partition": partition,
+        "n_negatives": n_negatives or 0,
     }
-    shards = _find_candidates("n_shards", n_shards, n_samples, n_replicas)
+    shards = _find_candidates("n_shards", n_shards, n_samples // n_units, n_replicas)
     slicings = find_slicings(n_slices, slice_sizes, estimator)
-    times = None
-    if estimator is not None or X is not None or y is not None:
-        if estimator is None or X is None or y is None:
-            raise ValueError(
-                "estimator, X and y must be given together: pass all three for a cost "
-                "in seconds, or none for a cost in rows."
-            )
+    proba = None if forget_proba is None else check_shares("forget_proba", forget_proba)
+    stream = _Stream(n_samples, request_rate, batch, proba, class_counts)
+    rows = [stream.expect_rows(shards, one, settings) for one in slicings]
+    times: list[StepTimes | None] = [None] * len(slicings)
+    if is_measured:
         check_consistent_length(X, y)
         times = [
             measure_steps(estimator, X, y, one, settings, n_repeats, random_state)
             for one in slicings
         ]
-    proba = None if forget_proba is None else check_shares("forget_proba", forget_proba)
-    table = _make_table(
-        n_samples,
-        request_rate,
-        max_cost,
-        batch,
-        shards,
-        slicings,
-        settings,
-        times,
-        proba,
-    )
+    table: list[ShardSettings] = []
+    for one, expected, measured in zip(slicings, rows, times, strict=True):
+        costs = _find_costs(stream, shards, one, settings, expected, measured)
+        table += costs.list_settings(shards, one, settings, max_cost)
     return _choose(table, max_cost, list_all=n_shards is not None)
 
 
@@ -305,59 +194,124 @@ def _check_positive(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be a number above 0; got {value!r}.")
 
 
-def _make_table(
-    n_samples: int,
-    request_rate: float,
-    max_cost: float,
-    batch: bool,
-    shards: np.ndarray,
-    slicings: list[Slicing],
-    settings: dict[str, Any],
-    times: list[StepTimes] | None,
-    forget_proba: np.ndarray | None,
-) -> list[ShardSettings]:
-    """Return the cost of all settings, by slices and numbers of shards."""
-    few = int(np.floor(request_rate))
-    # A rate between two whole numbers is sometimes the one and sometimes the other.
-    mix = np.array([few + 1 - request_rate, request_rate - few])[:, None, None]
-    requests = np.minimum([few, few + 1], n_samples)[:, None]
-    table = []
-    for i, slicing in enumerate(slicings):
-        costs = expect_by_step(
-            n_samples,
-            requests,
+@dataclass(frozen=True)
+class _Stream:
+    """Rows, and the requests of a period.
+
+    Parameters
+    ----------
+    n_samples : int
+        Number of rows.
+    rate : float
+        Mean number of rows to forget.
+    is_batch : bool
+        Whether they are forgotten at once.
+    forget_proba : ndarray or None
+        How likely rows are to be among them.
+    class_counts : array-like or None
+        Rows of each class.
+    """
+
+    n_samples: int
+    rate: float
+    is_batch: bool
+    forget_proba: np.ndarray | None
+    class_counts: Any
+
+    @property
+    def few(self) -> int:
+        """Return the whole number below the rate, or equal to it."""
+        return int(np.floor(self.rate))
+
+    @property
+    def mix(self) -> np.ndarray:
+        """Return how often there are `few` requests, and how often one more."""
+        return np.array([self.few + 1 - self.rate, self.rate - self.few])
+
+    @property
+    def n_calls(self) -> float:
+        """Return how often something is forgotten."""
+        some = self.mix[0] * (self.few > 0) + self.mix[1]
+        return float(some if self.is_batch else self.rate)
+
+    def expect_rows(
+        self, shards: np.ndarray, slicing: Slicing, settings: dict[str, Any]
+    ) -> np.ndarray:
+        """Return the rows that are trained on again, by shards, unit and step."""
+        costs = expect_by_unit(
+            self.n_samples,
+            np.minimum([self.few, self.few + 1], self.n_samples)[:, None],
             n_shards=shards,
             n_slices=slicing.n_slices if slicing.sizes is None else 1,
             slice_sizes=slicing.sizes,
-            slice_proba=slicing.find_proba(forget_proba),
-            sequence=not batch,
+            slice_proba=slicing.find_proba(self.forget_proba),
+            class_counts=self.class_counts,
+            sequence=not self.is_batch,
             **settings,
         )
-        rows = (mix * costs).sum(axis=0)
-        everything = slicing.count_by_step(n_samples, settings)
-        seconds = fit_seconds = None
-        if times is not None:
-            per_shard = n_samples * settings["n_replicas"] / shards
-            steps = times[i].by_step(per_shard) * shards[:, None]
-            seconds = (rows / everything * steps).sum(axis=-1)
-            fit_seconds = steps.sum(axis=-1)
-        for j, n_shards in enumerate(shards):
-            n_rows = float(rows[j].sum())
-            cost = n_rows if seconds is None else float(seconds[j])
-            table.append(
-                ShardSettings(
-                    n_shards=int(n_shards),
-                    n_slices=slicing.n_slices,
-                    n_samples_retrained=n_rows,
-                    share=float(n_rows / everything.sum()),
-                    seconds=None if seconds is None else cost,
-                    fit_seconds=None if fit_seconds is None else float(fit_seconds[j]),
-                    meets_budget=bool(cost <= max_cost),
-                    slice_sizes=slicing.sizes,
-                    **settings,
-                )
+        return np.tensordot(self.mix, costs, axes=1)
+
+
+@dataclass(frozen=True)
+class _Costs:
+    """What forgetting costs, by number of shards; no seconds if none are measured."""
+
+    rows: np.ndarray
+    share: np.ndarray
+    seconds: np.ndarray | None = None
+    fit_seconds: np.ndarray | None = None
+
+    def list_settings(
+        self,
+        shards: np.ndarray,
+        slicing: Slicing,
+        settings: dict[str, Any],
+        max_cost: float,
+    ) -> list[ShardSettings]:
+        """Return the settings, each with its cost."""
+        cost = self.rows if self.seconds is None else self.seconds
+        return [
+            ShardSettings(
+                n_shards=int(n_shards),
+                n_slices=slicing.n_slices,
+                n_samples_retrained=float(self.rows[i]),
+                share=float(self.share[i]),
+                seconds=None if self.seconds is None else float(self.seconds[i]),
+                fit_seconds=(
+                    None if self.fit_seconds is None else float(self.fit_seconds[i])
+                ),
+                meets_budget=bool(cost[i] <= max_cost),
+                slice_sizes=slicing.sizes,
+                **settings,
             )
-    return table
+            for i, n_shards in enumerate(shards)
+        ]
+
+
+def _find_costs(
+    stream: _Stream,
+    shards: np.ndarray,
+    slicing: Slicing,
+    settings: dict[str, Any],
+    rows: np.ndarray,
+    times: StepTimes | None,
+) -> _Costs:
+    """Return what the requests cost for each number of shards."""
+    by_class = {**settings, "class_counts": stream.class_counts}
+    everything = slicing.count_by_unit(stream.n_samples, by_class)
+    total = rows.sum(axis=(-2, -1))
+    share = total / everything.sum()
+    if times is None:
+        return _Costs(total, share)
+    once = Slicing(1).count_by_unit(stream.n_samples, {**by_class, "n_epochs": 1})
+    steps = times.by_step(once[:, 0] / shards[:, None]) * shards[:, None, None]
+    due = np.divide(rows, everything, out=np.zeros(rows.shape), where=everything > 0)
+    return _Costs(
+        total,
+        share,
+        (due * steps).sum(axis=(-2, -1)) + stream.n_calls * times.overhead,
+        steps.sum(axis=(-2, -1)),
+    )
 
 
 def _choose(

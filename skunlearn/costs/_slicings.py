@@ -6,11 +6,13 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+from sklearn.base import is_classifier
 
 from skunlearn._estimators.capabilities import find_resume
 from skunlearn.costs._checks import check_counts
-from skunlearn.costs._curves import CostCurve, measure_curve
-from skunlearn.costs._expected import count_by_step, find_sizes
+from skunlearn.costs._curves import CostCurve, measure_curve, measure_overhead
+from skunlearn.costs._expected import count_by_unit
+from skunlearn.costs._steps import find_sizes
 from skunlearn.sharding import ShardedUnlearningClassifier
 
 __all__ = ["Slicing", "StepTimes", "find_slicings", "measure_steps"]
@@ -46,10 +48,10 @@ class Slicing:
         at = np.interp(ends, np.linspace(0, 1, len(below)), below / below[-1])
         return np.diff(at)
 
-    def count_by_step(self, n_samples: int, settings: dict[str, Any]) -> np.ndarray:
-        """Return the rows that training all shards passes to each step."""
-        return count_by_step(
-            n_samples, self.n_slices, slice_sizes=self.sizes, **settings
+    def count_by_unit(self, n_samples: int, settings: dict[str, Any]) -> np.ndarray:
+        """Return the rows that training everything passes to training, by step too."""
+        return count_by_unit(
+            n_samples, n_slices=self.n_slices, slice_sizes=self.sizes, **settings
         )
 
 
@@ -63,16 +65,19 @@ class StepTimes:
         The seconds, by rows of the shard.
     weights : ndarray of shape (n_slices,)
         How long the steps take beside each other; the last one is known.
+    overhead : float
+        The seconds of a request besides, whatever it trains.
     """
 
     whole: CostCurve
     last: CostCurve
     weights: np.ndarray
+    overhead: float
 
     def by_step(self, n_rows: np.ndarray) -> np.ndarray:
         """Return the seconds of each step, along the last axis.
 
-        All that a request takes besides is with the last step, which is always made.
+        All that a shard takes besides is with the last step, which is always made.
         """
         last = self.last.predict(n_rows)[..., None]
         before = np.maximum(self.whole.predict(n_rows)[..., None] - last, 0)
@@ -116,6 +121,9 @@ def measure_steps(
     random_state: Any,
 ) -> StepTimes:
     """Return what a shard that is cut in some way takes to be trained again."""
+    partition = settings["partition"]
+    if partition == "class" and is_classifier(estimator):
+        y, partition = _tell_largest(y), "uniform"  # what one model learns
     classifier = ShardedUnlearningClassifier(
         estimator,
         n_shards=1,
@@ -123,14 +131,23 @@ def measure_steps(
         slice_sizes=slicing.sizes,
         n_epochs=settings["n_epochs"],
         slice_training=settings["slice_training"],
+        partition=partition,
         random_state=0,
     )
-    measure = partial(
-        measure_curve, classifier, X, y, n_repeats=n_repeats, random_state=random_state
-    )
-    whole = measure()
-    last = whole if slicing.n_slices == 1 else measure(last_size=slicing.shares[-1])
-    weights = slicing.count_by_step(1, settings)
+    repeats = {"n_repeats": n_repeats, "random_state": random_state}
+    overhead = measure_overhead(classifier, X, y, **repeats)
+    measure = partial(measure_curve, classifier, X, y, **repeats)
+    whole = last = measure().less(overhead)
+    if slicing.n_slices > 1:
+        last = measure(last_size=slicing.shares[-1]).less(overhead)
+    settings = {**settings, "partition": "uniform", "n_negatives": 0}
+    (weights,) = slicing.count_by_unit(1, settings)
     if find_resume(estimator) == "grow":
         weights = weights * slicing.shares  # so many estimators
-    return StepTimes(whole, last, weights)
+    return StepTimes(whole, last, weights, overhead)
+
+
+def _tell_largest(y: Any) -> np.ndarray:
+    """Return whether rows are of the largest class."""
+    classes, codes = np.unique(np.asarray(y), return_inverse=True)
+    return codes == np.bincount(codes, minlength=len(classes)).argmax()

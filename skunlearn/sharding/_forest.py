@@ -13,7 +13,7 @@ Target = Literal["cost", "balanced", "accuracy"]
 # By target: trees, replicas, share of features at each split.
 _SETTINGS: dict[str, tuple[int, int, float]] = {
     "cost": (100, 2, 0.2),
-    "balanced": (50, 3, 0.3),
+    "balanced": (80, 5, 0.3),
     "accuracy": (100, 10, 0.2),
 }
 

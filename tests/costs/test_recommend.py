@@ -188,6 +188,98 @@ def test_real_forget_takes_what_is_predicted():
         assert np.mean(spent) == pytest.approx(predicted[n_shards], rel=0.06)
 
 
+class TimedDensity(BaseEstimator):
+    """Pretends to train a one-class model."""
+
+    def fit(self, X, y=None):
+        """Take the time."""
+        Clock.now += 0.1 + (len(X) / 1000) ** 1.2
+        return self
+
+    def score_samples(self, X):
+        """Return zeros."""
+        return np.zeros(len(X))
+
+
+@pytest.fixture
+def overhead(monkeypatch):
+    """Let each request take some time that does not depend on what it trains."""
+    forget = ShardedUnlearningClassifier.forget
+
+    def slow_forget(self, *args, **arguments):
+        Clock.now += 0.5
+        return forget(self, *args, **arguments)
+
+    monkeypatch.setattr(ShardedUnlearningClassifier, "forget", slow_forget)
+
+
+def spend(base, rng, **settings):
+    """Return what requests of 3 rows take on average, by the pretended time."""
+    spent = []
+    for seed in range(60):
+        classifier = ShardedUnlearningClassifier(base, random_state=seed, **settings)
+        classifier.fit(X, CODES)
+        before = Clock.now
+        classifier.forget(rng.choice(400, 3, replace=False))
+        spent.append(Clock.now - before)
+    return np.mean(spent)
+
+
+CODES = np.repeat(np.arange(3), [200, 120, 80])
+
+
+@pytest.mark.usefixtures("clock", "overhead")
+@pytest.mark.parametrize(
+    ("base", "settings"),
+    [
+        (Timed(0.1, 1.2), {"n_shards": 7, "n_replicas": 4}),
+        (TimedDensity(), {"n_shards": 2, "partition": "class"}),
+        (TimedDensity(), {"n_shards": 3, "n_replicas": 2, "partition": "class"}),
+        (Timed(0.1, 1.2), {"n_shards": 2, "partition": "class", "n_negatives": 2}),
+        (Timed(0.1, 1.2), {"n_shards": 3, "n_replicas": 2, "partition": "class"}),
+    ],
+    ids=str,
+)
+def test_what_a_request_takes_besides_counts_once(base, settings):
+    """Whatever the shards that it trains, of replicas or of classes."""
+    sample = {"estimator": base, "X": X, "y": CODES, "random_state": 0}
+    batch, stream = (
+        recommend_shards(400, 3, 1, batch=batch, **sample, **settings)
+        for batch in (True, False)
+    )
+    measured = spend(base, np.random.default_rng(0), **settings)
+    assert batch.seconds == pytest.approx(measured, rel=0.08)
+    # Beside what it trains, which is the same in both up to shards hit twice:
+    assert stream.seconds - batch.seconds > 2 * 0.5 - 0.05
+    ShardedUnlearningClassifier(base).set_params(**batch.params)
+    assert {name: batch.params[name] for name in settings} == settings
+
+
+def test_rows_by_class():
+    """Without an estimator the cost is that of the closed form."""
+    counts = {"partition": "class", "class_counts": [600, 300, 100]}
+    for n_negatives in (0, 1):
+        settings = {**counts, "n_negatives": n_negatives}
+        best = recommend_shards(1000, 2, 500, n_shards=[1, 3], **settings)
+        for one in (best, *best.alternatives):
+            expected = expected_retrained_samples(
+                1000, 2, n_shards=one.n_shards, **settings
+            )
+            assert one.n_samples_retrained == pytest.approx(expected)
+            passes = 1000 * (1 + n_negatives)
+            assert one.share == pytest.approx(expected / passes)
+            assert one.params["partition"] == "class"
+            assert one.params.get("n_negatives", 0) == n_negatives
+    many = recommend_shards(30_000, 1, 1, **counts)
+    assert many.n_shards == 100  # of 100 rows each, in each class
+
+
+def test_one_class_models_need_classes():
+    """The error of fit says so."""
+    with pytest.raises(UnsupportedEstimatorError, match="partition='class'"):
+        recommend_shards(400, 1, 1, estimator=TimedDensity(), X=X, y=Y)
+
+
 def test_slices_where_the_base_can_resume():
     """They are left out for a base that cannot."""
     arguments = {"X": X, "y": Y, "n_shards": [2, 4], "n_slices": [1, 3]}
@@ -218,6 +310,13 @@ def test_slices_where_the_base_can_resume():
         ({"n_slices": 1.5}, "n_slices must be a whole number"),
         ({"n_replicas": 0}, "n_replicas must be a whole number"),
         ({"n_replicas": 3, "n_shards": 2}, "at least as many shards"),
+        ({"partition": "random"}, "partition must be one of"),
+        ({"partition": "class"}, "needs class_counts"),
+        ({"n_negatives": 1}, "n_negatives is for partition"),
+        (
+            {"partition": "class", "class_counts": [1, 1], "n_negatives": 2},
+            "more than the 2 classes",
+        ),
         ({"slice_training": "greedy"}, "slice_training must be one of"),
         ({"estimator": GaussianNB()}, "estimator, X and y must be given together"),
         ({"X": X, "y": Y}, "estimator, X and y must be given together"),
