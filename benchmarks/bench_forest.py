@@ -132,7 +132,7 @@ def _as_share(seconds: float | None, refit: float) -> str:
     if seconds is None:
         return ""
     ratio = refit / seconds
-    return f"1/{ratio:,.0f}" if ratio >= 1000 else f"1/{ratio:.3g}"
+    return f"1/{ratio:.0f}" if ratio >= 1000 else f"1/{ratio:.3g}"
 
 
 def _judge(

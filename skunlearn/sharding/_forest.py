@@ -1,8 +1,10 @@
 """A forest that forgets: settings that were measured, by what is wanted."""
 
+from numbers import Integral
 from typing import Any, Literal
 
 from sklearn.tree import DecisionTreeClassifier
+from sklearn.utils import check_scalar
 
 from skunlearn.sharding._classifier import ShardedUnlearningClassifier
 
@@ -77,7 +79,9 @@ def make_unlearning_forest(
     Raises
     ------
     ValueError
-        If `target` is none of the three.
+        If `target` is none of the three, or a number is below 1.
+    TypeError
+        If `n_estimators` or `n_replicas` is not a whole number.
 
     See Also
     --------
@@ -115,10 +119,14 @@ def make_unlearning_forest(
     >>> forest.feature_importances_.shape
     (30,)
     """
-    if target not in _SETTINGS:
+    if target not in tuple(_SETTINGS):
         raise ValueError(
             f"target must be 'cost', 'balanced' or 'accuracy'; got {target!r}."
         )
+    numbers = {"n_estimators": n_estimators, "n_replicas": n_replicas}
+    for name, number in numbers.items():
+        if number is not None:
+            check_scalar(number, name, Integral, min_val=1)
     trees, replicas, features = _SETTINGS[target]
     tree = DecisionTreeClassifier(
         splitter=splitter,

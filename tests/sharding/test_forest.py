@@ -44,6 +44,23 @@ def test_unknown_targets_are_refused():
         make_unlearning_forest(target="fast")
 
 
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"target": ["cost"]}, r"target must be 'cost'.*got \['cost'\]"),
+        ({"n_estimators": 0}, "n_estimators == 0, must be >= 1"),
+        ({"n_estimators": "10"}, "n_estimators must be an instance of .*not str"),
+        ({"n_estimators": 2.5}, "n_estimators must be an instance of .*not float"),
+        ({"n_replicas": -1}, "n_replicas == -1, must be >= 1"),
+    ],
+    ids=str,
+)
+def test_numbers_that_are_none(settings, match):
+    """The parameter that was given is named."""
+    with pytest.raises((ValueError, TypeError), match=match):
+        make_unlearning_forest(**settings)
+
+
 def test_forgetting_is_exact():
     """A request leaves the forest that a fit on the retained rows gives."""
     positions = np.arange(len(X))
