@@ -146,7 +146,7 @@ class GradientSums:
             else:
                 S, C[rows] = loss.derive(Z[:, :K], codes)
             A = self._weigh(rows) * S
-            squares[:, 0] += np.einsum("ji,ji->j", A.T, S.T)
+            squares[:, 0] += [a @ s for a, s in zip(A.T, S.T, strict=True)]
             total.add(X, transposed, A)
             if looks:
                 change = max(change, _find_change(Z[:, K:], loss))

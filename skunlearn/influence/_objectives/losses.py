@@ -19,7 +19,6 @@ __all__ = [
 ]
 
 _MAX_EXPONENT = 700.0  # of numbers that do not overflow
-_SLOPE_SIGNS = np.array([1.0, -1.0])  # of the classes
 
 
 class Loss(Protocol):
@@ -165,7 +164,7 @@ class LogLoss(_Separable):
 
 def _find_odds(Z: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the signs of the slopes, and exp(t z), which is finite, of one output."""
-    signs = _SLOPE_SIGNS[codes]
+    signs = 1.0 - 2.0 * codes
     E = signs * Z[:, 0]
     np.negative(E, out=E)
     np.minimum(E, _MAX_EXPONENT, out=E)
