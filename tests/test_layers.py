@@ -50,9 +50,9 @@ FLOORS = {
     "influence._networks": "head layers base perceptron skorch_network registry whole",
     "influence._certificate": """bounds local_model grid reference enclosure
         privacy_budget""",
-    "influence._solvers": "newton refine exact",
-    "influence._methods": """reweighting transitions newton linear_step goals
-        trade_off least_weights puma network_step""",
+    "influence._solvers": "newton optimum refine exact",
+    "influence._methods": """reweighting linear_step goals trade_off least_weights
+        puma network_step""",
     "costs": """_chances _checks _picks _steps _units _requests _curves _expected
         _slicings _settings _recommend""",
     "model_selection": "_state _scores _removal _fit _search",

@@ -19,11 +19,11 @@ from skunlearn.influence._certificate.privacy_budget import make_budget
 from skunlearn.influence._criteria import CRITERIA, find_criterion
 from skunlearn.influence._fit import prepare
 from skunlearn.influence._forget import remove
-from skunlearn.influence._methods.transitions import Change
 from skunlearn.influence._networks.registry import check_estimator, find_network
 from skunlearn.influence._prediction import PredictionMixin
 from skunlearn.influence._row_scores import RowScoresMixin
 from skunlearn.influence._settings import Settings
+from skunlearn.influence._state import Change
 from skunlearn.influence._validation import (
     check_given,
     check_validation,

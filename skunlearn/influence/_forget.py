@@ -1,5 +1,6 @@
 """What a forget makes of a state, and what is then left to overwrite and to tell."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -9,25 +10,27 @@ from sklearn.base import clone
 from skunlearn._data.casting import trim_text
 from skunlearn._runtime.warn import warn
 from skunlearn.exceptions import NothingRetainedError
+from skunlearn.influence._certificate.local_model import LocalModel
 from skunlearn.influence._methods.network_step import by_network
-from skunlearn.influence._methods.newton import by_influence, by_newton
 from skunlearn.influence._methods.puma import (
     follow_criterion,
     hold_criterion,
     measure_removal,
 )
-from skunlearn.influence._methods.transitions import Change, finish, without_rows
 from skunlearn.influence._networks.head import Head
 from skunlearn.influence._networks.whole import NetworkObjective, WholeNetwork
-from skunlearn.influence._optimum import (
-    explain_no_bound,
-    find_optimum,
-    is_exact_wanted,
-    round_without,
-)
+from skunlearn.influence._optimum import explain_no_bound, find_optimum
+from skunlearn.influence._solvers.exact import is_exact_wanted, round_without
 from skunlearn.influence._solvers.newton import evaluate
-from skunlearn.influence._solvers.refine import MAX_STEPS, settle
-from skunlearn.influence._state import State
+from skunlearn.influence._solvers.optimum import Optimum
+from skunlearn.influence._solvers.refine import (
+    MAX_STEPS,
+    ihvp,
+    refine,
+    settle,
+    solve_with,
+)
+from skunlearn.influence._state import Change, State
 
 __all__ = ["remove"]
 
@@ -54,32 +57,51 @@ def remove(state: State, slots: np.ndarray) -> Change:
             "the classifier."
         )
     state = replace(state, counts=counts)
-    if state.criterion_start is not None or state.settings.method == "puma":
+    is_puma = state.settings.method == "puma"
+    if state.criterion_start is not None or is_puma:
         state = follow_criterion(shown, state, slots)
     if not len(rows):
         return Change(replace(shown, criterion_start=state.criterion_start), "patch")
     if (counts == 0).any():
         change = _drop_classes(state, rows)
-        return measure_removal(change) if state.settings.method == "puma" else change
+        return measure_removal(change) if is_puma else change
     if not len(state.optimum.theta):
         return Change(state, "patch")
     if isinstance(state.optimum.objective, NetworkObjective):
         _can_be_exact(state)  # which is an error if it has to be
-        is_puma = state.settings.method == "puma"
         validation = state.find_validation(slots) if is_puma else None
         return by_network(state, rows, validation)
-    exact = _forget_exactly(state, rows) if _can_be_exact(state) else None
-    if exact is not None:
-        return exact
-    state = state.sharpened if state.optimum.is_exact else state
-    is_influence = state.settings.method == "influence"
-    change = (by_influence if is_influence else by_newton)(state, rows)
-    change = _refit_failed(change, rows)
-    if state.settings.method == "puma":
-        change = hold_criterion(state, change, rows, state.find_validation(slots))
-    if change.state.base is not None:
-        change = _refit_failed(change, rows)
+    if is_puma and state.optimum.is_exact:
+        state = state.sharpened
+    change = _decide(state, rows)
+    if is_puma:
+        validation = state.find_validation(slots)
+        change = hold_criterion(state, change, rows, validation, reach)
+        if change.state.base is not None:
+            change = _certify(change, rows)
     return _warn_of_lost_bound(change, rows)
+
+
+def _decide(state: State, rows: np.ndarray) -> Change:
+    """Go to the optimum of the retained rows by the first path that leads there.
+
+    That is to be exact; a patch; a polish; and at last a new fit. With `certify` the
+    residual is to be small, too.
+    """
+    if _can_be_exact(state):
+        w = state.weights_without(rows)
+        found = round_without(state.optimum, state.w, w, rows)
+        if found is not None:
+            new = replace(state, optimum=found[0], criterion_start=None)
+            return Change(new, "polish", found[1])
+    change = _step(state.sharpened if state.optimum.is_exact else state, rows)
+    if change is not None:
+        return _certify(change, rows)
+    warn(
+        "the steps towards the optimum diverged or did not converge, so the classifier "
+        "was refitted on the retained rows."
+    )
+    return Change(_refit(state, rows), "refit")
 
 
 def _can_be_exact(state: State) -> bool:
@@ -102,19 +124,90 @@ def _can_be_exact(state: State) -> bool:
     return is_wanted and not len(state.held_out)
 
 
-def _forget_exactly(state: State, rows: np.ndarray) -> Change | None:
-    """Go to the rounded optimum of the retained rows; None if it is not certain."""
-    w = without_rows(state.w, rows)
-    found = round_without(state.optimum, state.w, w, rows)
-    if found is None:
-        return None
-    new = replace(state, optimum=state.optimum.rounded(found), criterion_start=None)
-    return Change(new, "polish", move=found.move)
+def _step(state: State, rows: np.ndarray) -> Change | None:
+    """Step by the Hessian of the retained rows, or of all; None if it leads nowhere."""
+    optimum, settings, known = state.optimum, state.settings, state.optimum.local
+    is_influence = settings.method == "influence"
+    if is_influence:
+        settings = replace(settings, n_steps=1)
+        state = replace(state, settings=settings)
+    if known is not None:
+        local = state.subtract(rows)
+        known = known if is_influence else local
+        step = solve_with(known, local.gradient, settings.damping)
+        return reach(state, local, step, rows)
+    if not is_influence:
+        return reach(state, None, None, rows)
+    objective, theta, w = optimum.objective, optimum.theta, state.weights_without(rows)
+    gradient = objective.gradient(theta, w)
+    step = -ihvp(objective, theta, state.w, None, gradient, settings)
+    return reach(state, None, step, rows)
+
+
+def reach(
+    state: State,
+    local: LocalModel | None,
+    step: np.ndarray | None,
+    gone: np.ndarray | None = None,
+) -> Change | None:
+    """Patch if the bound after a step is short enough, and polish if not.
+
+    Parameters
+    ----------
+    state : State
+        The state at the old parameters.
+    local : LocalModel or None
+        What is known of the retained rows there; None where Hessians are not formed.
+    step : ndarray of shape (n_params,) or None
+        The first step, if there is one already.
+    gone : ndarray, default=None
+        Rows that still have a weight, and count no more.
+
+    Returns
+    -------
+    Change or None
+        The outcome; None if steps lead nowhere.
+    """
+    optimum, settings, path = state.optimum, state.settings, "patch"
+    if state.budget is not None and settings.n_steps == "auto":
+        settings = replace(settings, n_steps=1)  # the residual decides on more
+    n_steps = MAX_STEPS
+    if settings.n_steps != "auto":
+        n_steps = settings.n_steps - (step is not None)
+    w, objective, new = state.w, optimum.objective, None
+    if gone is not None and objective.has_unlike_rows:  # else a copy is saved
+        w = state.weights_without(gone)
+    unit = math.sqrt(objective.mean_weight(w))
+    if local is not None and step is not None:
+        new = _patch(optimum, local.moved(step), settings.goal, unit, not n_steps)
+    if new is None:
+        w = state.w if gone is None else state.weights_without(gone)
+        step = np.zeros_like(optimum.theta) if step is None else step
+        found = refine(optimum, local, step, w, settings, n_steps)
+        if found is None:
+            return None
+        new, path = found[0], "polish" if found[1] else "patch"
+    move = None
+    if new.local is not None:
+        move = new.local.find_length(new.theta - optimum.theta) / unit
+    return Change(replace(state, optimum=new), path, move)
+
+
+def _patch(
+    optimum: Optimum, local: LocalModel, goal: float, unit: float, is_last: bool
+) -> Optimum | None:
+    """Take a step over, if its bound is short enough or no step is to follow it."""
+    bound, distance = local.bound(), local.bound_in_hessian() / unit
+    if math.isfinite(bound) and (distance <= goal or is_last):
+        return optimum.at(local.theta, local, bound + local.rounding, distance)
+    if is_last and local.is_plausible:
+        return optimum.at(local.theta, local, math.inf, math.inf)
+    return None
 
 
 def _refit(state: State, rows: np.ndarray) -> State:
     """Refit the classifier without some rows, with the weights of the others."""
-    w = without_rows(state.w, rows)
+    w = state.weights_without(rows)
     budget = None if state.budget is None else state.budget.renewed()
     optimum = find_optimum(
         state.prototype, state.training, w, state.classes, state.settings, budget
@@ -139,8 +232,7 @@ def _drop_classes(state: State, rows: np.ndarray) -> Change:
         counts=state.counts[there],
         classes=classes,
     )
-    state = _refit(state, rows)
-    return Change(state, "refit", state.optimum.gradient_norm)
+    return Change(_refit(state, rows), "refit")
 
 
 def _without_others(prototype: Any, there: np.ndarray, classes: np.ndarray) -> Any:
@@ -155,17 +247,6 @@ def _without_others(prototype: Any, there: np.ndarray, classes: np.ndarray) -> A
     return clone(prototype).set_params(class_weight=weights)
 
 
-def _refit_failed(change: Change, rows: np.ndarray) -> Change:
-    """Refit where steps have failed, or a residual exceeds what is certified."""
-    if change.path == "failed":
-        warn(
-            "the steps towards the optimum diverged or did not converge, so the "
-            "classifier was refitted on the retained rows."
-        )
-        return _fit_anew(change, rows)
-    return _certify(change, rows)
-
-
 def _warn_of_lost_bound(change: Change, rows: np.ndarray) -> Change:
     """Warn where there is no bound."""
     if change.bound_unavailable and change.path != "refit":  # a fit warns by itself
@@ -176,7 +257,7 @@ def _warn_of_lost_bound(change: Change, rows: np.ndarray) -> Change:
 
 def _explain_lost_bound(state: State, rows: np.ndarray) -> str:
     """Return why there is no bound, and what would help."""
-    reason = explain_no_bound(state.optimum, without_rows(state.w, rows))
+    reason = explain_no_bound(state.optimum, state.weights_without(rows))
     if reason is not None:
         return reason
     if state.settings.method == "influence":
@@ -197,7 +278,7 @@ def _certify(change: Change, rows: np.ndarray) -> Change:
     allowed = state.budget.allowed
     goal = _MAX_SPENT_SHARE * allowed
     if change.gradient_norm is None or change.gradient_norm > goal:
-        change = _measure(change, without_rows(state.w, rows), goal)
+        change = _measure(change, state.weights_without(rows), goal)
     norm = change.gradient_norm
     assert norm is not None
     if norm <= allowed:
@@ -206,7 +287,7 @@ def _certify(change: Change, rows: np.ndarray) -> Change:
         f"the budget of certify is spent: the gradient norm is {norm:.2g}, and at most "
         f"{allowed:.2g} is certified. The classifier was refitted on the retained rows."
     )
-    return _fit_anew(change, rows)
+    return replace(change, state=_refit(change.state, rows), path="refit")
 
 
 def _measure(change: Change, w: np.ndarray, goal: float) -> Change:
@@ -216,15 +297,6 @@ def _measure(change: Change, w: np.ndarray, goal: float) -> Change:
     point = evaluate(optimum.objective, optimum.theta, w)
     is_good = point.norm <= goal
     n_steps = 0 if is_good or settings.n_steps != "auto" else MAX_STEPS
-    R, local = optimum.R, optimum.local
-    update = settle(optimum.objective, point, local, w, settings, R, n_steps)
-    unit = optimum.objective.mean_weight(w)
-    new = finish(state, replace(update, failed=False), unit)
-    path = change.path if update.path == "patch" else update.path
-    return replace(change, state=new.state, path=path, gradient_norm=new.gradient_norm)
-
-
-def _fit_anew(change: Change, rows: np.ndarray) -> Change:
-    state = _refit(change.state, rows)
-    norm = state.optimum.gradient_norm
-    return replace(change, state=state, path="refit", gradient_norm=norm)
+    found, n_made = settle(optimum, point, optimum.local, w, settings, n_steps)
+    path = "polish" if n_made else change.path
+    return replace(change, state=replace(state, optimum=found), path=path)

@@ -1,9 +1,8 @@
 """Fit a classifier, and go on to the true optimum of its objective."""
 
-import copy
 import math
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,112 +15,40 @@ from skunlearn._data.rows import Batch
 from skunlearn._runtime.warn import warn
 from skunlearn.influence._certificate.local_model import LocalModel
 from skunlearn.influence._certificate.privacy_budget import Budget
-from skunlearn.influence._certificate.reference import Reference, Weighted
+from skunlearn.influence._certificate.reference import Weighted
 from skunlearn.influence._networks.whole import NetworkObjective
 from skunlearn.influence._objectives.base import Objective
 from skunlearn.influence._objectives.constant import ConstantObjective
-from skunlearn.influence._objectives.linear_sums import allows_exact, sum_removed
-from skunlearn.influence._objectives.registry import find_objective, make_unsupported
+from skunlearn.influence._objectives.linear_sums import allows_exact
+from skunlearn.influence._objectives.registry import find_objective
 from skunlearn.influence._settings import Settings
-from skunlearn.influence._solvers.exact import Rounded, round_optimum
+from skunlearn.influence._solvers.exact import (
+    choose_solver,
+    is_exact_wanted,
+    round_optimum,
+    warn_of_rounding,
+)
 from skunlearn.influence._solvers.newton import (
     Point,
     Polished,
     approach,
     polish,
 )
+from skunlearn.influence._solvers.optimum import Optimum
 from skunlearn.influence._solvers.refine import (
     bound_in_hessian,
     bound_measured,
     estimate_rounding,
 )
 
-__all__ = [
-    "Optimum",
-    "choose_solver",
-    "explain_no_bound",
-    "find_optimum",
-    "is_exact_wanted",
-    "round_without",
-    "write_copy",
-]
+__all__ = ["explain_no_bound", "find_optimum"]
 
-_MAX_DENSE_PARAMS = 2000  # a Hessian of 32 MB
 _MAX_START = 1e50  # size of parameters that no optimum is near
 _GRADIENT_TOL = 1e-8
 _MIN_PARTS = 20
 _MIN_ROWS_IN_PART, _MIN_ROWS_OF_CLASS = 2500, 50
 _MIN_ROWS_PER_PARAM = 100
 _LAST_STEP_RTOL = 1e-6  # share of the parameters' norm that a last step may have left
-
-
-@dataclass(frozen=True)
-class Optimum:
-    """A fitted classifier at the optimum of its objective, and what is known there.
-
-    Where it is exact, parameters are rounded, the reference is what is known, and no
-    local model is kept.
-    """
-
-    estimator: Any
-    objective: Objective
-    theta: np.ndarray
-    local: LocalModel | None
-    R: float
-    bound: float
-    gradient_norm: float
-    n_steps: int
-    hessian_bound: float = math.inf
-    is_exact: bool = False
-    reference: Reference | None = None
-
-    def rounded(self, found: Rounded) -> "Optimum":
-        """Return this at the point of the grid, with all that is exact and no more."""
-        return replace(
-            self,
-            estimator=write_copy(self, found.theta, is_exact=True),
-            theta=found.theta,
-            local=None,
-            R=math.nan,
-            bound=float(np.linalg.norm(found.spacing)) / 2,
-            gradient_norm=math.nan,
-            n_steps=0,
-            hessian_bound=found.distance,
-            is_exact=True,
-            reference=found.reference,
-        )
-
-    def with_rows(self, rows: Batch | None) -> "Optimum":
-        """Return this with an objective that refers to rows elsewhere, or to none."""
-        objective: Any = copy.copy(self.objective)
-        names = "X", "y", "sample_weight"
-        parts = [None if rows is None else getattr(rows, name) for name in names]
-        objective.X, objective.codes, objective.sample_weight = parts
-        local = self.local
-        if local is not None:
-            local = replace(local, objective=objective)
-        return replace(self, objective=objective, local=local)
-
-
-def write_copy(optimum: Optimum, theta: np.ndarray, *, is_exact: bool = False) -> Any:
-    """Return a copy of the estimator with other parameters.
-
-    Where they are exact, it does not say how many steps were made: that depends on rows
-    that are forgotten.
-    """
-    estimator = copy.copy(optimum.estimator)
-    optimum.objective.write(estimator, theta)
-    for name in ("n_iter_", "t_") if is_exact else ():
-        if getattr(estimator, name, None) is not None:
-            setattr(estimator, name, 0 * getattr(estimator, name) + 1)
-    return estimator
-
-
-def choose_solver(solver: str, n_params: int) -> str:
-    """Return which solver "auto" is: the one without Hessians where they are large."""
-    if solver != "auto":
-        return solver
-    return "cholesky" if n_params <= _MAX_DENSE_PARAMS else "cg"
 
 
 def find_optimum(
@@ -185,7 +112,7 @@ def find_optimum(
         exact = _make_exact(estimator, objective, theta, w)
         if exact is not None:
             return exact
-        _warn_of_rounding()
+        warn_of_rounding()
     R = objective.compute_self_concordance()
     is_formed = solver == "cholesky" and len(theta) > 0  # not where one class is left
     local = LocalModel.measure(objective, theta, w, R) if is_formed else None
@@ -222,50 +149,6 @@ def _take_as_trained(
     return Optimum(estimator, objective, theta, None, math.inf, math.inf, norm, 0)
 
 
-def is_exact_wanted(
-    estimator: Any, objective: Objective, settings: Settings, budget: Budget | None
-) -> bool:
-    """Whether parameters are to be exact.
-
-    Raises
-    ------
-    ValueError, UnsupportedEstimatorError
-        If they have to be, and cannot.
-    """
-    if not settings.exact:
-        return False
-    reason = _find_obstacle(objective, settings, budget)
-    is_supported = not objective.n_params or allows_exact(objective)
-    if settings.exact != "auto" and reason is not None:
-        raise ValueError(f"exact=True needs {reason}. Set that, or exact='auto'.")
-    if settings.exact != "auto" and not is_supported:
-        raise make_unsupported(
-            estimator,
-            "exact=True needs one optimum of a smooth objective: LogisticRegression or "
-            "SGDClassifier(loss='log_loss') with an l2 penalty, RidgeClassifier, or "
-            "the head of a network (scope='head')",
-        )
-    return reason is None and is_supported
-
-
-def _find_obstacle(
-    objective: Objective, settings: Settings, budget: Budget | None
-) -> str | None:
-    """Return which parameter would have to be another one."""
-    if settings.method != "newton":
-        return f"method='newton'; got method={settings.method!r}"
-    if budget is not None:
-        return "certify=None, since the noise of certify is not of the rows"
-    if settings.n_steps != "auto":
-        return f"n_steps='auto'; got n_steps={settings.n_steps!r}"
-    if choose_solver(settings.solver, objective.n_params) != "cholesky":
-        return (
-            f"a Hessian: solver='cholesky'; got solver={settings.solver!r} with "
-            f"{objective.n_params:,} parameters"
-        )
-    return None
-
-
 def _make_exact(
     estimator: Any, objective: Objective, theta: np.ndarray, w: np.ndarray
 ) -> Optimum | None:
@@ -274,41 +157,8 @@ def _make_exact(
     if not len(theta):
         return replace(start, hessian_bound=0.0, is_exact=True)
     assert allows_exact(objective)
-    weighted = Weighted.measure(objective, w)
-    found = round_optimum(objective, theta, weighted, None)
-    return None if found is None else start.rounded(found)
-
-
-def round_without(
-    optimum: Optimum, w: np.ndarray, left: np.ndarray, rows: np.ndarray
-) -> Rounded | None:
-    """Return the rounded optimum without some rows; None, with a warning, if hidden.
-
-    `w` are the weights with the rows, `left` those without.
-    """
-    objective, theta, known = optimum.objective, optimum.theta, optimum.reference
-    assert allows_exact(objective)
-    weighted, found = Weighted.measure(objective, left), None
-    if known is not None and len(rows) < weighted.sums[0]:
-        known = known.without(objective, w, rows)
-    else:
-        known = None
-    if known is not None:
-        step = sum_removed(objective, theta, w, weighted.sums, rows)
-        found = round_optimum(objective, theta, weighted, known, step)
-    if found is None:  # nothing was known, or subtraction has lost digits
-        found = round_optimum(objective, theta, weighted, None)
-    if found is None:
-        _warn_of_rounding()
-    return found
-
-
-def _warn_of_rounding() -> None:
-    warn(
-        "the parameters are not exact: rounding hides to which point of the grid the "
-        "optimum belongs. Scale the features, drop those that depend on others, or "
-        "increase the l2 penalty."
-    )
+    found = round_optimum(start, Weighted.measure(objective, w))
+    return None if found is None else found[0]
 
 
 def _choose_part(

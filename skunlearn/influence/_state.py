@@ -1,7 +1,9 @@
 """All that a fitted influence classifier is, as one value that is swapped at once."""
 
 import copy
-from dataclasses import dataclass, field, fields, replace
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +14,8 @@ from skunlearn._base import Records
 from skunlearn._data.identities import GroupIndex
 from skunlearn._data.rows import Batch, Erasure, Rows
 from skunlearn._records import ForgetRecord
+from skunlearn._requests import Request
+from skunlearn.influence._certificate.grid import round_up
 from skunlearn.influence._certificate.local_model import LocalModel
 from skunlearn.influence._certificate.privacy_budget import Budget
 from skunlearn.influence._criteria import Criterion, Validation
@@ -19,13 +23,15 @@ from skunlearn.influence._linalg.blocks import view_rows
 from skunlearn.influence._networks.base import Network
 from skunlearn.influence._networks.head import Head
 from skunlearn.influence._networks.whole import WholeNetwork
-from skunlearn.influence._optimum import Optimum
 from skunlearn.influence._settings import Settings
 from skunlearn.influence._solvers.newton import Point
+from skunlearn.influence._solvers.optimum import Optimum
 from skunlearn.influence._solvers.refine import bound_in_hessian, bound_measured
 
-__all__ = ["State", "view_batch"]
+__all__ = ["Change", "Measured", "Reach", "State", "view_batch"]
 
+_CERTIFIED_TOL = 1e-8  # in the norm of the Hessian, where a residual is spent
+_MIN_GOAL, _MAX_GOAL = 1e-12, 1e-2  # of parameters near which sums are rounded
 _MAX_SCORE_RTOL = 0.02  # share of the Hessian by which scores of rows may be off
 
 
@@ -205,7 +211,7 @@ class State:
     def sharpened(self) -> "State":
         """Return this with the Hessian at the parameters, if that known is another."""
         optimum, local = self.optimum, self.optimum.local
-        if optimum.is_exact and len(optimum.theta):
+        if optimum.is_exact and local is None and len(optimum.theta):
             objective, theta = optimum.objective, optimum.theta
             R = objective.compute_self_concordance()
             local = LocalModel.measure(objective, theta, self.w, R)
@@ -227,6 +233,30 @@ class State:
         if weight is not None:
             w[weight == 0] = 0.0
         return replace(self, optimum=self.base, base=None, w=w)
+
+    def weights_without(self, rows: np.ndarray) -> np.ndarray:
+        """Return the weights, which are 0 for some rows."""
+        w = self.w.copy()
+        w[rows] = 0
+        return w
+
+    def subtract(self, rows: np.ndarray) -> LocalModel:
+        """Return what is known without some rows, by subtraction if that is the less.
+
+        `counts` are those without them already.
+        """
+        optimum, goal = self.optimum, self.settings.goal
+        assert optimum.local is not None
+        goal = _CERTIFIED_TOL if self.budget is not None else goal
+        goal = min(max(goal, _MIN_GOAL), _MAX_GOAL)
+        reach = math.sqrt(goal * optimum.objective.mean_weight(self.w)) / 4
+        if len(rows) < self.counts.sum():
+            local = optimum.local.rounded(reach).without(self.w, rows)
+            if not local.needs_refresh:
+                return local
+        w = self.weights_without(rows)
+        local = LocalModel.measure(optimum.objective, optimum.theta, w, optimum.R)
+        return local.rounded(reach)
 
     def find_poor_classes(self, w: np.ndarray) -> np.ndarray:
         """Return a mask of the classes whose rows have none of some weights."""
@@ -280,6 +310,82 @@ class State:
     def with_record(self, record: ForgetRecord) -> "State":
         """Return this with one more receipt."""
         return replace(self, records=self.records.append(record))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What PUMA has done, measured: the fields of the record that are its own."""
+
+    eta: float
+    weights_changed: float
+    criterion_change_actual: float
+    criterion_change_retrained: float
+    removal_kept: float | None
+
+
+@dataclass(frozen=True)
+class Change:
+    """A state without some rows, and how it came about: the outcome of a request.
+
+    The weights may still be those before: the rows that go are overwritten when all
+    else is done.
+
+    Parameters
+    ----------
+    state : State
+        The state.
+    path : {"patch", "polish", "refit"}
+        One step of the parameters, several, or a new fit.
+    move : float, default=None
+        How far the parameters were moved, in the norm of the Hessian.
+    measured : Measured, default=None
+        What PUMA has done.
+    """
+
+    state: State
+    path: str
+    move: float | None = None
+    measured: Measured | None = None
+
+    @property
+    def gradient_norm(self) -> float | None:
+        """The norm of the true gradient; None where it was not computed."""
+        norm = self.state.optimum.gradient_norm
+        return None if math.isnan(norm) else norm
+
+    @property
+    def bound_unavailable(self) -> bool:
+        """Whether true gradients could not bound the distance to the optimum."""
+        optimum = self.state.optimum
+        is_open = optimum.local is not None and optimum.local.gradient_error > 0
+        return not is_open and not np.isfinite(optimum.bound)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether nothing but the retained rows decides on the classifier."""
+        return self.state.optimum.is_exact and self.state.network is None
+
+    def make_record(self, request: Request, seconds: float) -> ForgetRecord:
+        """Return the record of the request that was the reason for it."""
+        n_training = int(self.state.counts.sum())
+        return ForgetRecord(
+            **request.counts,
+            shards=(),
+            n_slices_retrained=0,
+            n_samples_retrained=n_training if self.path == "refit" else 0,
+            n_samples_full_retrain=n_training,
+            seconds=seconds,
+            kind="exact" if self.is_exact else "approximate",
+            path=self.path,
+            gradient_residual=self.gradient_norm,
+            distance_bound=self.state.optimum.bound,
+            hessian_bound=self.state.optimum.hessian_bound,
+            move=None if self.move is None else round_up(self.move),
+            **({} if self.measured is None else asdict(self.measured)),
+        )
+
+
+Reach = Callable[..., Change | None]  # goes to an optimum, by a patch or a polish
 
 
 def _is_same(X: object, Y: object) -> bool:

@@ -10,10 +10,9 @@ from skunlearn._data.rows import Erasure
 from skunlearn.exceptions import UnlearningQualityWarning
 from skunlearn.influence import _classifier
 from skunlearn.influence import _forget as _removal
-from skunlearn.influence._methods import newton as _methods
-from skunlearn.influence._methods import transitions as _changes
 from skunlearn.influence._settings import Settings
 from skunlearn.influence._solvers import refine as _updates
+from skunlearn.influence._state import Change, State
 
 X, Y = make_data()
 MARKER = 0.123456789012345
@@ -22,7 +21,7 @@ MARKER = 0.123456789012345
 def forget_nothing(monkeypatch):
     """Rows are overwritten, and the parameters stay."""
     monkeypatch.setattr(
-        _classifier, "remove", lambda state, slots: _changes.Change(state, "patch")
+        _classifier, "remove", lambda state, slots: Change(state, "patch")
     )
 
 
@@ -45,20 +44,20 @@ def step_half_as_far(monkeypatch):
     def solve(*arguments):
         return _updates.solve_with(*arguments) / 2
 
-    monkeypatch.setattr(_methods, "solve_with", solve)
+    monkeypatch.setattr(_removal, "solve_with", solve)
     monkeypatch.setattr(Settings, "goal", np.inf)
 
 
 def keep_the_weight_sums(monkeypatch):
     """What depends on the number of rows does not hear of the removal."""
-    subtract = _changes.subtract
+    subtract = State.subtract
 
     def mutant(state, rows):
         return replace(
             subtract(state, rows), weight_sums=state.optimum.local.weight_sums
         )
 
-    monkeypatch.setattr(_methods, "subtract", mutant)
+    monkeypatch.setattr(State, "subtract", mutant)
     monkeypatch.setattr(Settings, "goal", np.inf)
 
 

@@ -257,16 +257,17 @@ class LocalModel(FieldsOnly):
         )
 
     def reweighted(
-        self, changes: np.ndarray, w: np.ndarray, gradients: np.ndarray
+        self, changes: np.ndarray, w: np.ndarray, gradient: np.ndarray
     ) -> "LocalModel":
-        """Take over new weights, changed by these shares, and gradients with them.
+        """Take over new weights, changed by these shares, and the gradient with them.
 
         The sums of Hessians stay: no row's part of them changes by more than the
         extremes of the changes.
         """
         least, most = min(float(changes.min()), 0.0), max(float(changes.max()), 0.0)
-        before = self.with_gradients(self.theta, gradients)
+        before = self.with_gradients(self.theta, self.gradients)
         new = replace(before, weight_sums=self.objective.weight_sums(w))
+        new = new.with_gradient(self.theta, w, gradient)
         if new.jitter > 0:
             return new._with(max_norm=math.inf)
         new = new._following(before)
@@ -339,6 +340,17 @@ class LocalModel(FieldsOnly):
             least=1 - self.low,
             most=1 + self.up,
         )
+
+    def with_gradient(
+        self, theta: np.ndarray, w: np.ndarray, gradient: np.ndarray
+    ) -> "LocalModel":
+        """Take over the true gradient; of several groups, that of each needs a pass."""
+        objective = self.objective
+        if len(self.gradients) > 1:
+            return self.with_gradients(theta, objective.gradients_by_group(theta, w))
+        rest = objective.regularizer_gradient(theta, self.weight_sums)
+        scales = objective.scales(self.weight_sums)
+        return self.with_gradients(theta, (gradient - rest) / scales)
 
     @cached_property
     def curvature(self) -> float:

@@ -8,24 +8,23 @@ from dataclasses import replace
 
 import numpy as np
 
+from skunlearn._runtime.warn import warn
 from skunlearn.influence._certificate.local_model import LocalModel
 from skunlearn.influence._criteria import Validation
 from skunlearn.influence._methods.reweighting import reweight
-from skunlearn.influence._methods.transitions import (
-    Change,
-    make_patch,
-    make_steps,
-    reweighted,
-    subtract,
-)
 from skunlearn.influence._solvers.refine import ihvp
-from skunlearn.influence._state import State
+from skunlearn.influence._state import Change, Reach, State
 
 __all__ = ["make_linear_step"]
 
 
 def make_linear_step(
-    state: State, rows: np.ndarray, validation: Validation, start: float, eta: float
+    state: State,
+    rows: np.ndarray,
+    validation: Validation,
+    start: float,
+    eta: float,
+    reach: Reach,
 ) -> Change | None:
     """Reweight the retained rows, and make a share `eta` of the Newton step.
 
@@ -40,31 +39,36 @@ def make_linear_step(
     start : float
         The criterion that is to be held.
     eta : float
-        The share of the step. Further steps go to the optimum for the new weights.
+        The share of the step.
+    reach : callable
+        Makes the step and goes to the optimum for the new weights.
 
     Returns
     -------
     Change or None
-        The outcome; None if a class would have no weight left.
+        The outcome; None if it leads nowhere, or, with a warning, if a class would
+        have no weight left.
     """
     objective, theta = state.optimum.objective, state.optimum.theta
     settings, known = state.settings, state.optimum.local
-    after = None if known is None else subtract(state, rows)
+    after = None if known is None else state.subtract(rows)
     is_original = settings.hessian == "original"
     changes = _plan(state, rows, validation, start, known if is_original else after)
     w = state.w * (1 + changes)
     w[rows] = 0
     if state.find_poor_classes(w).any():
+        warn(
+            "holding the criterion would reduce all weights of a class to 0, so the "
+            "retained rows are not reweighted. Set eta='auto', use more rows for the "
+            "criterion, or reduce max_reabsorption."
+        )
         return None
     gradient = objective.gradient(theta, w)
     if after is not None:
-        after = reweighted(after, changes, w, gradient)
+        after = after.reweighted(changes, w, gradient)
     was, local = (state.w, known) if is_original else (w, after)
     step = -eta * ihvp(objective, theta, was, local, gradient, settings)
-    state = replace(state, w=w)
-    if after is None:
-        return make_steps(state, theta + step, w, 1)
-    return make_patch(state, after, step, lambda: w)
+    return reach(replace(state, w=w), after, step)
 
 
 def _plan(

@@ -10,12 +10,10 @@ from skunlearn.influence._criteria import Validation
 from skunlearn.influence._methods.goals import Goals
 from skunlearn.influence._methods.puma import measure
 from skunlearn.influence._methods.reweighting import reweight
-from skunlearn.influence._methods.transitions import Change, without_rows
 from skunlearn.influence._networks.whole import NetworkObjective
 from skunlearn.influence._objectives.linear_sums import sum_removed
-from skunlearn.influence._optimum import write_copy
 from skunlearn.influence._solvers.refine import ihvp
-from skunlearn.influence._state import State
+from skunlearn.influence._state import Change, State
 
 __all__ = ["by_network"]
 
@@ -28,7 +26,7 @@ def by_network(state: State, rows: np.ndarray, validation: Validation | None) ->
     farther from being an optimum for the rows that are left.
     """
     objective, theta = state.optimum.objective, state.optimum.theta
-    w, settings = without_rows(state.w, rows), state.settings
+    w, settings = state.weights_without(rows), state.settings
     is_original = settings.method == "puma" and settings.hessian == "original"
     curved = state.w if is_original or settings.method == "influence" else w
     left = objective.weight_sums(w)
@@ -93,7 +91,7 @@ def _move(state: State, step: np.ndarray, w: np.ndarray, left: np.ndarray) -> Ch
     optimum = state.optimum
     objective = optimum.objective
     assert isinstance(objective, NetworkObjective)
-    estimator = write_copy(optimum, optimum.theta + step)
+    estimator = optimum.write_copy(optimum.theta + step)
     estimator.trained_ = estimator.kind.restate(
         estimator.trained_, objective.X, np.flatnonzero(w)
     )
@@ -109,7 +107,7 @@ def _move(state: State, step: np.ndarray, w: np.ndarray, left: np.ndarray) -> Ch
         bound=math.inf,
         hessian_bound=math.inf,
     )
-    return Change(replace(state, optimum=new), "patch", norm)
+    return Change(replace(state, optimum=new), "patch")
 
 
 def _warn(change: Change, left: np.ndarray) -> Change:

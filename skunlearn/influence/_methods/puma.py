@@ -16,15 +16,8 @@ from skunlearn.influence._methods.goals import Goals
 from skunlearn.influence._methods.least_weights import Metric, find_weights
 from skunlearn.influence._methods.linear_step import make_linear_step
 from skunlearn.influence._methods.trade_off import choose_parameters
-from skunlearn.influence._methods.transitions import (
-    Change,
-    Measured,
-    make_patch,
-    reweighted,
-    without_rows,
-)
 from skunlearn.influence._solvers.refine import solve_with
-from skunlearn.influence._state import State
+from skunlearn.influence._state import Change, Measured, Reach, State
 
 __all__ = ["follow_criterion", "hold_criterion", "measure", "measure_removal"]
 
@@ -58,7 +51,11 @@ def follow_criterion(shown: State, plain: State, slots: np.ndarray) -> State:
 
 
 def hold_criterion(
-    before: State, change: Change, rows: np.ndarray, validation: Validation | None
+    before: State,
+    change: Change,
+    rows: np.ndarray,
+    validation: Validation | None,
+    reach: Reach,
 ) -> Change:
     """Reweight the retained rows where a removal has harmed the criterion.
 
@@ -72,6 +69,8 @@ def hold_criterion(
         The rows that are forgotten, whose values are still there.
     validation : Validation or None
         The rows of the criterion that are left.
+    reach : callable
+        Goes to the optimum for other weights.
     """
     state = change.state
     start, settings = before.criterion_start, state.settings
@@ -88,22 +87,14 @@ def hold_criterion(
     plain = replace(change, measured=measure(goals, change, change, 0.0))
     if not goals.harm > 0:
         return plain
-    w = without_rows(state.w, rows)
+    w = state.weights_without(rows)
     if settings.eta == "auto":
-        found = _Overlay(goals, state, w).find()
+        found = _Overlay(goals, state, w, reach).find()
     else:
         eta = float(settings.eta)
-        stepped = make_linear_step(before, rows, validation, start, eta)
+        stepped = make_linear_step(before, rows, validation, start, eta, reach)
         found = None if stepped is None else _Trial(stepped, eta, 0.0)
-        if found is None:
-            warn(
-                "holding the criterion would reduce all weights of a class to 0, so "
-                "the retained rows are not reweighted. Set eta='auto', use more rows "
-                "for the criterion, or reduce max_reabsorption."
-            )
-    if found is None or found.change.path == "failed":
-        return plain
-    return _publish(goals, plain, found)
+    return plain if found is None else _publish(goals, plain, found)
 
 
 def measure_removal(change: Change) -> Change:
@@ -132,6 +123,7 @@ class _Overlay:
     goals: Goals
     state: State
     w: np.ndarray
+    reach: Reach
 
     def find(self) -> _Trial | None:
         """Return the best weights; None if none is better than to leave them."""
@@ -175,10 +167,10 @@ class _Overlay:
         if state.find_poor_classes(w).any():
             return None, is_free
         local = local.moved(theta - local.theta)
-        local = reweighted(local, found.changes, w, found.gradient)
+        local = local.reweighted(found.changes, w, found.gradient)
         step = solve_with(local, local.gradient, settings.damping)
-        change = make_patch(replace(state, w=w), local, step, lambda: w)
-        if change.path == "failed":
+        change = self.reach(replace(state, w=w), local, step)
+        if change is None:
             return None, is_free
         miss = self.goals.measure_miss(change.state.optimum.theta)
         return _Trial(change, 1.0, miss), is_free
@@ -203,9 +195,9 @@ def _publish(goals: Goals, plain: Change, found: _Trial) -> Change:
 
 def measure(goals: Goals, plain: Change, change: Change, eta: float) -> Measured:
     """Return what the outcome of a request has done to the criterion and the rows."""
-    theta, w = change.state.optimum.theta, change.state.w
-    was = without_rows(plain.state.w, goals.rows)
-    w = without_rows(w, goals.rows)
+    theta = change.state.optimum.theta
+    was = plain.state.weights_without(goals.rows)
+    w = change.state.weights_without(goals.rows)
     return Measured(
         eta=eta,
         weights_changed=np.count_nonzero(w != was) / np.count_nonzero(was),

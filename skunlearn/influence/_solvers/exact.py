@@ -1,10 +1,13 @@
 """Steps to the point of a grid that is next to the optimum, whatever the way."""
 
+import copy
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from skunlearn._runtime.warn import warn
 from skunlearn.influence._certificate.enclosure import (
     Enclosure,
     Rounding,
@@ -13,16 +16,31 @@ from skunlearn.influence._certificate.enclosure import (
     measure_rate,
 )
 from skunlearn.influence._certificate.grid import bound_rounding
+from skunlearn.influence._certificate.privacy_budget import Budget
 from skunlearn.influence._certificate.reference import Local, Reference, Weighted
+from skunlearn.influence._objectives.base import Objective
 from skunlearn.influence._objectives.linear import LinearObjective
 from skunlearn.influence._objectives.linear_sums import (
     GradientSum,
     GradientSums,
+    allows_exact,
+    sum_removed,
     sum_weights,
 )
+from skunlearn.influence._objectives.registry import make_unsupported
+from skunlearn.influence._settings import Settings
 from skunlearn.influence._solvers.newton import polish
+from skunlearn.influence._solvers.optimum import Optimum
 
-__all__ = ["Rounded", "round_optimum"]
+__all__ = [
+    "choose_solver",
+    "is_exact_wanted",
+    "round_optimum",
+    "round_without",
+    "warn_of_rounding",
+]
+
+_MAX_DENSE_PARAMS = 2000  # a Hessian of 32 MB
 
 _MAX_PASSES = 40
 _MIN_PROGRESS = 0.5  # by which a step has to make the next one shorter
@@ -33,81 +51,156 @@ _MAX_FORMED = 3
 _MAX_REFINEMENTS = 3
 
 
-@dataclass(frozen=True)
-class Rounded:
-    """The point of the grid, and what is known of it.
-
-    Parameters
-    ----------
-    theta : ndarray of shape (n_params,)
-        The point.
-    spacing : ndarray of shape (n_params,)
-        The grid.
-    reference : Reference
-        What is to be kept of the rows.
-    distance : float
-        How far the optimum can be from the point, in the norm of the Hessian. It is a
-        function of the retained rows.
-    move : float
-        How far the point is from where the steps began, in that norm.
-    n_passes : int
-        Passes over the rows for gradients.
-    is_refined : bool
-        Whether these did not suffice in double precision.
-    """
-
-    theta: np.ndarray
-    spacing: np.ndarray
-    reference: Reference
-    distance: float
-    move: float
-    n_passes: int
-    is_refined: bool
-
-
 def round_optimum(
-    objective: LinearObjective,
-    start: np.ndarray,
+    optimum: Optimum,
     weighted: Weighted,
-    reference: Reference | None,
+    reference: Reference | None = None,
     step: np.ndarray | None = None,
-) -> Rounded | None:
+) -> tuple[Optimum, float] | None:
     """Return the point of the grid next to the optimum; None if it is not certain.
 
     Parameters
     ----------
-    objective : LinearObjective
-        The objective.
-    start : ndarray of shape (n_params,)
+    optimum : Optimum
         Where to begin.
     weighted : Weighted
         The weights of the retained rows.
-    reference : Reference or None
+    reference : Reference, default=None
         What is known of these rows.
     step : ndarray of shape (n_params,), default=None
         Gradient of what was removed; the first step, which needs no pass, follows it.
+
+    Returns
+    -------
+    optimum : Optimum
+        The point, with all that is exact and no more: a function of the retained rows.
+    move : float
+        How far it is from where the steps began, in the norm of the Hessian.
     """
+    objective, start = optimum.objective, optimum.theta
+    assert allows_exact(objective)
     if reference is None:
         reference = Reference.measure(objective, start, weighted)
     local = reference.at(objective, weighted)
     if local is None or local.spacing is None:
         return None
-    search = _Search(objective, weighted, local)
     theta = start if step is None else start + local.factor.solve(step)
-    enclosure = search.run(theta, start)
+    enclosure = _Search(objective, weighted, local).run(theta, start)
     if enclosure is None:
         return None
-    point = enclosure.round(local.spacing)
+    point, spacing = enclosure.round(local.spacing), local.spacing
     assert point is not None
-    return Rounded(
-        point,
-        local.spacing,
-        reference.moved(objective, point, weighted),
-        bound_rounding(objective, local.grams, local.spacing, weighted.sums),
-        local.measure(point - start) / math.sqrt(local.grams.mean),
-        search.n_passes,
-        search.is_refined,
+    found = replace(
+        optimum,
+        estimator=_write_copy(optimum, point),
+        theta=point,
+        local=None,
+        R=math.nan,
+        bound=float(np.linalg.norm(spacing)) / 2,
+        gradient_norm=math.nan,
+        n_steps=0,
+        hessian_bound=bound_rounding(objective, local.grams, spacing, weighted.sums),
+        is_exact=True,
+        reference=reference.moved(objective, point, weighted),
     )
+    return found, local.measure(point - start) / math.sqrt(local.grams.mean)
+
+
+def _write_copy(optimum: Optimum, theta: np.ndarray) -> Any:
+    """Return a copy of the estimator that does not say how many steps were made.
+
+    That depends on rows that are forgotten.
+    """
+    estimator = copy.copy(optimum.estimator)
+    optimum.objective.write(estimator, theta)
+    for name in "n_iter_", "t_":
+        if getattr(estimator, name, None) is not None:
+            setattr(estimator, name, 0 * getattr(estimator, name) + 1)
+    return estimator
+
+
+def round_without(
+    optimum: Optimum, w: np.ndarray, left: np.ndarray, rows: np.ndarray
+) -> tuple[Optimum, float] | None:
+    """Return what `round_optimum` does, without some rows; a warning says if hidden.
+
+    `w` are the weights with the rows, `left` those without.
+    """
+    objective, theta, known = optimum.objective, optimum.theta, optimum.reference
+    assert allows_exact(objective)
+    weighted, found = Weighted.measure(objective, left), None
+    if known is not None and len(rows) < weighted.sums[0]:
+        known = known.without(objective, w, rows)
+    else:
+        known = None
+    if known is not None:
+        step = sum_removed(objective, theta, w, weighted.sums, rows)
+        found = round_optimum(optimum, weighted, known, step)
+    if found is None:  # nothing was known, or subtraction has lost digits
+        found = round_optimum(optimum, weighted)
+    if found is None:
+        warn_of_rounding()
+    return found
+
+
+def warn_of_rounding() -> None:
+    """Say that parameters are not exact, and what would help."""
+    warn(
+        "the parameters are not exact: rounding hides to which point of the grid the "
+        "optimum belongs. Scale the features, drop those that depend on others, or "
+        "increase the l2 penalty."
+    )
+
+
+def choose_solver(solver: str, n_params: int) -> str:
+    """Return which solver "auto" is: the one without Hessians where they are large."""
+    if solver != "auto":
+        return solver
+    return "cholesky" if n_params <= _MAX_DENSE_PARAMS else "cg"
+
+
+def is_exact_wanted(
+    estimator: Any, objective: Objective, settings: Settings, budget: Budget | None
+) -> bool:
+    """Whether parameters are to be exact.
+
+    Raises
+    ------
+    ValueError, UnsupportedEstimatorError
+        If they have to be, and cannot.
+    """
+    if not settings.exact:
+        return False
+    reason = _find_obstacle(objective, settings, budget)
+    is_supported = not objective.n_params or allows_exact(objective)
+    if settings.exact != "auto" and reason is not None:
+        raise ValueError(f"exact=True needs {reason}. Set that, or exact='auto'.")
+    if settings.exact != "auto" and not is_supported:
+        raise make_unsupported(
+            estimator,
+            "exact=True needs one optimum of a smooth objective: LogisticRegression or "
+            "SGDClassifier(loss='log_loss') with an l2 penalty, RidgeClassifier, or "
+            "the head of a network (scope='head')",
+        )
+    return reason is None and is_supported
+
+
+def _find_obstacle(
+    objective: Objective, settings: Settings, budget: Budget | None
+) -> str | None:
+    """Return which parameter would have to be another one."""
+    if settings.method != "newton":
+        return f"method='newton'; got method={settings.method!r}"
+    if budget is not None:
+        return "certify=None, since the noise of certify is not of the rows"
+    if settings.n_steps != "auto":
+        return f"n_steps='auto'; got n_steps={settings.n_steps!r}"
+    if choose_solver(settings.solver, objective.n_params) != "cholesky":
+        return (
+            f"a Hessian: solver='cholesky'; got solver={settings.solver!r} with "
+            f"{objective.n_params:,} parameters"
+        )
+    return None
 
 
 class _Search:

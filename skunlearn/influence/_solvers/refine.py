@@ -1,9 +1,6 @@
 """Steps from the optimum of all rows to that of the retained rows."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
@@ -21,15 +18,15 @@ from skunlearn.influence._solvers.newton import (
     propose_near,
     search_line,
 )
+from skunlearn.influence._solvers.optimum import Optimum
 
 __all__ = [
     "MAX_STEPS",
-    "Update",
     "bound_in_hessian",
     "bound_measured",
     "estimate_rounding",
     "ihvp",
-    "patch",
+    "refine",
     "settle",
     "solve_with",
 ]
@@ -42,37 +39,6 @@ _MAX_CHORD_RTOL = 0.3  # share of a Hessian that may be wrong in a step
 _MAX_HESSIAN_RTOL = 0.2  # share of a Hessian that may be wrong
 _MAX_RESIDUAL = 0.01  # share of the right-hand side that may be left
 _MAX_NEAR_PRODUCTS = 12  # more than these, and it is time to form the Hessian
-
-
-@dataclass(frozen=True)
-class Update:
-    """New parameters, and what is known of them.
-
-    Parameters
-    ----------
-    theta : ndarray of shape (n_params,)
-        The parameters.
-    local : LocalModel or None
-        What is known around them; None where Hessians are not formed.
-    bound : float
-        A bound of their distance to the optimum.
-    path : {"patch", "polish"}
-        Whether steps with true gradients followed the first.
-    hessian_bound : float
-        The same in the norm of the Hessian, whose unit is a mean weight of 1.
-    gradient_norm : float, default=None
-        The norm of the true gradient; None where it was not computed.
-    failed : bool, default=False
-        Whether the steps diverged, so that the classifier must be refitted.
-    """
-
-    theta: np.ndarray
-    local: LocalModel | None
-    bound: float
-    path: Literal["patch", "polish"]
-    hessian_bound: float = math.inf
-    gradient_norm: float | None = None
-    failed: bool = False
 
 
 def solve_with(
@@ -120,59 +86,58 @@ def ihvp(
     return solution.x
 
 
-def patch(
-    local: LocalModel,
+def refine(
+    optimum: Optimum,
+    known: LocalModel | None,
     step: np.ndarray,
-    weigh: Callable[[], np.ndarray],
+    w: np.ndarray,
     settings: Settings,
-    unit: float,
-) -> Update:
-    """Make a first step, and others with true gradients if no bound holds for it.
+    n_steps: int,
+) -> tuple[Optimum, int] | None:
+    """Make a step, and others with true gradients until the bound is short enough.
 
     Parameters
     ----------
-    local : LocalModel
-        What is known of the retained rows, at the old parameters.
+    optimum : Optimum
+        The parameters that the step begins at.
+    known : LocalModel or None
+        What is known of the retained rows there; None where Hessians are not formed.
     step : ndarray of shape (n_params,)
-        The step.
-    weigh : callable
-        Returns the weights of the retained rows. It is called only if needed.
+        The first step.
+    w : ndarray of shape (n_rows,)
+        The weights of the retained rows.
     settings : Settings
         How near the optimum to get.
-    unit : float
-        The mean weight of rows, in which norms of Hessians are measured.
+    n_steps : int
+        The largest number of further steps.
 
     Returns
     -------
-    Update
+    optimum : Optimum
         The new parameters.
+    n_made : int
+        The number of further steps. None in place of both if they lead nowhere.
     """
-    moved = local.moved(step)
-    bound, distance = moved.bound(), moved.bound_in_hessian() / math.sqrt(unit)
-    n_more = MAX_STEPS if settings.n_steps == "auto" else settings.n_steps - 1
-    if math.isfinite(bound) and (distance <= settings.goal or not n_more):
-        bound += moved.rounding
-        return Update(moved.theta, moved, bound, "patch", distance)
-    if not n_more and moved.is_plausible:
-        return Update(moved.theta, moved, math.inf, "patch")
-    w, is_near = weigh(), moved.up < _MAX_UP and n_more > 0
-    if is_near:
-        moved = _correct(moved, w, settings.damping)
-        bound, distance = moved.bound(), moved.bound_in_hessian() / math.sqrt(unit)
-        if math.isfinite(bound) and distance <= settings.goal:
-            bound += moved.rounding
-            return Update(moved.theta, moved, bound, "polish", distance)
-    else:
-        moved = local.moved(step, look=True)
-    point = evaluate(local.objective, moved.theta, w)
-    if _has_diverged(point, local, w):
-        norm = point.norm
-        return Update(
-            moved.theta, moved, math.inf, "patch", math.inf, norm, failed=True
-        )
-    n_more -= is_near
-    update = settle(local.objective, point, moved, w, settings, local.R, n_more)
-    return replace(update, path="polish") if is_near else update
+    objective, local, n_made = optimum.objective, None, 0
+    if known is not None:
+        local = known.moved(step)
+        if local.up < _MAX_UP and n_steps > 0:
+            local, n_made = _correct(local, w, settings.damping), 1
+            bound, distance = local.bound(), local.bound_in_hessian()
+            distance /= math.sqrt(objective.mean_weight(w))
+            if math.isfinite(bound) and distance <= settings.goal:
+                bound += local.rounding
+                return optimum.at(local.theta, local, bound, distance), 1
+        else:
+            local = known.moved(step, look=True)
+    theta = optimum.theta + step if local is None else local.theta
+    point = evaluate(objective, theta, w)
+    if known is not None and _has_diverged(point, known, w):
+        return None
+    found, n_made = settle(optimum, point, local, w, settings, n_steps, n_made)
+    is_there = found.hessian_bound <= settings.goal
+    is_lost = n_made == n_steps and settings.n_steps == "auto" and not is_there
+    return None if is_lost else (found, n_made)
 
 
 def _correct(local: LocalModel, w: np.ndarray, damping: float) -> LocalModel:
@@ -196,41 +161,39 @@ def _has_diverged(point: Point, local: LocalModel, w: np.ndarray) -> bool:
 
 
 def settle(
-    objective: Objective,
+    optimum: Optimum,
     point: Point,
     local: LocalModel | None,
     w: np.ndarray,
     settings: Settings,
-    R: float,
-    n_more: int,
-) -> Update:
-    """Make steps with true gradients until the bound is short enough."""
-    n_steps, status = 0, "too few"
+    n_steps: int,
+    n_made: int = 0,
+) -> tuple[Optimum, int]:
+    """Make steps from a point with its true gradient until the bound is short enough.
+
+    Return the new parameters, and the number of steps of `n_steps` that were made.
+    """
+    objective, R, has_stalled = optimum.objective, optimum.R, False
     unit = math.sqrt(objective.mean_weight(w))
     while True:
         if local is not None:
-            local = _measured(local, point, w)
+            local = local.with_gradient(point.theta, w, point.gradient)
             if local.low > _MAX_HESSIAN_RTOL and not math.isfinite(local.bound()):
                 local = local.remeasured(point.theta, w)
         bound = bound_measured(objective, point, local, w, R)
         distance = bound_in_hessian(objective, point, local, w, R, bound) / unit
-        if distance <= settings.goal:
-            status = "good"
-        if status != "too few" or n_steps == n_more:
+        if distance <= settings.goal or has_stalled or n_made == n_steps:
             break
         step, local = _propose(objective, point, local, w, settings)
         following = search_line(objective, point, step, w)
         if following is None:
-            status = "stalled"
+            has_stalled = True
             continue
         if local is not None:
             local = local.moved(following.theta - point.theta, look=True)
-        point, n_steps = following, n_steps + 1
-    path: Literal["patch", "polish"] = "polish" if n_steps else "patch"
-    slack = local.rounding if local else estimate_rounding(objective, point, w)
-    failed = status == "too few" and settings.n_steps == "auto"
-    bound += slack
-    return Update(point.theta, local, bound, path, distance, point.norm, failed)
+        point, n_made = following, n_made + 1
+    bound += local.rounding if local else estimate_rounding(objective, point, w)
+    return optimum.at(point.theta, local, bound, distance, point.norm), n_made
 
 
 def bound_measured(
@@ -290,17 +253,6 @@ def estimate_rounding(objective: Objective, point: Point, w: np.ndarray) -> floa
     trace = float(objective.diagonal(point.theta, w).sum())
     size = max(1.0, float(np.linalg.norm(point.theta)))
     return _EPS * size * trace / floor if floor > 0 else math.inf
-
-
-def _measured(local: LocalModel, point: Point, w: np.ndarray) -> LocalModel:
-    """Take over a true gradient; of several groups, that of each needs a pass."""
-    objective, theta = local.objective, point.theta
-    if len(local.gradients) > 1:
-        sums = objective.gradients_by_group(theta, w)
-    else:
-        rest = objective.regularizer_gradient(theta, local.weight_sums)
-        sums = (point.gradient - rest) / objective.scales(local.weight_sums)
-    return local.with_gradients(theta, sums)
 
 
 def _propose(

@@ -11,7 +11,8 @@ from skunlearn._data.containers import take_rows
 from skunlearn._data.rows import Batch
 from skunlearn._requests import check_positions
 from skunlearn._runtime.threads import single_threaded
-from skunlearn.influence._optimum import Optimum, find_optimum
+from skunlearn.influence._optimum import find_optimum
+from skunlearn.influence._solvers.optimum import Optimum
 from skunlearn.influence._state import State
 from skunlearn.metrics._audit.identical import are_identical
 from skunlearn.metrics._audit.report import AuditReport, conclude_replay, tell_retained

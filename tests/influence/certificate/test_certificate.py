@@ -19,7 +19,6 @@ from skunlearn import InfluenceUnlearningClassifier
 from skunlearn.exceptions import UnlearningQualityWarning
 from skunlearn.influence._certificate.bounds import bound_distance, bound_mean_change
 from skunlearn.influence._certificate.local_model import LocalModel
-from skunlearn.influence._methods.transitions import reweighted
 
 SMOOTH = ["logistic", "logistic_origin", "logistic_liblinear", "sgd_log"]
 
@@ -71,7 +70,7 @@ def test_what_is_tracked_is_true(problem, moves, data):
             changes = rng.uniform(-0.5, 0.5, len(w))
             w = w * (1 + changes)
             gradient = objective.gradient(local.theta, w)
-            local = reweighted(local, changes, w, gradient)
+            local = local.reweighted(changes, w, gradient)
         assert_true(local, w)
 
 
