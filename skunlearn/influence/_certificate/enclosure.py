@@ -144,7 +144,7 @@ def enclose(
             rounded = margins * local.rows_lengths + np.abs(local.rows_inverse) @ each
             rounded += penalty * local.lengths + 16 * _EPS * np.abs(theta).max()
             error = (curved * distance + missed) * local.rows_lengths + rounded
-            error += local.error * distance * local.lengths
+            error += 2 * local.error * (distance + missed + rounding) * local.lengths
             is_settled = size <= rounding or bool((error <= 2 * rounded).all())
     step = -local.factor.solve(gradient)
     is_settled = is_settled and missed <= rounding
