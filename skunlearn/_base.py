@@ -95,7 +95,9 @@ class BaseUnlearningClassifier(
         self, change: Transaction, request: Request, **options: Any
     ) -> Removal:
         """Do all of what a checked request asks for but its commit."""
-        request = replace(request, request_id=options.pop("request_id", None))
+        request_id = options.pop("request_id", None)
+        if request_id is not None:
+            request = replace(request, request_id=request_id)
         if self._session is not None:
             return self._stage_in_store(change, request, **options)
         removal = self._apply(self._prepare(request, **options))

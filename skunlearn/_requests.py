@@ -136,7 +136,9 @@ def resolve(
         named.append(use_groups(index).find(groups, unknown))
     elif index is not None and named[0].by_number:
         is_ambiguous = index.names_others(named[0].positions)
-    positions = np.unique(np.concatenate([each.positions for each in named]))
+    positions = np.concatenate([each.positions for each in named])
+    if len(positions) > 1:
+        positions = np.unique(positions)
     n_unknown = sum(each.n_unknown for each in named)
     return Request.of(positions, rows, n_unknown=n_unknown, is_ambiguous=is_ambiguous)
 
@@ -188,6 +190,8 @@ def check_positions(X_idx: Any, n_positions: int, unknown: str = "raise") -> Nam
     """
     if isinstance(X_idx, slice):
         return _check_slice(X_idx, n_positions)
+    if type(X_idx) is int:
+        X_idx = [X_idx]
     if type(X_idx) is list and set(map(type, X_idx)) == {int}:
         return _check_integers(np.array(X_idx), n_positions, unknown)
     refuse_habits(X_idx)
@@ -232,7 +236,10 @@ def _check_integers(vector: np.ndarray, n_positions: int, unknown: str) -> Named
             f"{_EXPECTED}; got {_describe(vector)}. {advise(vector)}"
         )
     is_known = (vector >= 0) & (vector < n_positions)
-    others = list(dict.fromkeys(vector[~is_known].tolist()))
+    others = []
+    if not is_known.all():
+        others = list(dict.fromkeys(vector[~is_known].tolist()))
+        vector = vector[is_known]
     if others and unknown == "raise":
         raise ForgetIndexError(
             f"X_idx names {len(others)} positions that do not exist, the first of them "
@@ -240,7 +247,7 @@ def _check_integers(vector: np.ndarray, n_positions: int, unknown: str) -> Named
             "the data given to fit, and are never renumbered. Ids of groups are passed "
             "as groups=..., and unknown='ignore' leaves unknown ones out."
         )
-    positions = vector[is_known].astype(np.int64)
+    positions = vector.astype(np.int64)
     _check_repeats(positions, n_positions)
     return Named(positions, len(others), by_number=True)
 

@@ -11,6 +11,7 @@ __all__ = [
     "derive_seed",
     "draw",
     "draw_key",
+    "hash_integer",
     "hash_positions",
     "mix",
     "mix_int",
@@ -57,9 +58,17 @@ def hash_positions(positions: np.ndarray, key: int) -> np.ndarray:
     Davies and Meyer did: the mixing alone could be undone with the key. Two identities
     have the same hash with probability 2**-64.
     """
-    identities = np.asarray(positions).astype(np.int64).view(np.uint64)
+    if positions.shape == (1,):  # a request for one row, in a third of the time
+        return np.array([hash_integer(int(positions[0]), key)], dtype=np.uint64)
+    identities = positions.astype(np.int64).view(np.uint64)
     keyed = mix(identities ^ np.uint64(key)) ^ np.uint64(second_key(key))
     return mix(keyed) ^ identities
+
+
+def hash_integer(value: int, key: int) -> int:
+    """Do what `hash_positions` does, to one Python integer."""
+    identity = value & MASK
+    return mix_int(mix_int(identity ^ key) ^ second_key(key)) ^ identity
 
 
 def second_key(key: int) -> int:
@@ -82,7 +91,8 @@ def derive_seed(root_seed: int, *path: int) -> int:
 
 def draw(hashes: np.ndarray, stream: Any, n: Any) -> np.ndarray:
     """Draw a number below `n` for each hash, independently in each stream."""
-    streams = np.atleast_1d(np.asarray(stream, dtype=np.uint64))
-    bits = mix(hashes ^ mix(streams))
+    is_one = isinstance(stream, int)
+    streams = np.uint64(mix_int(stream)) if is_one else mix(stream.astype(np.uint64))
+    bits = mix(hashes ^ streams)
     draws = (bits >> np.uint64(32)) * np.asarray(n, dtype=np.uint64) >> np.uint64(32)
     return draws.astype(np.int64)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from skunlearn._data.hashing import MASK, hash_positions, mix_int, second_key
+from skunlearn._data.hashing import hash_integer, hash_positions
 from skunlearn._data.vectors import Named, as_vector, list_ids
 from skunlearn.exceptions import ForgetIndexError
 
@@ -222,8 +222,7 @@ def _wrong_type(value: Any) -> TypeError:
 def _hash_name(name: int | bytes, key: int) -> int:
     """Return the keyed hash of a name; of an integer, that of the position."""
     if isinstance(name, int):
-        identity = name & MASK
-        return mix_int(mix_int(identity ^ key) ^ second_key(key)) ^ identity
+        return hash_integer(name, key)
     digest = hashlib.blake2b(name, digest_size=8, key=key.to_bytes(8, "little"))
     return int.from_bytes(digest.digest(), "little")
 

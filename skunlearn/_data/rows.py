@@ -138,6 +138,7 @@ class Erasure:
 
     def __init__(self, leases: Iterable[Lease] = ()) -> None:
         self._leases = set(leases)
+        self._are_alone: dict[Readers, bool] = {}  # asked once: a commit admits none
         self._copies: dict[int, tuple[Any, Any]] = {}  # with what keeps the id taken
         self._targets: list[tuple[np.ndarray, np.ndarray]] = []
 
@@ -150,15 +151,20 @@ class Erasure:
         """
         flags = array.flags
         is_ours = flags.writeable and (flags.owndata or not is_file_backed(array))
-        if is_ours and readers.are_among(self._leases):
+        if is_ours and self._has_no_others(readers):
             return array
         return self._copy_once(array, lambda: np.array(array))
 
     def find_readers(self, readers: Readers) -> Readers:
         """Return the readers of what `own` returns, for arrays that can be written."""
-        if readers.are_among(self._leases):
+        if self._has_no_others(readers):
             return readers
         return self._copy_once(readers, Readers)
+
+    def _has_no_others(self, readers: Readers) -> bool:
+        if readers not in self._are_alone:
+            self._are_alone[readers] = readers.are_among(self._leases)
+        return self._are_alone[readers]
 
     def overwrite(self, array: np.ndarray, indices: np.ndarray) -> None:
         """Plan to overwrite an array at some indices."""

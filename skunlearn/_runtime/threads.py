@@ -48,8 +48,8 @@ def uninterrupted() -> Iterator[None]:
     held: list[tuple[Any, ...]] = []
     diverted: list[tuple[int, Any]] = []
     try:
-        for number in _SIGNALS:
-            if callable(handler := _c.getsignal(number)):
+        for number, handler in zip(_SIGNALS, map(_c.getsignal, _SIGNALS), strict=True):
+            if callable(handler):
                 diverted.append((number, handler))  # first: it may be interrupted here
                 _c.signal(number, lambda *arguments: held.append(arguments))
         handlers = dict(diverted)

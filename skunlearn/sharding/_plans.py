@@ -84,7 +84,9 @@ class Plan:
         """Return the number of rows to pass to training."""
         return count_samples(chain.from_iterable(self.steps.values()))
 
-    def make_record(self, request: Request, seconds: float) -> ForgetRecord:
+    def make_record(
+        self, request: Request, seconds: float, **others: Any
+    ) -> ForgetRecord:
         """Return the record of a request that this plan answers."""
         return ForgetRecord(
             **request.counts,
@@ -94,6 +96,7 @@ class Plan:
             n_samples_full_retrain=self.state.n_samples_full,
             seconds=seconds,
             kind="exact",
+            **others,
         )
 
     def make_tasks(
@@ -162,9 +165,9 @@ class Completed:
 
     def make_record(self, request: Request, seconds: float) -> ForgetRecord:
         """Return the record of the request that was the reason for it."""
-        record = self.plan.make_record(request, seconds)
-        return replace(
-            record,
+        return self.plan.make_record(
+            request,
+            seconds,
             selection_seconds=self.selection_seconds,
             n_failed_shards=self.n_failed,
         )
@@ -409,6 +412,9 @@ def _warn_of_failures(failures: list[str]) -> None:
 def _group_by_shard(shards: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """Yield each shard of an (n_rows, n_joined) array, and the rows in it."""
     flat = shards.ravel()
+    if len(flat) == 1:  # as most requests are
+        yield int(flat[0]), np.zeros(1, dtype=np.int64)
+        return
     order = np.argsort(flat, kind="stable")
     starts = np.flatnonzero(np.diff(flat[order], prepend=-1))
     for start, stop in pairwise([*starts.tolist(), len(flat)]):

@@ -137,7 +137,7 @@ class State(FieldsOnly):
 
     def find_codes(self, slots: np.ndarray) -> np.ndarray:
         """Return the class of each slot, as an index into `classes`."""
-        return np.searchsorted(self.classes, self.rows.data.y[slots])
+        return self.classes.searchsorted(self.rows.data.y[slots])
 
     def find_labels(self, shard: int, slots: np.ndarray) -> np.ndarray:
         """Return the label that each slot has in a shard."""

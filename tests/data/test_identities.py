@@ -173,7 +173,8 @@ def test_one_integer_is_mixed_as_many_are(key, value):
     """The scalar and the vector form agree, of the permutation and of the hash."""
     assert int(mix(np.array([value], dtype=np.uint64))[0]) == mix_int(value)
     signed = np.array([value], dtype=np.uint64).view(np.int64)
-    assert hash_one(signed.astype(object), key) == int(hash_positions(signed, key)[0])
+    one, many = (hash_positions(signed.repeat(n), key) for n in (1, 2))
+    assert hash_one(signed.astype(object), key) == one[0] == many[0] == many[1]
 
 
 @given(keys)

@@ -52,6 +52,22 @@ def test_sliced_constituents_are_plain_chains(base):
     assert_identical(classifier.estimators_, expected)
 
 
+def test_hundreds_of_shards():
+    """They are kept in blocks, of which requests change some, and the sums count."""
+    data, labels = make_data(900)
+    classifier = make_case("bayes", "default", n_shards=300).fit(data, labels)
+    before = classifier._state.shards
+    ours, sums = list(before), before.n_samples_full
+    forget_all(classifier, [[5], [5, 850, 17], list(range(300, 420))])
+    expected = fit_anew(classifier, data, labels)
+    assert_same_classifier(classifier, expected, data)
+    after, other = classifier._state.shards, expected._state.shards
+    assert after.n_samples_full == other.n_samples_full < sums
+    assert len(after) == 300
+    assert all(after[i] is shard for i, shard in enumerate(after))
+    assert list(before) == ours  # a state that others read stays what it is
+
+
 @pytest.mark.parametrize(("base", "layout"), thin(CASES, 4))
 def test_down_to_one_class_and_one_row(base, layout):
     """Rows go one by one until one class and then one row is left."""

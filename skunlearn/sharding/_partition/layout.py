@@ -76,6 +76,8 @@ class Layout:
 
     def find_slices(self, traits: RowTraits) -> np.ndarray:
         """Return the slice of each row."""
+        if self.n_slices == 1:
+            return np.zeros(len(traits.hashes), dtype=np.int32)
         hashes = mix(traits.hashes ^ _SLICE_STREAM)
         slices = self.slice_thresholds.find(traits.forget_proba, hashes)
         return slices.astype(np.int32)

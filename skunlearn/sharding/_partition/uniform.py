@@ -41,6 +41,8 @@ class Uniform(Partition):
         Draws without replacement as Floyd did: each draw that meets an earlier one
         is replaced by the largest number that was possible.
         """
+        if self.n_replicas == 1:
+            return draw(traits.hashes, 0, self.n_shards)[:, None]
         streams = np.arange(self.n_replicas)
         largest = self.n_shards - self.n_replicas + streams
         shards = draw(traits.hashes, streams[:, None], largest[:, None] + 1)

@@ -57,7 +57,7 @@ from skunlearn.sharding._training.schedule import TrainingPolicy
 
 __all__ = ["Recipe", "check_weights", "make_recipe", "own_arrays"]
 
-_IMMUTABLE = (bool, int, float, str, type(None))
+_IMMUTABLE = frozenset((bool, int, float, str, type(None)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,19 +124,27 @@ class Recipe:
             return copy.deepcopy(estimator, memo)
         twin: Any = object.__new__(kind)
         memo[id(estimator)] = twin
+        attributes = vars(twin)
         for name, value in vars(estimator).items():  # as deepcopy does, but directly
-            is_immutable = isinstance(value, _IMMUTABLE)
-            vars(twin)[name] = value if is_immutable else copy.deepcopy(value, memo)
+            if type(value) in _IMMUTABLE:
+                attributes[name] = value
+            elif type(value) is np.ndarray and value.dtype.kind in "biuf":
+                if id(value) not in memo:
+                    memo[id(value)] = value.copy("K")
+                attributes[name] = memo[id(value)]
+            else:
+                attributes[name] = copy.deepcopy(value, memo)
         return twin
 
-    def training(self, shard: int) -> AbstractContextManager[Any]:
-        """Return the context in which a shard is trained."""
+    def training(self, shard: int, X: Any) -> AbstractContextManager[Any]:
+        """Return the context in which a shard is trained on rows of a container."""
         if self.has_nets:
             return training_shard(shard)
         adapter = ADAPTERS.get(type(self.prototype))
         if adapter is None or not adapter.skips_validation:
             return nullcontext()
-        return config_context(skip_parameter_validation=True)
+        is_checked = not self.input_tags.allow_nan and _holds_floats(X)
+        return config_context(skip_parameter_validation=True, assume_finite=is_checked)
 
     def limit_to_rows(self, estimator: Any, n_rows: int) -> None:
         """Let an estimator do with as many neighbours or components as there can be."""
@@ -184,6 +192,11 @@ class Recipe:
     def seed(self, estimator: Any, *where: int) -> None:
         """Seed an estimator for the given shard, slice and pass."""
         plant_seeds(estimator, self.seed_paths, self.root_seed, *where)
+
+
+def _holds_floats(X: Any) -> bool:
+    """Return True if rows that were finite when they came are so in any dtype."""
+    return isinstance(X, np.ndarray) and X.dtype.kind in "biuf" and X.itemsize <= 8
 
 
 @cache

@@ -26,6 +26,7 @@ __all__ = [
     "total_passes_by_size",
 ]
 
+_ALL = -1  # labels, as a set of bits
 _FUZZ = 1e-9  # halves are rounded up, whatever the last bits of sums say
 
 
@@ -201,18 +202,18 @@ def make_schedule(
         At most one step a slice, in order. An empty slice has none.
     """
     role, steps = policy.role, list[Step]()
-    seen = np.zeros(present.shape[1], dtype=bool)
-    known: np.ndarray | None = None  # labels of the estimator to go on from
+    masks, seen = _pack(present), 0  # sets of labels, as bits
+    known: int | None = None  # labels of the estimator to go on from
     n_known: int | None = None
     for index, (start, stop) in enumerate(pairwise(bounds.tolist())):
         if start == stop:
             continue
-        seen = seen | present[index]
-        if stop < role.min_rows or np.count_nonzero(seen) < role.min_labels:
+        seen |= masks[index]
+        if stop < role.min_rows or seen.bit_count() < role.min_labels:
             steps.append(Step(index, "constant", 0, 1, 0))
             continue
         size = policy.count_estimators(index + 1) if policy.n_estimators else 0
-        own = seen if policy.cumulative else present[index]
+        own = seen if policy.cumulative else masks[index]
         n_rows = stop if policy.cumulative else stop - start
         if known is None or not _can_resume(policy, known, own, n_rows):
             n_epochs = 1 if policy.start == "fit" else count_passes(policy, index)
@@ -220,7 +221,7 @@ def make_schedule(
             n_known = stop if policy.resume == "grow" else None
             if stop >= policy.n_rows_full:
                 is_told = policy.start == "partial_fit"
-                known = np.ones_like(seen) if is_told else seen
+                known = _ALL if is_told else seen
             continue
         is_counted = policy.resume == "partial_fit"
         n_epochs = count_passes(policy, index) if is_counted else 1
@@ -229,14 +230,17 @@ def make_schedule(
     return tuple(steps)
 
 
-def _can_resume(
-    policy: TrainingPolicy, known: np.ndarray, own: np.ndarray, n_rows: int
-) -> bool:
+def _pack(present: np.ndarray) -> list[int]:
+    """Return the set of labels of each slice as the bits of an integer."""
+    return [int.from_bytes(line.tobytes()) for line in np.packbits(present, axis=1)]
+
+
+def _can_resume(policy: TrainingPolicy, known: int, own: int, n_rows: int) -> bool:
     """Return True if an estimator of the `known` labels can go on with the `own` ones.
 
     ``partial_fit`` takes rows of labels that it knows. A warm start needs all of them
     again, and no fewer rows than parameters ask for, else the shapes would differ.
     """
     if policy.resume == "partial_fit":
-        return not np.any(own & ~known)
-    return n_rows >= policy.n_rows_full and bool(np.array_equal(own, known))
+        return not own & ~known
+    return n_rows >= policy.n_rows_full and own == known

@@ -1,8 +1,9 @@
 """One shard: which rows it has, and the checkpoints that were trained on them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from skunlearn.sharding._training.schedule import (
 
 __all__ = ["Labels", "Shard", "Shards", "nothing"]
 
+_BLOCK = 128  # shards; of 20,000 there are about as many blocks
 Labels = Callable[[np.ndarray], np.ndarray]  # of rows by their slots
 
 
@@ -178,14 +180,14 @@ class Shard(FieldsOnly):
         find_labels : callable
             Finds the label of rows by their slots.
         """
-        gone = np.flatnonzero(_contains(self.slots, slots))
-        slices = np.searchsorted(self.bounds, gone, side="right") - 1
+        (gone,) = _contains(self.slots, slots).nonzero()
+        slices = self.bounds.searchsorted(gone, side="right") - 1
         label_counts = self.label_counts.copy()
         np.subtract.at(label_counts, (slices, find_labels(self.slots[gone])), 1)
         smaller = replace(
             self,
             slots=np.delete(self.slots, gone if len(gone) > 1 else gone[0]),
-            bounds=self.bounds - np.searchsorted(gone, self.bounds),
+            bounds=self.bounds - gone.searchsorted(self.bounds),
             label_counts=label_counts,
             states=self.states[: slices[0]],
             pending=np.concatenate([self.pending, positions]),
@@ -299,8 +301,33 @@ class Shard(FieldsOnly):
         return replace(changed, states=(), pending=pending)
 
 
-class Shards(tuple[Shard, ...]):
-    """All shards; what is summed over them is known when a few have changed."""
+class Shards:
+    """All shards, in blocks: to change a few costs less than a list of all.
+
+    What is summed over them is known when a few have changed.
+
+    Parameters
+    ----------
+    shards : iterable of Shard
+        The shards.
+    """
+
+    def __init__(self, shards: Iterable[Shard] = ()) -> None:
+        iterator = iter(shards)
+        self._blocks = list(iter(lambda: list(islice(iterator, _BLOCK)), []))
+        self._length = sum(map(len, self._blocks))
+
+    def __len__(self) -> int:
+        """Return the number of shards."""
+        return self._length
+
+    def __getitem__(self, index: int) -> Shard:
+        """Return one shard."""
+        return self._blocks[index // _BLOCK][index % _BLOCK]
+
+    def __iter__(self) -> Iterator[Shard]:
+        """Iterate over the shards."""
+        return chain.from_iterable(self._blocks)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Make a copy or a pickle without sums, which may not be known yet."""
@@ -313,13 +340,12 @@ class Shards(tuple[Shard, ...]):
 
     def changed(self, others: Mapping[int, Shard]) -> "Shards":
         """Return the shards with others in some places."""
-        if not others:
-            return self
-        shards = list(self)
-        n_samples = self.n_samples_full
+        changed, n_samples = Shards(), self.n_samples_full
+        changed._blocks, changed._length = list(self._blocks), self._length
+        for block in {i // _BLOCK for i in others}:
+            changed._blocks[block] = list(self._blocks[block])
         for i, other in others.items():
-            n_samples += other.n_samples_full - shards[i].n_samples_full
-            shards[i] = other
-        changed = Shards(shards)
-        vars(changed)["n_samples_full"] = n_samples
+            n_samples += other.n_samples_full - self[i].n_samples_full
+            changed._blocks[i // _BLOCK][i % _BLOCK] = other
+        changed.n_samples_full = n_samples
         return changed

@@ -348,7 +348,7 @@ def train_shard(recipe: Recipe, task: Task) -> Trained:
     states = {}
     state = None if task.state is None else task.state.estimator
     failure = None
-    with recipe.training(task.shard):
+    with recipe.training(task.shard, task.rows.X):
         for step in task.steps:
             with _naming_shard(task, step):
                 state, failure = _make(recipe, task, step, state)
