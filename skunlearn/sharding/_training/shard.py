@@ -321,7 +321,7 @@ class Shards:
         """Return the number of shards."""
         return self._length
 
-    def __getitem__(self, index: int) -> Shard:
+    def __getitem__(self, index: int | np.integer) -> Shard:
         """Return one shard."""
         return self._blocks[index // _BLOCK][index % _BLOCK]
 
