@@ -154,8 +154,9 @@ def _find_smallest(classifier: ShardedUnlearningClassifier, y: Any) -> int:
     n_units = len(np.unique(y)) if classifier.partition == "class" else 1
     fewest = _SMALLEST * n_units
     if len(y) < fewest:
+        rows = f"{fewest} rows" + (f", {_SMALLEST} for each class," * (n_units > 1))
         raise ValueError(
-            f"X must have at least {fewest} rows to measure the cost of training; got "
+            f"X must have at least {rows} to measure the cost of training; got "
             f"{len(y)}."
         )
     return max(fewest, len(y) // _SPAN)

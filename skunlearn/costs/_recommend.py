@@ -156,19 +156,22 @@ def recommend_shards(
             "estimator, X and y must be given together: pass all three for a cost in "
             "seconds, or none for a cost in rows."
         )
-    n_units = 1
-    if partition == "class":
-        if class_counts is None and is_measured:
-            class_counts = np.unique(y, return_counts=True)[1]
-        if n_negatives is None:
-            n_negatives = int(is_measured and is_classifier(estimator))
-        n_units = 1 if class_counts is None else np.size(class_counts)
+    if partition == "class" and class_counts is None and is_measured:
+        class_counts = np.unique(y, return_counts=True)[1]
+    if partition == "uniform" and class_counts is not None:
+        raise ValueError(
+            'class_counts is for partition="class": with "uniform" all constituents '
+            "see rows of all classes. Leave it out."
+        )
+    n_units = 1 if class_counts is None else np.size(class_counts)
+    if n_negatives is None:
+        n_negatives = int(n_units > 1 and is_measured and is_classifier(estimator))
     settings = {
         "n_replicas": n_replicas,
         "n_epochs": n_epochs,
         "slice_training": slice_training,
         "partition": partition,
-        "n_negatives": n_negatives or 0,
+        "n_negatives": n_negatives,
     }
     shards = _find_candidates("n_shards", n_shards, n_samples // n_units, n_replicas)
     slicings = find_slicings(n_slices, slice_sizes, estimator)

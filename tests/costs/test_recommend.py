@@ -312,7 +312,17 @@ def test_slices_where_the_base_can_resume():
         ({"n_replicas": 3, "n_shards": 2}, "at least as many shards"),
         ({"partition": "random"}, "partition must be one of"),
         ({"partition": "class"}, "needs class_counts"),
+        (
+            {
+                "estimator": TimedDensity(),
+                "X": X[:99],
+                "y": Y[:99],
+                "partition": "class",
+            },
+            "at least 150 rows, 50 for each class, to measure",
+        ),
         ({"n_negatives": 1}, "n_negatives is for partition"),
+        ({"class_counts": [1, 1]}, "class_counts is for partition"),
         (
             {"partition": "class", "class_counts": [1, 1], "n_negatives": 2},
             "more than the 2 classes",
