@@ -393,7 +393,7 @@ def _is_same(X: object, Y: object) -> bool:
     X, Y = getattr(X, "data", X), getattr(Y, "data", Y)
     if isinstance(X, memoryview) or isinstance(Y, memoryview):
         X, Y = np.asarray(X), np.asarray(Y)
-    return np.shares_memory(X, Y)
+    return np.may_share_memory(X, Y)  # one is a copy of all, or of nothing
 
 
 def view_batch(batch: Batch, start: int, stop: int) -> Batch:

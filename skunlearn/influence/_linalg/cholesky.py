@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
-from scipy.linalg.lapack import dtrtri
+from scipy.linalg.lapack import dpotrf, dpotrs, dtrtri
 
 __all__ = ["Factor", "factorise", "factorise_somehow"]
 
+_EPS = float(np.finfo(float).eps)
 _MIN_CURVATURE = 1e-200  # curvature by which nothing can be divided
 _JITTERS = (0.0, 1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-2, 1.0)
 
@@ -20,8 +20,7 @@ class Factor:
     Parameters
     ----------
     triangle : ndarray of shape (n_params, n_params)
-        Lower Cholesky factor of the Hessian with a diagonal of ones; what is above the
-        diagonal means nothing.
+        Lower Cholesky factor of the Hessian with a diagonal of ones, 0 above it.
     roots : ndarray of shape (n_params,)
         Roots of the Hessian's own diagonal.
     null_space : ndarray of shape (m, n_params)
@@ -34,13 +33,12 @@ class Factor:
 
     def solve(self, b: np.ndarray) -> np.ndarray:
         """Return x with H x = b outside the null space; b may have several columns."""
-        roots = self.roots if b.ndim == 1 else self.roots[:, None]
-        b = b - self.null_space.T @ (self.null_space @ b)
-        x = b / roots
-        if len(b):
-            x = cho_solve((self.triangle, True), x, check_finite=False)
+        roots, N = self.roots if b.ndim == 1 else self.roots[:, None], self.null_space
+        x = (b - N.T @ (N @ b) if len(N) else b) / roots
+        if x.size:
+            x, _ = dpotrs(self.triangle, x, lower=True, overwrite_b=True)
         x = x / roots
-        return x - self.null_space.T @ (self.null_space @ x)
+        return x - N.T @ (N @ x) if len(N) else x
 
     @cached_property
     def inverse_root(self) -> np.ndarray:
@@ -48,7 +46,7 @@ class Factor:
         if not len(self.roots):
             return np.empty((0, 0))
         root, _ = dtrtri(self.triangle, lower=True)  # scipy has no wrapper of it
-        return np.tril(root) / self.roots
+        return root / self.roots
 
 
 def factorise(
@@ -82,24 +80,24 @@ def factorise(
         If there are other null directions, to working precision.
     """
     n = len(hessian)
-    null_space = np.zeros((0, n)) if null_space is None else null_space
-    fill = null_space**2 @ np.diag(hessian)  # as large as what it stands among
-    fill = np.where(fill > 0, fill, np.diag(hessian).max(initial=0))
-    filled = hessian + (null_space.T * fill) @ null_space
-    diagonal = np.diag(filled) + damping
+    diagonal = hessian.diagonal()
+    if null_space is None or not len(null_space):
+        null_space, filled = np.zeros((0, n)), hessian
+    else:
+        fill = null_space**2 @ diagonal  # as large as what it stands among
+        fill = np.where(fill > 0, fill, diagonal.max())
+        filled = hessian + (null_space.T * fill) @ null_space
+    diagonal = filled.diagonal() + damping
     roots = np.sqrt(np.where(diagonal > _MIN_CURVATURE, diagonal, 1.0))
-    filled[np.diag_indices(n)] = diagonal
-    filled /= roots
-    filled /= roots[:, None]
-    filled[np.diag_indices(n)] += jitter
+    scaled = filled / roots
+    scaled /= roots[:, None]
+    scaled.flat[:: n + 1] = diagonal / roots / roots + jitter
     if not n:
-        return Factor(filled, roots, null_space)
-    try:
-        triangle, _ = cho_factor(filled.T, True, overwrite_a=True, check_finite=False)
-    except np.linalg.LinAlgError:
-        raise np.linalg.LinAlgError(_explain()) from None
-    least = float(np.diag(triangle).min())
-    if not np.isfinite(triangle[-1, -1]) or least**2 < n * np.finfo(float).eps:
+        return Factor(scaled, roots, null_space)
+    # scipy's wrappers take longer than the factor of a small matrix.
+    triangle, info = dpotrf(scaled.T, lower=True, overwrite_a=True)
+    least = float(triangle.diagonal().min())
+    if info or not np.isfinite(triangle[-1, -1]) or least**2 < n * _EPS:
         raise np.linalg.LinAlgError(_explain())
     return Factor(triangle, roots, null_space)
 
