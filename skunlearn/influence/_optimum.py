@@ -45,6 +45,7 @@ __all__ = ["explain_no_bound", "find_optimum"]
 
 _MAX_START = 1e50  # size of parameters that no optimum is near
 _GRADIENT_TOL = 1e-8
+_MAX_HESSIAN_RTOL = 1e-3  # by which the Hessian at the optimum may differ
 _MIN_PARTS = 20
 _MIN_ROWS_IN_PART, _MIN_ROWS_OF_CLASS = 2500, 50
 _MIN_ROWS_PER_PARAM = 100
@@ -115,9 +116,9 @@ def find_optimum(
         warn_of_rounding()
     R = objective.compute_self_concordance()
     is_formed = solver == "cholesky" and len(theta) > 0  # not where one class is left
-    local = LocalModel.measure(objective, theta, w, R) if is_formed else None
+    local = _know(objective, polished, w, R) if is_formed else None
     norm = polished.gradient_norm
-    gradient = objective.gradient(theta, w) if local is None else local.gradient
+    gradient = polished.gradient if local is None else local.gradient
     point = Point(theta, np.nan, gradient, norm)
     bound = bound_measured(objective, point, local, w, R)
     if local is None:
@@ -138,6 +139,19 @@ def find_optimum(
             f"most {budget.allowed:.2g} is certified. Increase noise_scale or epsilon."
         )
     return optimum
+
+
+def _know(
+    objective: Objective, polished: Polished, w: np.ndarray, R: float
+) -> LocalModel:
+    """Return what is known at the optimum, by the last Hessian if that is near."""
+    theta, formed = polished.theta, polished.formed
+    if formed is not None:
+        local = LocalModel.about(objective, formed.theta, formed.hessians, w, R)
+        local = local.moved(theta - formed.theta)
+        if local.low + local.up < _MAX_HESSIAN_RTOL and not local.jitter:
+            return local.with_gradient(theta, w, polished.gradient)
+    return LocalModel.measure(objective, theta, w, R)
 
 
 def _take_as_trained(

@@ -86,11 +86,28 @@ class LocalModel(FieldsOnly):
         cls, objective: Objective, theta: np.ndarray, w: np.ndarray, R: float
     ) -> "LocalModel":
         """Form all sums in two passes over the rows: nothing is wrong."""
-        new = cls._form(objective, theta, w, R)
-        if not len(theta) or not math.isfinite(R) or new.jitter > 0:
-            return new
-        max_norm = objective.max_hessian_norm(new.inverse)
-        return new._with(max_norm=max_norm, slack=1.0)
+        return cls._form(objective, theta, w, R)._measured()
+
+    @classmethod
+    def about(
+        cls,
+        objective: Objective,
+        theta: np.ndarray,
+        hessians: np.ndarray,
+        w: np.ndarray,
+        R: float,
+    ) -> "LocalModel":
+        """Know of Hessians that are true at parameters, and of no gradients yet."""
+        none = np.full(hessians.shape[:2], np.nan)
+        sums = objective.weight_sums(w), none, hessians
+        return cls(objective, theta, *sums, R, theta)._measured()
+
+    def _measured(self) -> "LocalModel":
+        """Look at the rows for `max_norm`."""
+        if not len(self.theta) or not math.isfinite(self.R) or self.jitter > 0:
+            return self
+        max_norm = self.objective.max_hessian_norm(self.inverse)
+        return self._with(max_norm=max_norm, slack=1.0)
 
     @classmethod
     def _form(

@@ -11,6 +11,7 @@ from skunlearn.influence._objectives.base import Objective
 
 __all__ = [
     "Direction",
+    "Formed",
     "Point",
     "Polished",
     "approach",
@@ -24,6 +25,7 @@ __all__ = [
 _Status = Literal["converged", "stalled", "max_steps"]
 
 _STEP_RTOL = 1e-4  # step, as a share of the parameters' norm
+_LAST_RTOL = 1e-13  # the same, of a step that is not worth a pass
 _CG_RTOL = 1e-3  # a step then makes the gradient a thousand times smaller
 _MAX_STEP = 1e2  # step, as a share of the parameters' norm
 _VALUE_RTOL = 1e-13  # share of a value that rounding may have made
@@ -63,6 +65,14 @@ class Direction:
 
 
 @dataclass(frozen=True)
+class Formed:
+    """Sums of Hessians over each group, and the parameters at which they are true."""
+
+    theta: np.ndarray
+    hessians: np.ndarray
+
+
+@dataclass(frozen=True)
 class Polished:
     """Where Newton steps have ended.
 
@@ -86,15 +96,21 @@ class Polished:
         The largest share of the Hessian's own diagonal that was added to factorise it.
     relative_residual : float
         The largest relative residual of the directions; 0 with Cholesky factors.
+    gradient : ndarray of shape (n_params,)
+        The gradient at `theta`.
+    formed : Formed or None
+        The last Hessian; None if there is none.
     """
 
     theta: np.ndarray
     gradient_norm: float
     n_steps: int
     status: _Status
-    step_norm: float = 0.0
-    jitter: float = 0.0
-    relative_residual: float = 0.0
+    step_norm: float
+    jitter: float
+    relative_residual: float
+    gradient: np.ndarray
+    formed: Formed | None
 
 
 def polish(
@@ -140,7 +156,13 @@ def polish(
     numpy.linalg.LinAlgError
         If the Hessian is not finite.
     """
-    gradient = objective.gradient(theta, w)
+    formed: Formed | None = None
+    if solver == "cholesky" and objective.n_params:
+        sums, hessians = objective.sums_by_group(theta, w)
+        gradient = objective.join_gradients(sums, objective.weight_sums(w), theta)
+        formed = Formed(theta, hessians)
+    else:
+        gradient = objective.gradient(theta, w)
     point = Point(theta, np.nan, gradient, float(np.linalg.norm(gradient)))
     directions: list[Direction] = []
 
@@ -153,6 +175,8 @@ def polish(
             step_norm=directions[-1].norm if directions else 0.0,
             jitter=max((d.jitter for d in directions), default=0.0),
             relative_residual=max((d.residual for d in directions), default=0.0),
+            gradient=point.gradient,
+            formed=formed,
         )
 
     n_steps, is_near = 0, not objective.n_params  # a solver may have gone far already
@@ -161,15 +185,22 @@ def polish(
         is_fresh = factor is None
         if point.norm <= tol and is_near and is_fresh:
             return finish("converged")
-        if is_fresh:
-            direction = propose(objective, point, w, solver, damping, max_iter)
+        if is_fresh and solver == "cg":
+            direction = propose(objective, point, w, damping, max_iter)
+        elif is_fresh:
+            if formed is None or formed.theta is not point.theta:
+                formed = Formed(
+                    point.theta, objective.hessians_by_group(point.theta, w)
+                )
+            direction = _factorise(objective, point, w, formed, damping)
         else:
             direction = replace(direction, step=_solve(direction.factor, point))
         directions.append(direction)
         length = direction.norm / max(1.0, float(np.linalg.norm(point.theta)))
         is_near = objective.is_quadratic or length < _STEP_RTOL
         if point.norm <= tol and is_near:
-            if not objective.is_quadratic:  # the step is there, and leaves still less
+            if not objective.is_quadratic and length > _LAST_RTOL:
+                # The step is there, and leaves still less.
                 point = _try_step(objective, point, direction.step, w) or point
             return finish("converged")
         if n_steps == max_steps:
@@ -243,22 +274,29 @@ def approach(
     return theta
 
 
+def _factorise(
+    objective: Objective,
+    point: Point,
+    w: np.ndarray,
+    formed: Formed,
+    damping: float,
+) -> Direction:
+    """Return Newton's direction by the factor of a Hessian."""
+    hessian = objective.join_hessians(formed.hessians, objective.weight_sums(w))
+    factor, jitter = factorise_somehow(hessian, objective.null_space, damping)
+    step = -factor.solve(point.gradient)
+    return Direction(_shorten(step, point.theta), jitter, factor=factor)
+
+
 def propose(
     objective: Objective,
     point: Point,
     w: np.ndarray,
-    solver: str,
     damping: float,
     max_iter: int,
 ) -> Direction:
-    """Return a direction downhill: Newton's, or near it where that is not defined."""
-    null_space = objective.null_space
-    if solver == "cholesky":
-        hessian = objective.hessian(point.theta, w)
-        factor, jitter = factorise_somehow(hessian, null_space, damping)
-        step = -factor.solve(point.gradient)
-        return Direction(_shorten(step, point.theta), jitter, factor=factor)
-    diagonal = objective.diagonal(point.theta, w)
+    """Return a direction downhill by products with the Hessian, which is not formed."""
+    null_space, diagonal = objective.null_space, objective.diagonal(point.theta, w)
     solution = conjugate_gradients(
         objective.hvp(point.theta, w),
         -point.gradient,

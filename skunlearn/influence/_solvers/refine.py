@@ -265,7 +265,7 @@ def _propose(
     """Return a step, and what is known where the Hessian had to be formed for it."""
     damping, max_iter = settings.damping, settings.max_iter
     if local is None:
-        direction = propose(objective, point, w, "cg", damping, max_iter)
+        direction = propose(objective, point, w, damping, max_iter)
         return direction.step, None
     if not local.needs_refresh:
         if local.low + local.up < _MAX_CHORD_RTOL:
