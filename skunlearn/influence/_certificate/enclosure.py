@@ -46,6 +46,8 @@ class Enclosure:
         A bound of the change of margins from where the Hessian was formed.
     missed : float
         What curvatures do not tell of the gradient, in the norm of the inverse Hessian.
+    point : ndarray of shape (n_params,), or None
+        The point of the grid next to the optimum; None if it is not certain.
     """
 
     theta: np.ndarray
@@ -55,15 +57,7 @@ class Enclosure:
     is_settled: bool
     change: float
     missed: float
-
-    def round(self, spacing: np.ndarray) -> np.ndarray | None:
-        """Return the point of a grid next to the optimum; None if it is not certain."""
-        cells = np.rint(self.theta / spacing)
-        rest = (self.theta / spacing - cells) + self.step / spacing
-        more = np.rint(rest)
-        if not (np.abs(rest - more) + self.error / spacing < 0.5).all():
-            return None
-        return (cells + more) * spacing + 0.0
+    point: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -148,7 +142,22 @@ def enclose(
             is_settled = size <= rounding or bool((error <= 2 * rounded).all())
     step = -local.factor.solve(gradient)
     is_settled = is_settled and missed <= rounding
-    return Enclosure(theta, step, size, error, is_settled, change, missed)
+    point = _round(theta, step, error, local.spacing)
+    return Enclosure(theta, step, size, error, is_settled, change, missed, point)
+
+
+def _round(
+    theta: np.ndarray, step: np.ndarray, error: np.ndarray, spacing: np.ndarray | None
+) -> np.ndarray | None:
+    """Return the point of a grid next to the optimum; None if it is not certain."""
+    if spacing is None:
+        return None
+    cells = np.rint(theta / spacing)
+    rest = (theta / spacing - cells) + step / spacing
+    more = np.rint(rest)
+    if not (np.abs(rest - more) + error / spacing < 0.5).all():
+        return None
+    return (cells + more) * spacing + 0.0
 
 
 def _measure(local: Local, gradient: np.ndarray) -> float:
@@ -163,8 +172,8 @@ def _bound_missed(found: GradientSum, local: Local, up: float) -> float:
     """
     if found.move is None:
         return 0.0
-    share = bound_mean_change(0.0, 0.0, found.bent)
-    return 1.1 * share * (1 + up) * local.measure(found.move)
+    length = local.measure(found.move)
+    return 1.1 * length * (1 + up) * bound_mean_change(0.0, 0.0, found.bent)
 
 
 def _bound_rounding(

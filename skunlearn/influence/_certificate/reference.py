@@ -191,6 +191,12 @@ class Local:
         """Return the inverse of the Hessian, for gradients that rows can have."""
         return self.rows_root.T @ self.rows_root
 
+    @cached_property
+    def cell(self) -> float:
+        """Return the length of the shortest way from a point of the grid to another."""
+        spacing = self.spacing
+        return 0.0 if spacing is None else float((spacing / self.lengths).min())
+
     def measure(self, v: np.ndarray) -> float:
         """Return the length of a move, in the norm of the Hessian."""
         return math.sqrt(max(float(v @ (self.hessian @ v)), 0.0))

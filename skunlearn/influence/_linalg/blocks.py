@@ -11,13 +11,14 @@ import numpy as np
 from scipy import sparse
 
 __all__ = [
+    "BlockSum",
+    "Blocks",
     "add_ones",
     "compute_grams",
     "count_additions",
     "iterate_blocks",
     "multiply",
     "multiply_back",
-    "multiply_back_in_parts",
     "multiply_forth",
     "view_rows",
 ]
@@ -25,6 +26,7 @@ __all__ = [
 _DENSE_VALUES = 2**17  # values in a block of dense rows
 _SPARSE_ROWS = 2**15
 _PART_ROWS = 128  # of a block that are summed at once where errors matter
+_MAX_KEPT = 2**22  # stored values, up to which blocks are kept for a next pass
 _FEW_COLUMNS = 40  # whose products fit into the processor's cache
 _PRODUCT_ROWS = 512
 _DENSE_SHARE = 0.1  # of stored values, above which a sparse block is made dense
@@ -109,14 +111,51 @@ def _add_sums(G: np.ndarray, R: np.ndarray) -> np.ndarray:
     return wide
 
 
-def multiply_back_in_parts(
-    X: Any, transposed: Any, R: np.ndarray, intercept: bool
-) -> np.ndarray:
-    """Return R.T X, shape (n_outputs, n_columns), from short sums of few rows each."""
+class Blocks:
+    """Blocks of all rows, to go over several times: index, rows, and these transposed.
+
+    Blocks of sparse rows are copies, which take time, and space. Few are kept.
+    """
+
+    def __init__(self, X: Any, max_rows: int, dtype: Any) -> None:
+        self.X, self.max_rows, self.dtype = X, max_rows, dtype
+        is_small = sparse.issparse(X) and X.nnz < _MAX_KEPT
+        self._kept = list(self._make()) if is_small else None
+
+    def __iter__(self) -> Iterator[tuple[Any, Any, Any]]:
+        return iter(self._kept) if self._kept is not None else self._make()
+
+    def _make(self) -> Iterator[tuple[Any, Any, Any]]:
+        for index, rows in iterate_blocks(self.X, None, self.max_rows):
+            rows = rows.astype(self.dtype, copy=False)
+            yield index, rows, rows.T
+
+
+class BlockSum:
+    """A sum of R.T X over blocks of rows, with compensation, from short sums each.
+
+    It has the shape and precision of W, the parameters. `intercept` says whether the
+    last column are ones, which are not stored.
+    """
+
+    def __init__(self, W: np.ndarray, intercept: bool) -> None:
+        self.intercept = intercept
+        self.value, self._rest = np.zeros((2, *W.shape), W.dtype)
+
+    def add(self, X: Any, transposed: Any, R: np.ndarray) -> None:
+        """Add the product of a block."""
+        if sparse.issparse(X):
+            added = (transposed @ R).T
+            added = _add_sums(added, R) if self.intercept else added
+        else:
+            added = _multiply_back_in_parts(X, R, self.intercept)
+        added = added - self._rest
+        before, self.value = self.value, self.value + added
+        self._rest = (self.value - before) - added
+
+
+def _multiply_back_in_parts(X: np.ndarray, R: np.ndarray, intercept: bool) -> Any:
     n_parts = len(R) // _PART_ROWS
-    if sparse.issparse(X):
-        G = (transposed @ R).T
-        return _add_sums(G, R) if intercept else G
     if n_parts < 2:
         return multiply_back(X, R, intercept)
     n_rows, shape = n_parts * _PART_ROWS, (n_parts, _PART_ROWS, -1)

@@ -40,10 +40,7 @@ def bound_change(X: Any, loss: Loss, V: np.ndarray) -> float:
     if factor in (0, np.inf):
         return float(factor)
     for _, block in iterate_blocks(X, None):
-        Z = multiply(block, V)
-        if isinstance(loss, Softmax):
-            Z = Z.max(axis=1) - Z.min(axis=1)
-        largest = max(largest, float(np.abs(Z).max()))
+        largest = max(largest, loss.find_change(multiply(block, V)))
     return largest
 
 

@@ -4,23 +4,24 @@ Blocks are small and are added with compensation. So the errors have bounds that
 and that are short enough to decide in which cell of a fine grid an optimum is.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeGuard
 
 import numpy as np
 from scipy import sparse
 
 from skunlearn.influence._linalg.blocks import (
+    Blocks,
+    BlockSum,
     compute_grams,
     count_additions,
     iterate_blocks,
     multiply,
-    multiply_back_in_parts,
 )
 from skunlearn.influence._objectives.base import Objective
 from skunlearn.influence._objectives.linear import LinearObjective
-from skunlearn.influence._objectives.losses import LogLoss, Loss, Softmax, SquaredError
+from skunlearn.influence._objectives.losses import LogLoss, Softmax, SquaredError
 
 __all__ = [
     "GradientSum",
@@ -38,7 +39,6 @@ __all__ = [
 
 _MAX_BLOCK_ROWS, _MIN_BLOCK_ROWS = 8192, 256
 _MAX_BLOCKS = 32  # of small sparse data
-_MAX_KEPT = 2**22  # stored values, up to which blocks are kept for a next pass
 _MAX_COUNT = 100.0  # mean weight that may be a count of rows
 
 
@@ -107,15 +107,7 @@ class GradientSums:
         # Of several outputs slopes cost little; a log loss bends less than it slopes.
         is_log = isinstance(objective.spec.loss, LogLoss) and objective.n_outputs == 1
         self._keeps = is_log and self.dtype == np.float64
-        # Blocks of sparse rows are copies, which take time, and space.
-        is_kept = sparse.issparse(objective.X) and objective.X.nnz < _MAX_KEPT
-        self._kept = list(self._iterate()) if is_kept else None
-
-    def _iterate(self) -> Iterator[tuple[Any, Any, Any]]:
-        """Yield indices, blocks of rows, and the same transposed."""
-        for rows, X in iterate_blocks(self.objective.X, None, self.block_rows):
-            X = X.astype(self.dtype, copy=False)
-            yield rows, X, X.T
+        self._blocks = Blocks(objective.X, self.block_rows, self.dtype)
 
     def find(self, theta: np.ndarray, v: np.ndarray | float) -> GradientSum:
         """Sum gradients in a pass over the rows.
@@ -136,20 +128,20 @@ class GradientSums:
         objective, loss = self.objective, self.objective.spec.loss
         K, looks = objective.n_outputs, isinstance(v, np.ndarray)
         both = np.append(theta, v) if looks else theta
-        W, total = self._unravel(both), _Total(self)
-        squares, change = np.zeros((K, 1)), 0.0
+        W, squares, change = self._unravel(both), np.zeros((K, 1)), 0.0
         C = np.empty((K, len(objective.codes))).T if self._keeps else None
-        for rows, X, transposed in self._kept or self._iterate():
+        total = BlockSum(W[:K], objective.intercept)
+        for rows, X, transposed in self._blocks:
             Z, codes = multiply(X, W), objective.codes[rows]
             if C is None:
                 S = loss.slopes(Z[:, :K], codes)
             else:
                 S, C[rows] = loss.derive(Z[:, :K], codes)
-            A = self._weigh(rows) * S
-            squares[:, 0] += [a @ s for a, s in zip(A.T, S.T, strict=True)]
-            total.add(X, transposed, A)
             if looks:
-                change = max(change, _find_change(Z[:, K:], loss))
+                change = max(change, loss.find_change(Z[:, K:]))
+            A = self._weigh(rows) * S
+            squares[:, 0] += np.einsum("ji,ji->j", A.T, S.T)
+            total.add(X, transposed, A)
         gradient = centre(objective, total.value.ravel()) + self.penalty * theta
         change = change if isinstance(v, np.ndarray) else v
         return GradientSum(theta, gradient, squares, change, C)
@@ -158,12 +150,13 @@ class GradientSums:
         """Return the gradient after a short move, from the curvatures before it."""
         objective, loss, C = self.objective, self.objective.spec.loss, found.curvatures
         assert C is not None
-        V, total, change = self._unravel(v), _Total(self), 0.0
-        for rows, X, transposed in self._kept or self._iterate():
+        V, change = self._unravel(v), 0.0
+        total = BlockSum(V, objective.intercept)
+        for rows, X, transposed in self._blocks:
             Z = multiply(X, V)
-            change = max(change, _find_change(Z, loss))
-            A = self._weigh(rows) * loss.bend(C[rows], Z)
-            total.add(X, transposed, A)
+            change = max(change, loss.find_change(Z))
+            bent = loss.bend(C[rows], Z)
+            total.add(X, transposed, self._weigh(rows) * bent)
         more = centre(objective, total.value.ravel()) + self.penalty * v
         return GradientSum(
             found.theta + v,
@@ -178,21 +171,6 @@ class GradientSums:
     def _unravel(self, theta: np.ndarray) -> np.ndarray:
         theta = theta.astype(self.dtype, copy=False)
         return theta.reshape(-1, self.objective.n_columns)
-
-
-class _Total:
-    """A sum over blocks of rows, with compensation."""
-
-    def __init__(self, sums: GradientSums) -> None:
-        shape = sums.objective.n_outputs, sums.objective.n_columns
-        self.intercept = sums.objective.intercept
-        self.value, self._rest = np.zeros((2, *shape), sums.dtype)
-
-    def add(self, X: Any, transposed: Any, A: np.ndarray) -> None:
-        """Add the products of rows."""
-        added = multiply_back_in_parts(X, transposed, A, self.intercept) - self._rest
-        before, self.value = self.value, self.value + added
-        self._rest = (self.value - before) - added
 
 
 def centre(objective: LinearObjective, values: np.ndarray) -> np.ndarray:
@@ -229,14 +207,6 @@ def find_block_rows(objective: LinearObjective) -> int:
         return _MAX_BLOCK_ROWS
     size = objective.X.shape[0] // _MAX_BLOCKS
     return min(max(size, _MIN_BLOCK_ROWS), _MAX_BLOCK_ROWS)
-
-
-def _find_change(Z: np.ndarray, loss: Loss) -> float:
-    if loss.self_concordance == 0:
-        return 0.0
-    if isinstance(loss, Softmax):
-        return float((Z.max(axis=1) - Z.min(axis=1)).max())
-    return float(max(Z.max(), -Z.min()))
 
 
 def find_max_curvature(objective: LinearObjective) -> float:
@@ -296,7 +266,7 @@ class Grams:
         """Return the mean of the weights."""
         return self.total / self.n_rows
 
-    @property
+    @cached_property
     def diagonals(self) -> np.ndarray:
         """Return the second moments alone, shape (n_outputs or 1, n_columns)."""
         return np.diagonal(self.matrices, axis1=1, axis2=2)

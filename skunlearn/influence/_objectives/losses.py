@@ -51,6 +51,12 @@ class Loss(Protocol):
         If `self_concordance` is finite, they are those at Z. `slack` has shape (n, 1).
         """
 
+    def find_change(self, V: np.ndarray) -> float:
+        """Return by how much margins that move by V matter to second derivatives.
+
+        It is the largest move of a margin, or change of the difference of two.
+        """
+
     def bend(self, C: np.ndarray, V: np.ndarray) -> np.ndarray:
         """Multiply V by the second derivatives, given the curvatures C."""
 
@@ -92,6 +98,9 @@ class _Separable:
         self, Z: np.ndarray, codes: np.ndarray, slack: np.ndarray
     ) -> np.ndarray:
         return self.curvatures(Z, codes)
+
+    def find_change(self, V: np.ndarray) -> float:
+        return float(max(V.max(), -V.min())) if self.self_concordance else 0.0
 
     def bend(self, C: np.ndarray, V: np.ndarray) -> np.ndarray:
         return C * V
@@ -268,6 +277,9 @@ class Softmax:
         self, Z: np.ndarray, codes: np.ndarray, slack: np.ndarray
     ) -> np.ndarray:
         return self.curvatures(Z, codes)
+
+    def find_change(self, V: np.ndarray) -> float:
+        return float((V.max(axis=1) - V.min(axis=1)).max())
 
     def bend(self, C: np.ndarray, V: np.ndarray) -> np.ndarray:
         B = C * V

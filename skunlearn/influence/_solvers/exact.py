@@ -78,18 +78,16 @@ def round_optimum(
         How far it is from where the steps began, in the norm of the Hessian.
     """
     objective, start = optimum.objective, optimum.theta
-    assert allows_exact(objective)
+    assert isinstance(objective, LinearObjective)
     if reference is None:
         reference = Reference.measure(objective, start, weighted)
     local = reference.at(objective, weighted)
-    if local is None or local.spacing is None:
+    if local is None or (spacing := local.spacing) is None:
         return None
     theta = start if step is None else start + local.factor.solve(step)
-    enclosure = _Search(objective, weighted, local).run(theta, start)
-    if enclosure is None:
+    point = _Search(objective, weighted, local).run(theta, start)
+    if point is None:
         return None
-    point, spacing = enclosure.round(local.spacing), local.spacing
-    assert point is not None
     found = replace(
         optimum,
         estimator=_write_copy(optimum, point),
@@ -127,7 +125,7 @@ def round_without(
     `w` are the weights with the rows, `left` those without.
     """
     objective, theta, known = optimum.objective, optimum.theta, optimum.reference
-    assert allows_exact(objective)
+    assert isinstance(objective, LinearObjective)
     weighted, found = Weighted.measure(objective, left), None
     if known is not None and len(rows) < weighted.sums[0]:
         known = known.without(objective, w, rows)
@@ -204,7 +202,7 @@ def _find_obstacle(
 
 
 class _Search:
-    """The way to an enclosure of the optimum that lies in one cell of the grid."""
+    """The way to the point of the grid in whose cell the optimum is for certain."""
 
     def __init__(
         self, objective: LinearObjective, weighted: Weighted, local: Local
@@ -216,19 +214,13 @@ class _Search:
         self.found: GradientSum | None = None
         self.rate, self.is_measured = bound_rate(objective, local), False
 
-    @property
-    def cell(self) -> float:
-        """Return the length of the shortest way from a point of the grid to another."""
-        spacing = self.local.spacing
-        return 0.0 if spacing is None else float((spacing / self.local.lengths).min())
-
-    def run(self, theta: np.ndarray, start: np.ndarray) -> Enclosure | None:
+    def run(self, theta: np.ndarray, start: np.ndarray) -> np.ndarray | None:
         """Make steps until the cell is certain, or nothing makes it more certain."""
         theta, last = self._project(theta), math.inf
         while self.n_passes < _MAX_PASSES:
             enclosure = self._enclose(theta)
-            if self._is_certain(enclosure):
-                return enclosure
+            if enclosure.point is not None:
+                return enclosure.point
             if enclosure.is_settled:
                 return self._refine(theta + enclosure.step)
             is_near = enclosure.change <= _MAX_CHANGE
@@ -245,10 +237,6 @@ class _Search:
                 return None
             last = math.inf
         return None
-
-    def _is_certain(self, enclosure: Enclosure) -> bool:
-        spacing = self.local.spacing
-        return spacing is not None and enclosure.round(spacing) is not None
 
     def _enclose(self, theta: np.ndarray) -> Enclosure:
         self.n_passes += 1
@@ -267,7 +255,7 @@ class _Search:
             return self.gradients.find(theta, theta - local.theta)
         v = theta - found.theta
         size = local.measure(v)
-        if found.curvatures is not None and size < _MAX_CELLS * self.cell:
+        if found.curvatures is not None and size < _MAX_CELLS * local.cell:
             return self.gradients.follow(found, v)
         more = self.rate * size
         is_short = more < _MAX_MORE_CHANGE
@@ -283,7 +271,7 @@ class _Search:
     def _measure_rate(self) -> float:
         return min(self.rate, measure_rate(self.objective, self.local))
 
-    def _refine(self, theta: np.ndarray) -> Enclosure | None:
+    def _refine(self, theta: np.ndarray) -> np.ndarray | None:
         """Go on with more digits, where there are any on this machine."""
         if not np.finfo(np.longdouble).eps < 1e-2 * np.finfo(float).eps:
             return None
@@ -294,8 +282,8 @@ class _Search:
         self.rounding = Rounding.measure(self.gradients, self.local)
         for _ in range(_MAX_REFINEMENTS):
             enclosure = self._enclose(theta)
-            if self._is_certain(enclosure):
-                return enclosure
+            if enclosure.point is not None:
+                return enclosure.point
             theta = theta + enclosure.step
         return None
 
