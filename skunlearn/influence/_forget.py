@@ -56,7 +56,7 @@ def remove(state: State, slots: np.ndarray) -> Change:
             "the request leaves no row to train on. Retain at least one row, or delete "
             "the classifier."
         )
-    state = replace(state, counts=counts)
+    state = state.evolved(counts=counts)
     is_puma = state.settings.method == "puma"
     if state.criterion_start is not None or is_puma:
         state = follow_criterion(shown, state, slots)
@@ -190,7 +190,7 @@ def reach(
     move = None
     if new.local is not None:
         move = new.local.find_length(new.theta - optimum.theta) / unit
-    return Change(replace(state, optimum=new), path, move)
+    return Change(state.evolved(optimum=new), path, move)
 
 
 def _patch(

@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 from skunlearn._base import Records
 from skunlearn._data.identities import GroupIndex
 from skunlearn._data.rows import Batch, Erasure, Rows
+from skunlearn._pickling import FieldsOnly
 from skunlearn._records import ForgetRecord
 from skunlearn._requests import Request
 from skunlearn.influence._certificate.grid import round_up
@@ -36,7 +37,7 @@ _MAX_SCORE_RTOL = 0.02  # share of the Hessian by which scores of rows may be of
 
 
 @dataclass(frozen=True, eq=False)
-class State:
+class State(FieldsOnly):
     """A fitted classifier and its rows.
 
     The first slots of the rows are for training, the others for the criterion.
@@ -302,14 +303,14 @@ class State:
         rows = self.rows.prepare_forget(positions, erasure)
         w, slots = erasure.own(self.w, self.rows.readers), rows.slot_of[positions]
         erasure.overwrite(w, slots[slots < len(w)])
-        state = replace(self, rows=rows, w=w)
+        state = self.evolved(rows=rows, w=w)
         if _is_same(self.optimum.objective.X, state.training.X):
             return state
         return replace(state, **state._refer_to(state.training))
 
     def with_record(self, record: ForgetRecord) -> "State":
         """Return this with one more receipt."""
-        return replace(self, records=self.records.append(record))
+        return self.evolved(records=self.records.append(record))
 
 
 @dataclass(frozen=True)

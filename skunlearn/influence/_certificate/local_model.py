@@ -1,7 +1,7 @@
 """Parameters, and what is known of the objective around them without its rows."""
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +17,7 @@ __all__ = ["LocalModel"]
 _EPS = float(np.finfo(float).eps)
 _MAX_CANCELLATION = 16.0  # times smaller than it was, a sum has lost a digit
 _MIN_PARAMS_PER_ROW = 20  # times fewer rows than parameters
+_MIN_WIDE_PARAMS = 64  # for fewer, products of matrices take no time
 _MAX_INVERSE_PARAMS = 256  # for more, inverses are not formed for a bound alone
 _MAX_SLACK = 1.5  # beyond, `max_norm` is worth a pass over the rows
 _MIN_CHANGE_TO_LOOK = 0.01  # change of curvature that is not worth a look at the rows
@@ -216,8 +217,7 @@ class LocalModel(FieldsOnly):
         """Subtract some rows, whose weights are still in `w`; the parameters stay."""
         objective = self.objective
         gradients, hessians = objective.sums_by_group(self.center, w, rows)
-        after = replace(
-            self,
+        after = self.evolved(
             weight_sums=self.weight_sums - objective.weight_sums(w, rows),
             gradients=self.gradients - gradients,
             hessians=self.hessians - hessians,
@@ -229,7 +229,8 @@ class LocalModel(FieldsOnly):
         if is_true and self.max_norm in (0, math.inf):
             return after._with(cancelled=cancelled)
         more = None
-        if len(rows) * _MIN_PARAMS_PER_ROW < len(self.theta):
+        n_params = len(self.theta)
+        if n_params > max(len(rows) * _MIN_PARAMS_PER_ROW, _MIN_WIDE_PARAMS):
             more = after._compare_removed(w, rows, self.weight_sums)
         return after._following(self, more, cancelled=cancelled)
 
@@ -283,7 +284,7 @@ class LocalModel(FieldsOnly):
         """
         least, most = min(float(changes.min()), 0.0), max(float(changes.max()), 0.0)
         before = self.with_gradients(self.theta, self.gradients)
-        new = replace(before, weight_sums=self.objective.weight_sums(w))
+        new = before.evolved(weight_sums=self.objective.weight_sums(w))
         new = new.with_gradient(self.theta, w, gradient)
         if new.jitter > 0:
             return new._with(max_norm=math.inf)
@@ -339,10 +340,10 @@ class LocalModel(FieldsOnly):
 
     def _with(self, **changes: Any) -> "LocalModel":
         """Change what the Hessian does not depend on, and keep its factor."""
-        new = object.__new__(LocalModel)  # at a tenth of what `replace` takes
-        known = vars(self)
-        vars(new).update({name: known[name] for name in _KEPT if name in known})
-        vars(new).update(changes)
+        new, known = self.evolved(**changes), vars(self)
+        for name in ("hessian", "_solved", "_inverse_root", "curvature"):
+            if name in known:
+                vars(new)[name] = known[name]
         return new
 
     def with_gradients(self, theta: np.ndarray, sums: np.ndarray) -> "LocalModel":
@@ -434,12 +435,6 @@ class LocalModel(FieldsOnly):
         size = max(1.0, *map(float, lengths))
         condition = float(np.linalg.norm(self.hessian)) / self.curvature
         return 8 * _EPS * size * condition * self.cancelled if len(self.theta) else 0.0
-
-
-_KEPT = (
-    *(field.name for field in fields(LocalModel)),
-    *("hessian", "_solved", "_inverse_root", "curvature"),
-)
 
 
 def _find_ratio(before: np.ndarray, after: np.ndarray) -> float:

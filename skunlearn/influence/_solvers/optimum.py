@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from skunlearn._data.rows import Batch
+from skunlearn._pickling import FieldsOnly
 from skunlearn.influence._certificate.local_model import LocalModel
 from skunlearn.influence._certificate.reference import Reference
 from skunlearn.influence._objectives.base import Objective
@@ -16,7 +17,7 @@ __all__ = ["Optimum"]
 
 
 @dataclass(frozen=True)
-class Optimum:
+class Optimum(FieldsOnly):
     """A fitted classifier at the optimum of its objective, and what is known there.
 
     Where it is exact, parameters are rounded, the reference is what is known, and no
@@ -44,8 +45,7 @@ class Optimum:
         gradient_norm: float = math.nan,
     ) -> "Optimum":
         """Return this at other parameters, which are not exact."""
-        return replace(
-            self,
+        return self.evolved(
             estimator=self.write_copy(theta),
             theta=theta,
             local=local,
