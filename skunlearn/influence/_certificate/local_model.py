@@ -440,12 +440,11 @@ class LocalModel(FieldsOnly):
 def _find_ratio(before: np.ndarray, after: np.ndarray) -> float:
     """Return how many times smaller a diagonal has become, at most."""
     was, left = before.diagonal(), after.diagonal()
-    if (was > 0).all() and (left > 0).all():
-        return float((was / left).max(initial=1.0))
-    there = was > 0
-    if not (left[there] > 0).all():
+    if was.min(initial=1.0) <= 0:
+        was, left = was[was > 0], left[was > 0]
+    if left.min(initial=1.0) <= 0:
         return math.inf
-    return float((was[there] / left[there]).max(initial=1.0))
+    return float((was / left).max(initial=1.0))
 
 
 def _bound_eigenvalues(matrix: np.ndarray) -> float:
