@@ -260,7 +260,8 @@ class Rows:
         if not (is_plain and len(slots) and not self.data.fit_params):
             return self.take(slots)
         part = slice(int(slots[0]), int(slots[-1]) + 1)
-        if part.stop - part.start != len(slots) or (np.diff(slots) != 1).any():
+        is_run = part.stop - part.start == len(slots)
+        if not (is_run and (slots[1:] > slots[:-1]).all()):
             return self.take(slots)
         weight = self.data.sample_weight
         rows = X[part]

@@ -60,8 +60,11 @@ def prepare_fit(
     recipe = replace(recipe, fit_params=others)
     if sample_weight is not None:
         check_weights(recipe, estimator)
-    incoming = check_incoming(batch, 0, root_seed, groups, forget_proba)
-    plan = plan_fit(recipe, make_spec(classifier, recipe), incoming)
+    plan = plan_fit(
+        recipe,
+        make_spec(classifier, recipe),
+        check_incoming(batch, 0, root_seed, groups, forget_proba),  # plan_fit frees it
+    )
     warn_of_small_shards(plan)
     return plan
 

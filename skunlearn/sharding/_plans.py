@@ -188,15 +188,19 @@ def plan_fit(
     layout = layout.fix(traits)
     places = layout.place(traits)
     layout = _count_sizes(layout, recipe, traits, places, 0)
+    class_counts = np.bincount(traits.codes, minlength=len(classes))
+    groups = _index_groups(incoming, layout.key)
+    del traits  # it would take as much memory as two features while rows are copied
+    incoming = replace(incoming, hashes=class_hashes[:0])
     state = State(
         recipe=recipe,
         layout=layout,
-        groups=_index_groups(incoming, layout.key),
+        groups=groups,
         rows=incoming.sort(places).with_own_values(),
         batches=(0,),
         classes=classes,
         class_hashes=class_hashes,
-        class_counts=np.bincount(traits.codes, minlength=len(classes)),
+        class_counts=class_counts,
         shards=Shards(),
     )
     shards = state.make_shards(places.members, places.bounds)

@@ -427,9 +427,10 @@ def _own_arrays(part: Any, seen: dict[int, Any]) -> None:
 
 def _replace_in(container: Any, items: Iterable[Any], seen: dict[int, Any]) -> None:
     for key, value in list(items):
-        if type(value) is np.ndarray and value.dtype != object:
+        kind = type(value)
+        if kind is np.ndarray and value.dtype.kind != "O":
             container[key] = _as_own(value)
-        elif not isinstance(value, (str, int, float, type(None))):
+        elif kind not in _IMMUTABLE:
             _own_arrays(value, seen)
 
 
