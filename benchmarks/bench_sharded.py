@@ -296,7 +296,7 @@ def bench_memory(scale: Scale) -> Iterator[Row]:
     n_samples = scale.size(1_000_000)
     used = measure(n_samples, 20)
     cases = {
-        "fit": ("X", 2.5),
+        "fit": ("X", 2.3),
         "forget one row": ("held", 1.2),
         "forget 1 %": ("held", 1.2),
     }

@@ -72,6 +72,31 @@ def test_answers_in_bulk_are_the_mean(base, n_classes, monkeypatch):
     equal(classifier.set_params(n_jobs=2)._answer(many).scores, scores)
 
 
+@pytest.mark.parametrize("base", LINEAR[:3], ids=str)
+def test_blocks_of_rows_in_threads(base, monkeypatch):
+    """Threads share buffers, and none meets the values of another."""
+    wide = RNG.normal(size=(300, 120))
+    classifier = fit(base, X=wide)
+    many = RNG.normal(size=(6_000, 120))
+    expected = ask_one_by_one(classifier, many, monkeypatch)
+    scores = classifier._answer(many).scores
+    np.testing.assert_allclose(scores, expected, rtol=1e-10, atol=1e-12)
+    for n_jobs in (2, 3):
+        again = classifier.set_params(n_jobs=n_jobs)._answer(many).scores
+        np.testing.assert_array_equal(again, scores)
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
+@pytest.mark.parametrize("value", [np.inf, np.longdouble(2) ** 2000], ids=str)
+def test_values_that_become_infinite_are_refused(value):
+    """Checks of rows are left out only where those at fit have found all."""
+    dtype = object if value == np.inf else np.longdouble
+    rows = X.astype(dtype)
+    rows[7, 1] = value
+    with pytest.raises(ValueError, match="infinity"):
+        fit(LogisticRegression(), X=rows)
+
+
 @pytest.mark.parametrize("base", [TREES[0], TREES[2]], ids=str)
 def test_shards_that_lack_classes(base, monkeypatch):
     """Some trees know fewer classes, some only one and are constant."""
