@@ -139,6 +139,19 @@ def test_weights_of_all_sizes(base):
         assert_same_answers(classifier, fresh, X)
 
 
+@pytest.mark.parametrize("size", [1, 1e3, 1e6])
+def test_columns_of_any_scale(size):
+    """The grid is as fine as the rows are long: rounding changes no probability."""
+    X, y = load_wine(return_X_y=True)
+    X = scale(X) * np.r_[size, np.ones(X.shape[1] - 1)]
+    classifier = InfluenceUnlearningClassifier().fit(X, y)
+    patched = InfluenceUnlearningClassifier(exact=False).fit(X, y)
+    assert classifier.exact_
+    assert classifier.forget(0).forget_records_[-1].hessian_bound < 0.01
+    first, second = (each.predict_proba(X) for each in (classifier, patched.forget(0)))
+    np.testing.assert_allclose(first, second, atol=1e-4)
+
+
 def test_an_outlier():
     """Where the first step leads far away, the optimum is found all the same."""
     X, y = load_breast_cancer(return_X_y=True)

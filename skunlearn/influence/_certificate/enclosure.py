@@ -136,7 +136,7 @@ def enclose(
         if math.isfinite(distance):
             curved = bound_mean_change(low, up, rate * distance)
             rounded = margins * local.rows_lengths + np.abs(local.rows_inverse) @ each
-            rounded += penalty * local.lengths + 16 * _EPS * np.abs(theta).max()
+            rounded += penalty * local.lengths + _bound_steps(theta, rounding_of)
             error = (curved * distance + missed) * local.rows_lengths + rounded
             error += 2 * local.error * (distance + missed + rounding) * local.lengths
             is_settled = size <= rounding or bool((error <= 2 * rounded).all())
@@ -163,6 +163,13 @@ def _round(
 def _measure(local: Local, gradient: np.ndarray) -> float:
     """Return the length of a gradient, in the norm of the inverse Hessian."""
     return float(np.linalg.norm(local.factor.inverse_root @ gradient))
+
+
+def _bound_steps(theta: np.ndarray, known: Rounding) -> np.ndarray:
+    """Bound what rounds parameters, and the mean of those of all classes."""
+    largest = np.abs(theta.reshape(known.shape)).max(axis=0)
+    each = (16 + 2 * known.shape[0]) * _EPS * largest
+    return np.broadcast_to(each, known.shape).ravel()
 
 
 def _bound_missed(found: GradientSum, local: Local, up: float) -> float:

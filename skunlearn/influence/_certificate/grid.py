@@ -73,9 +73,8 @@ def find_spacing(
             return None
         variances[k:] = (factor.inverse_root**2).sum(axis=0)
         errors[k:] = bound_inverse(factor, rounding)
-    if isinstance(objective.spec.loss, Softmax):
-        held = np.divide(1, penalty, out=np.zeros(n_columns), where=penalty > 0)
-        variances = (1 - 1 / K) * variances + held / K
+    if isinstance(objective.spec.loss, Softmax):  # a shift of all classes is none
+        variances *= 1 - 1 / K
     units = _SPACING * np.sqrt(variances * grams.unit)
     if not (errors < _MAX_ERROR).all() or not np.isfinite(units).all():
         return None

@@ -21,6 +21,7 @@ from skunlearn.influence._objectives.linear import LinearObjective
 from skunlearn.influence._objectives.linear_sums import (
     Grams,
     centre,
+    find_common_shifts,
     join_grams,
     sum_grams,
     sum_weights,
@@ -113,7 +114,7 @@ class Reference(FieldsOnly):
         hessian = objective.join_hessians(self.hessians, weighted.sums)
         joined = join_grams(objective, self.grams, weighted.w, weighted.sums)
         try:
-            factor = factorise(hessian, objective.null_space)
+            factor = factorise(hessian, find_common_shifts(objective))
         except np.linalg.LinAlgError:
             return None
         spacing = find_spacing(objective, joined, weighted.sums, rounding)
@@ -162,7 +163,7 @@ class Local:
         """Return this with the Hessian at other parameters; None if it is singular."""
         hessian = self.objective.hessian(theta, weighted.w)
         try:
-            factor = factorise(hessian, self.objective.null_space)
+            factor = factorise(hessian, find_common_shifts(self.objective))
         except np.linalg.LinAlgError:
             return None
         error = bound_inverse(factor, weighted.rounding)
@@ -180,10 +181,7 @@ class Local:
 
     @cached_property
     def rows_lengths(self) -> np.ndarray:
-        """Return `lengths` for moves that gradients of rows can make.
-
-        Where classes are held together by a penalty alone, these are much shorter.
-        """
+        """Return `lengths` for moves that gradients of rows can make."""
         return np.sqrt((self.rows_root**2).sum(axis=0))
 
     @cached_property

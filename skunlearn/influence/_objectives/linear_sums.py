@@ -30,6 +30,7 @@ __all__ = [
     "allows_exact",
     "centre",
     "find_block_rows",
+    "find_common_shifts",
     "find_max_curvature",
     "join_grams",
     "sum_grams",
@@ -182,6 +183,17 @@ def centre(objective: LinearObjective, values: np.ndarray) -> np.ndarray:
         return values
     each = values.reshape(*values.shape[:-1], objective.n_outputs, -1)
     return (each - each.mean(axis=-2, keepdims=True)).reshape(values.shape)
+
+
+def find_common_shifts(objective: LinearObjective) -> np.ndarray:
+    """Return orthonormal directions in which the optimum of a softmax has no part.
+
+    What all classes share changes no margin that matters, and a penalty makes it 0.
+    """
+    if not isinstance(objective.spec.loss, Softmax):
+        return objective.null_space
+    K = objective.n_outputs
+    return np.tile(np.eye(objective.n_columns), K) / np.sqrt(K)
 
 
 def sum_removed(

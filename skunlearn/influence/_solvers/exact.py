@@ -293,8 +293,8 @@ class _Search:
         return self._project(polished.theta)
 
     def _project(self, theta: np.ndarray) -> np.ndarray:
-        """Leave out what does not change the objective: it is not determined."""
-        N = self.objective.null_space
+        """Leave out what the optimum has no part in."""
+        N = self.local.factor.null_space
         return theta - N.T @ (N @ theta)
 
     def _form(self, theta: np.ndarray) -> bool:
