@@ -46,7 +46,9 @@ def remove(state: State, slots: np.ndarray) -> Change:
     NothingRetainedError
         If no row would be left to train on.
     """
-    shown, state = state, state.plain  # weights are found from scratch each time
+    shown = state
+    if state.base is not None:
+        state = state.plain  # weights are found from scratch each time
     rows, weight = slots[slots < len(state.w)], state.rows.data.sample_weight
     rows = rows if weight is None else rows[weight[rows] > 0]  # others were no rows
     codes = state.rows.data.y[rows]
@@ -56,7 +58,7 @@ def remove(state: State, slots: np.ndarray) -> Change:
             "the request leaves no row to train on. Retain at least one row, or delete "
             "the classifier."
         )
-    state = state.evolved(counts=counts)
+    state = replace(state, counts=counts)
     is_puma = state.settings.method == "puma"
     if state.criterion_start is not None or is_puma:
         state = follow_criterion(shown, state, slots)
@@ -74,6 +76,8 @@ def remove(state: State, slots: np.ndarray) -> Change:
     if is_puma and state.optimum.is_exact:
         state = state.sharpened
     change = _decide(state, rows)
+    if change.state.optimum.is_exact:
+        return change
     if is_puma:
         validation = state.find_validation(slots)
         change = hold_criterion(state, change, rows, validation, reach)
@@ -89,8 +93,7 @@ def _decide(state: State, rows: np.ndarray) -> Change:
     residual is to be small, too.
     """
     if _can_be_exact(state):
-        w = state.weights_without(rows)
-        found = round_without(state.optimum, state.w, w, rows)
+        found = round_without(state.optimum, state.w, rows)
         if found is not None:
             new = replace(state, optimum=found[0], criterion_start=None)
             return Change(new, "polish", found[1])

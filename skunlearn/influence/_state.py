@@ -225,8 +225,7 @@ class State(FieldsOnly):
     @property
     def plain(self) -> "State":
         """Return this without the weights of "puma": the optimum for weights of 1."""
-        if self.base is None:
-            return self
+        assert self.base is not None
         slots = self.rows.slot_of[self.rows.retained]
         w = np.zeros(self.n_training)
         w[slots[slots < self.n_training]] = 1.0
@@ -303,14 +302,14 @@ class State(FieldsOnly):
         rows = self.rows.prepare_forget(positions, erasure)
         w, slots = erasure.own(self.w, self.rows.readers), rows.slot_of[positions]
         erasure.overwrite(w, slots[slots < len(w)])
-        state = self.evolved(rows=rows, w=w)
-        if _is_same(self.optimum.objective.X, state.training.X):
+        state = replace(self, rows=rows, w=w)
+        if _is_same(self.optimum.objective.X, rows.data.X):
             return state
         return replace(state, **state._refer_to(state.training))
 
     def with_record(self, record: ForgetRecord) -> "State":
         """Return this with one more receipt."""
-        return self.evolved(records=self.records.append(record))
+        return replace(self, records=self.records.append(record))
 
 
 @dataclass(frozen=True)

@@ -86,11 +86,14 @@ class Reference(FieldsOnly):
         return cls(theta, objective.hessians_by_group(theta, weighted.w), grams)
 
     def moved(
-        self, objective: LinearObjective, near: np.ndarray, weighted: Weighted
+        self,
+        objective: LinearObjective,
+        near: np.ndarray,
+        weighted: Weighted,
+        grams: Grams,
     ) -> "Reference":
         """Return this, or one at the coarse point that is now next to parameters."""
-        joined = join_grams(objective, self.grams, weighted.w, weighted.sums)
-        theta = _round(near, find_coarse_spacing(objective, joined))
+        theta = _round(near, find_coarse_spacing(objective, grams))
         if (theta == self.theta).all():
             return self
         hessians = objective.hessians_by_group(theta, weighted.w)
@@ -112,11 +115,11 @@ class Reference(FieldsOnly):
         """Return the Hessian with scales and penalty; None if it is singular."""
         rounding = weighted.rounding * 2.0 ** (self.lost / _PARTS)
         hessian = objective.join_hessians(self.hessians, weighted.sums)
-        joined = join_grams(objective, self.grams, weighted.w, weighted.sums)
         try:
             factor = factorise(hessian, find_common_shifts(objective))
         except np.linalg.LinAlgError:
             return None
+        joined = join_grams(objective, self.grams, weighted.w, weighted.sums)
         spacing = find_spacing(objective, joined, weighted.sums, rounding)
         return Local(
             objective,

@@ -101,10 +101,12 @@ class GradientSums:
         self, objective: LinearObjective, w: np.ndarray, sums: np.ndarray
     ) -> None:
         self.objective, self.dtype = objective, sums.dtype
-        self.penalty = objective.regularizer(sums)
+        self.penalty, self._weigh = (
+            objective.regularizer(sums),
+            objective._weigh(w, sums),
+        )
         self.block_rows = find_block_rows(objective)
         self.n_additions = count_additions(objective.X, self.block_rows)
-        self._weigh = objective._weigh(w, sums)
         # Of several outputs slopes cost little; a log loss bends less than it slopes.
         is_log = isinstance(objective.spec.loss, LogLoss) and objective.n_outputs == 1
         self._keeps = is_log and self.dtype == np.float64

@@ -99,7 +99,7 @@ def round_optimum(
         n_steps=0,
         hessian_bound=bound_rounding(objective, local.grams, spacing, weighted.sums),
         is_exact=True,
-        reference=reference.moved(objective, point, weighted),
+        reference=reference.moved(objective, point, weighted, local.grams),
     )
     return found, local.measure(point - start) / math.sqrt(local.grams.mean)
 
@@ -118,14 +118,16 @@ def _write_copy(optimum: Optimum, theta: np.ndarray) -> Any:
 
 
 def round_without(
-    optimum: Optimum, w: np.ndarray, left: np.ndarray, rows: np.ndarray
+    optimum: Optimum, w: np.ndarray, rows: np.ndarray
 ) -> tuple[Optimum, float] | None:
     """Return what `round_optimum` does, without some rows; a warning says if hidden.
 
-    `w` are the weights with the rows, `left` those without.
+    `w` are the weights with the rows.
     """
     objective, theta, known = optimum.objective, optimum.theta, optimum.reference
     assert isinstance(objective, LinearObjective)
+    left = w.copy()
+    left[rows] = 0
     weighted, found = Weighted.measure(objective, left), None
     if known is not None and len(rows) < weighted.sums[0]:
         known = known.without(objective, w, rows)
