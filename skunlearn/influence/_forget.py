@@ -10,6 +10,7 @@ from sklearn.base import clone
 from skunlearn._data.casting import trim_text
 from skunlearn._runtime.warn import warn
 from skunlearn.exceptions import NothingRetainedError
+from skunlearn.influence._certificate.grid import round_up
 from skunlearn.influence._certificate.local_model import LocalModel
 from skunlearn.influence._methods.network_step import by_network
 from skunlearn.influence._methods.puma import (
@@ -46,9 +47,7 @@ def remove(state: State, slots: np.ndarray) -> Change:
     NothingRetainedError
         If no row would be left to train on.
     """
-    shown = state
-    if state.base is not None:
-        state = state.plain  # weights are found from scratch each time
+    shown, state = state, state.plain  # weights are found from scratch each time
     rows, weight = slots[slots < len(state.w)], state.rows.data.sample_weight
     rows = rows if weight is None else rows[weight[rows] > 0]  # others were no rows
     codes = state.rows.data.y[rows]
@@ -192,7 +191,7 @@ def reach(
         new, path = found[0], "polish" if found[1] else "patch"
     move = None
     if new.local is not None:
-        move = new.local.find_length(new.theta - optimum.theta) / unit
+        move = round_up(new.local.find_length(new.theta - optimum.theta) / unit)
     return Change(state.evolved(optimum=new), path, move)
 
 

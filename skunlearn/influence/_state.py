@@ -16,7 +16,6 @@ from skunlearn._data.rows import Batch, Erasure, Rows
 from skunlearn._pickling import FieldsOnly
 from skunlearn._records import ForgetRecord
 from skunlearn._requests import Request
-from skunlearn.influence._certificate.grid import round_up
 from skunlearn.influence._certificate.local_model import LocalModel
 from skunlearn.influence._certificate.privacy_budget import Budget
 from skunlearn.influence._criteria import Criterion, Validation
@@ -225,7 +224,8 @@ class State(FieldsOnly):
     @property
     def plain(self) -> "State":
         """Return this without the weights of "puma": the optimum for weights of 1."""
-        assert self.base is not None
+        if self.base is None:
+            return self
         slots = self.rows.slot_of[self.rows.retained]
         w = np.zeros(self.n_training)
         w[slots[slots < self.n_training]] = 1.0
@@ -337,7 +337,8 @@ class Change:
     path : {"patch", "polish", "refit"}
         One step of the parameters, several, or a new fit.
     move : float, default=None
-        How far the parameters were moved, in the norm of the Hessian.
+        How far the parameters were moved, in the norm of the Hessian, rounded: more
+        digits tell of the rows.
     measured : Measured, default=None
         What PUMA has done.
     """
@@ -380,7 +381,7 @@ class Change:
             gradient_residual=self.gradient_norm,
             distance_bound=self.state.optimum.bound,
             hessian_bound=self.state.optimum.hessian_bound,
-            move=None if self.move is None else round_up(self.move),
+            move=self.move,
             **({} if self.measured is None else asdict(self.measured)),
         )
 

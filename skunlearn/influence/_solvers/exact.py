@@ -15,7 +15,7 @@ from skunlearn.influence._certificate.enclosure import (
     enclose,
     measure_rate,
 )
-from skunlearn.influence._certificate.grid import bound_rounding
+from skunlearn.influence._certificate.grid import bound_rounding, round_up
 from skunlearn.influence._certificate.privacy_budget import Budget
 from skunlearn.influence._certificate.reference import Local, Reference, Weighted
 from skunlearn.influence._objectives.base import Objective
@@ -75,7 +75,7 @@ def round_optimum(
     optimum : Optimum
         The point, with all that is exact and no more: a function of the retained rows.
     move : float
-        How far it is from where the steps began, in the norm of the Hessian.
+        How far it is from where the steps began, in the norm of the Hessian, rounded.
     """
     objective, start = optimum.objective, optimum.theta
     assert isinstance(objective, LinearObjective)
@@ -88,9 +88,11 @@ def round_optimum(
     point = _Search(objective, weighted, local).run(theta, start)
     if point is None:
         return None
+    estimator = _write_copy(optimum, point)
+    move = round_up(local.measure(point - start) / math.sqrt(local.grams.mean))
     found = replace(
         optimum,
-        estimator=_write_copy(optimum, point),
+        estimator=estimator,
         theta=point,
         local=None,
         R=math.nan,
@@ -101,7 +103,7 @@ def round_optimum(
         is_exact=True,
         reference=reference.moved(objective, point, weighted, local.grams),
     )
-    return found, local.measure(point - start) / math.sqrt(local.grams.mean)
+    return found, move
 
 
 def _write_copy(optimum: Optimum, theta: np.ndarray) -> Any:
