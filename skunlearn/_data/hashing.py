@@ -19,28 +19,23 @@ __all__ = [
 ]
 
 _MULTIPLIERS = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
-_BLOCK = 4096
+_BLOCK = 4096  # integers that stay in a core's cache from step to step
 INCREMENT = 0x9E3779B97F4A7C15
 MASK = 0xFFFFFFFFFFFFFFFF
 
 
 def mix(values: np.ndarray) -> np.ndarray:
     """Permute 64-bit integers so that every bit depends on all (SplitMix64)."""
-    mixed = values + np.uint64(INCREMENT)
-    if mixed.size > _BLOCK:  # in place, and in a core's cache
-        flat = mixed.reshape(-1)
-        for start in range(0, flat.size, _BLOCK):
-            _mix(flat[start : start + _BLOCK])
-    else:
-        _mix(mixed)
+    mixed = np.empty(values.shape, dtype=np.uint64)
+    np.add(values, np.uint64(INCREMENT), out=mixed)
+    flat = mixed.reshape(-1)
+    for start in range(0, len(flat), _BLOCK):
+        block = flat[start : start + _BLOCK]
+        for shift, factor in ((30, _MULTIPLIERS[0]), (27, _MULTIPLIERS[1])):
+            block ^= block >> np.uint64(shift)
+            block *= np.uint64(factor)
+        block ^= block >> np.uint64(31)
     return mixed
-
-
-def _mix(values: np.ndarray) -> None:
-    for shift, factor in ((30, _MULTIPLIERS[0]), (27, _MULTIPLIERS[1])):
-        values ^= values >> np.uint64(shift)
-        values *= np.uint64(factor)
-    values ^= values >> np.uint64(31)
 
 
 def mix_int(value: int) -> int:
