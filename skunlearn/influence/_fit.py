@@ -106,6 +106,9 @@ def prepare(
     rows = Rows(batch, slot_of, np.ones(n_rows, dtype=bool))
     training = view_batch(batch, 0, n_training)
     w = counted.astype(np.float64)
+    outside = order[n_training:].copy()
+    index = None if groups is None else GroupIndex(hashes, key, find_kinds(groups))
+    del hashes, held_out, order  # as long as the rows, at the peak of memory
     optimum = find_optimum(prototype, training, w, given.classes, settings, budget)
     state = State(
         prototype=clone(prototype),
@@ -113,7 +116,7 @@ def prepare(
         network=network,
         optimum=optimum,
         rows=rows,
-        held_out=order[n_training:],
+        held_out=outside,
         w=w,
         counts=np.bincount(training.y[counted], minlength=len(given.classes)),
         classes=given.classes,
@@ -123,7 +126,7 @@ def prepare(
         ),
         settings=settings,
         key=key,
-        groups=None if groups is None else GroupIndex(hashes, key, find_kinds(groups)),
+        groups=index,
         budget=budget,
     )
     if settings.method != "puma":

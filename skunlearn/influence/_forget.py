@@ -22,7 +22,7 @@ from skunlearn.influence._networks.head import Head
 from skunlearn.influence._networks.whole import NetworkObjective, WholeNetwork
 from skunlearn.influence._optimum import explain_no_bound, find_optimum
 from skunlearn.influence._solvers.exact import is_exact_wanted, round_without
-from skunlearn.influence._solvers.newton import evaluate
+from skunlearn.influence._solvers.newton import Point
 from skunlearn.influence._solvers.optimum import Optimum
 from skunlearn.influence._solvers.refine import (
     MAX_STEPS,
@@ -181,7 +181,9 @@ def reach(
         w = state.weights_without(gone)
     unit = math.sqrt(objective.mean_weight(w))
     if local is not None and step is not None:
-        new = _patch(optimum, local.moved(step), settings.goal, unit, not n_steps)
+        # With a budget the true gradient is measured anyway.
+        goal = settings.goal if state.budget is None else math.inf
+        new = _patch(optimum, local.moved(step), goal, unit, not n_steps)
     if new is None:
         w = state.w if gone is None else state.weights_without(gone)
         step = np.zeros_like(optimum.theta) if step is None else step
@@ -199,6 +201,8 @@ def _patch(
     optimum: Optimum, local: LocalModel, goal: float, unit: float, is_last: bool
 ) -> Optimum | None:
     """Take a step over, if its bound is short enough or no step is to follow it."""
+    if goal == math.inf and local.is_plausible:
+        return optimum.at(local.theta, local, math.inf, math.inf)
     bound, distance = local.bound(), local.bound_in_hessian() / unit
     if math.isfinite(bound) and (distance <= goal or is_last):
         return optimum.at(local.theta, local, bound + local.rounding, distance)
@@ -296,7 +300,9 @@ def _measure(change: Change, w: np.ndarray, goal: float) -> Change:
     """Take the true gradient over, and go on from it if it is longer than the goal."""
     state = change.state
     optimum, settings = state.optimum, replace(state.settings, tol=_CERTIFIED_TOL)
-    point = evaluate(optimum.objective, optimum.theta, w)
+    gradient = optimum.objective.gradient(optimum.theta, w)
+    norm = float(np.linalg.norm(gradient))
+    point = Point(optimum.theta, math.nan, gradient, norm)
     is_good = point.norm <= goal
     n_steps = 0 if is_good or settings.n_steps != "auto" else MAX_STEPS
     found, n_made = settle(optimum, point, optimum.local, w, settings, n_steps)

@@ -204,13 +204,14 @@ def _fit(
 
     Rows of a part stand for all, so that each counts as often as there are parts.
     """
-    inside = np.flatnonzero(w > 0)
-    share = 1.0 if part is None else len(part) / len(inside)
-    inside = inside if part is None else part
+    n_inside = np.count_nonzero(w)
+    share = 1.0 if part is None else len(part) / n_inside
+    if part is None and n_inside < len(w):
+        part = np.flatnonzero(w)
     X, codes, weight = rows.X, rows.y, rows.sample_weight
-    if len(inside) < len(w):
-        X, codes, w = X[inside], codes[inside], w[inside]
-        weight = None if weight is None else weight[inside]
+    if part is not None:
+        X, codes, w = X[part], codes[part], w[part]
+        weight = None if weight is None else weight[part]
     if (w != 1).any() or share < 1:
         weight = w / share if weight is None else w / share * weight
     if len(classes) == 1:

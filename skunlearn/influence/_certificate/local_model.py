@@ -318,14 +318,16 @@ class LocalModel(FieldsOnly):
         spacing = np.exp2(np.floor(np.log2(size / roots)))
         center = np.rint(self.center / spacing) * spacing
         move = center - self.center
-        change = self._bound_change(move)
+        change = whole = self._bound_change(move)
         if not change < _MAX_CHANGE:
             return self
+        if self.theta is not self.center:
+            whole = min(self._bound_change(self.theta - center), self.change + change)
         return self._with(
             gradients=self.gradients + self.hessians @ move,
             center=center,
             is_rounded=True,
-            change=min(self._bound_change(self.theta - center), self.change + change),
+            change=whole,
             error=self.error + self._bound_error(move, change),
             least=self.least * math.exp(-change),
             most=self.most * math.exp(change),
