@@ -44,9 +44,10 @@ def make_unlearning_forest(
     ----------
     target : {"cost", "balanced", "accuracy"}, default="balanced"
         What the parameters that are None are chosen for. "cost": the cheapest forget
-        with about the accuracy of a random forest, for two classes. "balanced": more
-        accurate, at several times the cost. "accuracy": each tree learns a tenth of the
-        rows; a forget of one row takes about a fortieth of a random forest's fit.
+        with about the accuracy of a random forest, for two or three classes.
+        "balanced": more accurate, at six to ten times the cost. "accuracy": each tree
+        learns a tenth of the rows; a forget of one row takes a fortieth to a hundredth
+        of a random forest's fit.
     n_estimators : int, default=None
         Number of trees, which is the number of shards.
     n_replicas : int, default=None

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
 _NUMBER = r"(\d*\.\d+)"
@@ -30,17 +31,17 @@ def read_forests(text: str) -> dict[str, dict[str, list[tuple[str, float, float]
     return tables
 
 
-def _name_points(kind: str, points: list[Any]) -> list[Any]:
+def _name_points(kind: str, points: list[Any], span: float) -> list[Any]:
     """Return the points with their names; refits of like accuracy share a name."""
     if kind == "skunlearn":
         named = [p for p in points if p[0].startswith(('"', "random"))]
         return [(name.strip('"'), y, x) for name, y, x in named]
     if kind == "others":
-        return points
+        return [(name, y, x) for name, (y, x) in {p[0]: p[1:] for p in points}.items()]
     merged: list[Any] = []
     for name, y, x in sorted(points, key=lambda point: point[1]):
         name = name.removesuffix("(100)")
-        if merged and y - merged[-1][1] < 0.01 * x:
+        if merged and y - merged[-1][1] < 0.1 * span:
             name, y = f"{merged.pop()[0]}, {name}", y
         merged.append((name, y, x))
     return merged
@@ -52,10 +53,11 @@ def draw_forests(text: str) -> Figure:
     figure = Figure(figsize=(9.5, 4), layout="constrained")
     panels = figure.subplots(1, len(tables))
     for axes, (data, kinds) in zip(panels, tables.items(), strict=True):
+        span = np.ptp([point[1] for points in kinds.values() for point in points])
         for (kind, points), marker in zip(kinds.items(), "sox", strict=True):
             gains, accuracy = [p[2] for p in points], [p[1] for p in points]
             axes.plot(gains, accuracy, marker, label=kind)
-            for name, y, x in _name_points(kind, points):
+            for name, y, x in _name_points(kind, points, span):
                 place = _PLACES[kind]
                 axes.annotate(
                     name, (x, y), place, textcoords="offset points", fontsize=8
