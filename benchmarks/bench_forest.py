@@ -198,9 +198,8 @@ def main() -> None:
     scale = Scale(arguments.quick)
     print("$ python benchmarks/bench_forest.py", *sys.argv[1:])
     print(describe_machine(), "CPU time; shares are of the random forest's refit.")
-    print(
-        "S trees, k of them for each row; one row is the median of 50. MB are pickled."
-    )
+    print("S trees, k of them for each row. Accuracy and AUC are means over 5 seeds;")
+    print("one row is the median of 50; MB are pickled, with the rows if it forgets.")
     for name in arguments.only:
         split = DATA[name](scale)
         if split is None:

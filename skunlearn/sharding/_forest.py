@@ -95,7 +95,7 @@ def make_unlearning_forest(
     one row trains `n_replicas` trees.
     Trees of few rows are too weak for many classes. For ten classes, 100 trees with
     ``n_replicas=50``, ``max_features=0.3`` and ``splitter="random"`` are as accurate as
-    a random forest, and a forget takes about a seventh of its fit.
+    a random forest, and a forget takes about a sixth of its fit.
 
     The settings are on the front of cost and accuracy that
     ``benchmarks/bench_forest.py`` prints for several data sets.
