@@ -33,6 +33,7 @@ _EPS = float(np.finfo(float).eps)
 _BLOCK_ROWS = 2**15  # at most, in one product
 _PARTS = 64  # of a binary digit, in which losses are counted
 _MAX_LOST = 4 * _PARTS
+_LEVELS = (1, 16, _PARTS)  # to which losses are rounded up: they tell of the rows
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Reference(FieldsOnly):
     grams : ndarray of shape (n_groups, n_outputs or 1, n_columns, n_columns)
         Second moments of the rows.
     lost : int
-        Digits that subtraction has lost, in parts of a binary digit, rounded up.
+        Digits that subtraction may have lost, in parts of a binary digit.
     """
 
     theta: np.ndarray
@@ -105,11 +106,12 @@ class Reference(FieldsOnly):
         """Subtract some rows, whose weights are in `w`; None if too little is left."""
         hessians = self.hessians - objective.hessians_by_group(self.theta, w, rows)
         grams = self.grams - sum_grams(objective, w, rows)
-        lost = self.lost + _count_lost(self.grams, grams)
-        lost = max(lost, self.lost + _count_lost(self.hessians, hessians))
-        if lost > _MAX_LOST:
+        pairs = (self.grams, grams), (self.hessians, hessians)
+        lost = max(_count_lost(before, after) for before, after in pairs)
+        level = next((each for each in _LEVELS if lost <= each), _MAX_LOST)
+        if self.lost + level >= _MAX_LOST:
             return None
-        return replace(self, hessians=hessians, grams=grams, lost=lost)
+        return replace(self, hessians=hessians, grams=grams, lost=self.lost + level)
 
     def at(self, objective: LinearObjective, weighted: Weighted) -> "Local | None":
         """Return the Hessian with scales and penalty; None if it is singular."""
@@ -208,11 +210,11 @@ def _round(theta: np.ndarray, spacing: np.ndarray) -> np.ndarray:
 
 
 def _count_lost(before: np.ndarray, after: np.ndarray) -> int:
-    """Return how many parts of digits a subtraction has lost; 1 at least."""
+    """Return how many parts of digits a subtraction has lost."""
     was = np.diagonal(before, axis1=-2, axis2=-1)
     left = np.diagonal(after, axis1=-2, axis2=-1)
     there = was > 0
     if not (left[there] > 0).all():
-        return _MAX_LOST + 1
+        return _MAX_LOST
     ratio = float((was[there] / left[there]).max(initial=1.0))
-    return max(1, math.ceil(_PARTS * math.log2(ratio)))
+    return math.ceil(_PARTS * math.log2(ratio))
