@@ -59,7 +59,8 @@ class ConstituentAdapter:
         are then passed as a read-only view where they lie side by side, not copied.
     skips_validation : bool, default=False
         Whether parameters are validated once instead of at each ``fit``, by
-        scikit-learn's ``skip_parameter_validation``.
+        scikit-learn's ``skip_parameter_validation``. Arrays of numbers that were found
+        finite are not checked again either, by its ``assume_finite``.
     releases_gil : bool, default=False
         Whether ``fit`` and ``partial_fit`` spend most of their time without Python's
         global lock and use nothing that threads share, such as global random numbers.
