@@ -72,6 +72,7 @@ class ConstituentAdapter:
     releases_gil: ClassVar[bool] = False
 
     _prepares_rows: ClassVar[bool] = False
+    _keeps_floats: ClassVar[bool] = False  # float32 has no room for large float64
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Note whether there are rows to prepare."""

@@ -158,6 +158,8 @@ class LinearAdapter(ConstituentAdapter):
     skips_validation: ClassVar[bool] = True
     releases_gil: ClassVar[bool] = True
 
+    _keeps_floats: ClassVar[bool] = True
+
     def stack(
         self, estimators: list[Any], classes: np.ndarray, method: str
     ) -> LinearStack | None:

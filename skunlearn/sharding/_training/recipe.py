@@ -143,8 +143,11 @@ class Recipe:
         adapter = ADAPTERS.get(type(self.prototype))
         if adapter is None or not adapter.skips_validation:
             return nullcontext()
-        is_checked = not self.input_tags.allow_nan and _holds_floats(X)
-        return config_context(skip_parameter_validation=True, assume_finite=is_checked)
+        is_checked = adapter._keeps_floats and not self.input_tags.allow_nan
+        return config_context(
+            skip_parameter_validation=True,
+            assume_finite=is_checked and _holds_floats(X),
+        )
 
     def limit_to_rows(self, estimator: Any, n_rows: int) -> None:
         """Let an estimator do with as many neighbours or components as there can be."""
@@ -195,7 +198,7 @@ class Recipe:
 
 
 def _holds_floats(X: Any) -> bool:
-    """Return True if rows that were finite when they came are so in any dtype."""
+    """Return True if rows that were finite when they came are so in float64."""
     return isinstance(X, np.ndarray) and X.dtype.kind in "biuf" and X.itemsize <= 8
 
 

@@ -133,8 +133,9 @@ def test_missing_and_too_large_values_are_left_to_the_trees():
     huge[7, 2] = 1e300
     with pytest.raises(ValueError, match="too large for dtype"):
         classifier.predict(huge)
-    with pytest.raises(ValueError, match="too large for dtype"):
-        fit(DecisionTreeClassifier(), huge)
+    for tree in (DecisionTreeClassifier(), ExtraTreeClassifier(splitter="best")):
+        with pytest.raises(ValueError, match="too large for dtype"):
+            fit(tree, huge)
 
 
 @pytest.mark.parametrize("base", [TREES[0], LINEAR[0]], ids=str)
