@@ -53,7 +53,7 @@ def bench_memory(scale: Scale) -> Iterator[str | Row]:
     n_samples = scale.size(1_000_000)
     used = run_alone(_SCRIPT, "tall", str(n_samples))
     yield _row_of_share(
-        f"tall, {n_samples:,} rows: fit", used["fit"], used["X"], "X", 2.5
+        f"tall, {n_samples:,} rows: fit", used["fit"], used["X"], "X", 2.4
     )
     for name in ("forget 100 rows", "forget 10 more"):
         yield _row_of_share(f"tall: {name}", used[name], used["held"], "held", 1.2)

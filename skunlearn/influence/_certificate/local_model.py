@@ -241,13 +241,16 @@ class LocalModel(FieldsOnly):
         if more is None:
             root, lost = self._inverse_root, before.hessian - self.hessian
             more = float(np.linalg.norm(root @ lost @ root.T)) if lost.any() else 0.0
-        growth = math.sqrt(1 + more)
+        growth, spread = math.sqrt(1 + more), 1.0
+        if len(self.gradients) > 1:  # what is wrong with a group is scaled anew
+            sums, scales = before.weight_sums, self.objective.scales
+            spread = _spread(scales(sums), scales(self.weight_sums))
         return self._with(
             max_norm=before.max_norm * growth,
             slack=before.slack * growth,
-            error=self.error * growth,
-            least=1 - (1 - before.least) * (1 + more),
-            most=1 + (before.most - 1) * (1 + more),
+            error=self.error * spread * growth,
+            least=1 - (1 - before.least) * spread * (1 + more),
+            most=1 + (before.most - 1) * spread * (1 + more),
             **changes,
         )
 
