@@ -289,6 +289,11 @@ class _Search:
             if enclosure.point is not None:
                 return enclosure.point
             theta = theta + enclosure.step
+            # A Hessian of where the optimum is not makes errors several times larger.
+            if enclosure.change > _MAX_MORE_CHANGE:
+                if not self._form(theta):
+                    return None
+                self.rate = self._measure_rate()
         return None
 
     def _polish(self, theta: np.ndarray) -> np.ndarray:

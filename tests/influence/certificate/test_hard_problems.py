@@ -5,7 +5,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from influence_reference import Written, measure_lengths, read
+from influence_reference import Written, fit_quietly, measure_lengths, read
 from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier
 
 from skunlearn import InfluenceUnlearningClassifier
@@ -191,3 +191,21 @@ def test_optimum_is_enclosed(n_problems, monkeypatch):
             check_enclosures(seed, monkeypatch, counts)
     print(f"\n{dict(counts)}")
     assert min(counts["summed"], counts["from curvatures"]) > 0
+
+
+@pytest.mark.parametrize("seed", [70, 71, 265])
+def test_far_row_on_hard_problems(seed):
+    """Where a fit is certain in spite of rounding, it is so after a forget, too."""
+    rng = np.random.default_rng(seed)
+    base, n_classes = draw_hard_base(rng)
+    X, codes, weight = draw_hard_rows(rng, n_classes)
+    far = int(np.abs(X).sum(axis=1).argmax())
+    classifier = fit_quietly(InfluenceUnlearningClassifier(base), X, codes, weight)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        classifier.forget(far)
+    X, codes = np.delete(X, far, axis=0), np.delete(codes, far)
+    weight = None if weight is None else np.delete(weight, far)
+    fresh = fit_quietly(InfluenceUnlearningClassifier(base), X, codes, weight)
+    assert classifier.exact_
+    np.testing.assert_array_equal(read(classifier), read(fresh))
