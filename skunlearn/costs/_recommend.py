@@ -150,6 +150,7 @@ def recommend_shards(
             f"request_rate must be at most n_samples - 1, so that a row is left; got "
             f"request_rate={request_rate} and n_samples={n_samples}."
         )
+    _check_single(n_replicas=n_replicas, n_epochs=n_epochs, n_negatives=n_negatives)
     is_measured = any(given is not None for given in (estimator, X, y))
     if is_measured and any(given is None for given in (estimator, X, y)):
         raise ValueError(
@@ -195,6 +196,15 @@ def recommend_shards(
 def _check_positive(name: str, value: Any) -> None:
     if not isinstance(value, Real) or not 0 < float(value) < np.inf:
         raise ValueError(f"{name} must be a number above 0; got {value!r}.")
+
+
+def _check_single(**counts: Any) -> None:
+    for name, value in counts.items():
+        if np.ndim(value):
+            raise ValueError(
+                f"{name} must be a single number; got {value!r}. Call recommend_shards "
+                "once for each."
+            )
 
 
 @dataclass(frozen=True)

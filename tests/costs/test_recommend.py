@@ -310,6 +310,8 @@ def test_slices_where_the_base_can_resume():
         ({"n_slices": 1.5}, "n_slices must be a whole number"),
         ({"n_replicas": 0}, "n_replicas must be a whole number"),
         ({"n_replicas": 3, "n_shards": 2}, "at least as many shards"),
+        ({"n_replicas": [1, 2]}, "n_replicas must be a single number"),
+        ({"n_epochs": [1, 2]}, "n_epochs must be a single number"),
         ({"partition": "random"}, "partition must be one of"),
         ({"partition": "class"}, "needs class_counts"),
         (
