@@ -47,7 +47,9 @@ def remove(state: State, slots: np.ndarray) -> Change:
     NothingRetainedError
         If no row would be left to train on.
     """
-    shown, state = state, state.plain  # weights are found from scratch each time
+    shown = state
+    if state.base is not None:
+        state = state.plain  # weights are found from scratch each time
     rows, weight = slots[slots < len(state.w)], state.rows.data.sample_weight
     rows = rows if weight is None else rows[weight[rows] > 0]  # others were no rows
     codes = state.rows.data.y[rows]
