@@ -33,7 +33,7 @@ from skunlearn.sharding._training.recipe import Recipe
 from skunlearn.sharding._training.schedule import Step, count_samples
 from skunlearn.sharding._training.shard import Shard, Shards
 from skunlearn.sharding._training.stored_rows import StoredRows
-from skunlearn.sharding._training.tasks import Task, Trained, train_shards
+from skunlearn.sharding._training.tasks import Task, train_shards
 
 # Shards that are idle by chance, of rows that are many enough, are fewer than these.
 _IDLE_SHARE = 0.25
@@ -70,8 +70,10 @@ class Plan:
     @cached_property
     def steps(self) -> dict[int, tuple[Step, ...]]:
         """Return the steps to make, by shard; shards without any are left out."""
-        shards = ((i, self.state.shards[i].missing_steps) for i in self.touched)
-        return {i: steps for i, steps in shards if steps}
+        missing = {}
+        for i in self.touched:
+            missing[i] = self.state.shards[i].missing_steps
+        return {i: steps for i, steps in missing.items() if steps}
 
     @property
     def n_slices(self) -> int:
@@ -358,11 +360,14 @@ def complete(
     )
     errors = {i: result.error for i, result in trained.items() if result.error}
     done = Plan(plan.state, tuple(i for i in plan.touched if i not in errors))
+    states = {
+        i: {k: MemoryCheckpoint(state) for k, state in result.states.items()}
+        for i, result in trained.items()
+    }
     shards = dict[int, Shard]()
     for i in done.touched:
-        result = trained.get(i, Trained(i, {}, None, 0.0))
-        states = {k: MemoryCheckpoint(state) for k, state in result.states.items()}
-        shards[i] = plan.state.shards[i].with_states(states, result.selected)
+        selected = trained[i].selected if i in trained else None
+        shards[i] = plan.state.shards[i].with_states(states.get(i, {}), selected)
     _warn_of_failures([r.failure for r in trained.values() if r.failure is not None])
     _warn_of_errors(errors)
     seconds = sum((result.selection_seconds for result in trained.values()), 0.0)
