@@ -1,6 +1,7 @@
 """Set-up of all tests: threads, and the three levels at which they are run."""
 
 import os
+import signal
 
 import pytest
 
@@ -53,6 +54,12 @@ def pytest_addoption(parser):
         action="store_true",
         help="run what takes longer still, and properties on many more examples",
     )
+
+
+def pytest_configure():
+    """Listen to Ctrl-C, which a job in the background of a shell does not."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def get_level(config):

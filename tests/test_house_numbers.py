@@ -21,10 +21,3 @@ HOUSE = runpy.run_path(str(NUMBERS))
 def test_limits(name):
     """The limits that `benchmarks/house_numbers.py` prints beside the numbers."""
     assert HOUSE["measure_files"]()[name] <= HOUSE["LIMITS"][name]
-
-
-def test_path_of_a_sharded_forget():
-    """A request passes few files, and not many times."""
-    numbers = HOUSE["measure_forgets"]()
-    for name in "files of a sharded forget", "moves of a sharded forget":
-        assert numbers[name] <= HOUSE["LIMITS"][name]

@@ -26,6 +26,7 @@ from skunlearn.exceptions import ForgetIndexError, UnsupportedEstimatorError
 from skunlearn.metrics import audit_forget
 from skunlearn.metrics._audit.identical import are_identical
 from skunlearn.sharding._plans import plan_removal
+from skunlearn.sharding._training.shard import Shards
 
 LAYOUTS = [
     (DecisionTreeClassifier(), {"n_shards": 5}),
@@ -187,7 +188,7 @@ def test_replay_says_what_is_wrong():
     drop_without_retraining(classifier, rows)
     assert "that its retained rows do not give" in str(replay(classifier, X, y, rows))
     classifier, X, y = fit(0)
-    swap = classifier._state.shards[::-1]
+    swap = Shards(list(classifier._state.shards)[::-1])
     classifier._state = replace(classifier._state, shards=swap)
     assert "other rows than" in str(replay(classifier, X, y, rows))
 
