@@ -7,8 +7,9 @@ from statistics import mean, median
 from typing import Any
 
 import numpy as np
-from _influence_data import draw_classes
+from _influence_data import draw_classes, load_encoded_census
 from _timing import Row, Scale, format_seconds, time_call
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 
@@ -22,7 +23,10 @@ _REFITS = 4
 
 @dataclass(frozen=True)
 class _Case:
-    """A table, requests of so many rows, and the targets: ratios of median and mean."""
+    """A table, requests of so many rows, and the targets: ratios of median and mean.
+
+    `data` is "drawn", or the census as an "array" or "CSR".
+    """
 
     n_samples: int
     n_features: int
@@ -33,6 +37,7 @@ class _Case:
     at_mean: float | None = None
     mean_ms: float | None = None
     of_fit: float | None = None
+    data: str = "drawn"
 
     @property
     def n_turns(self) -> int:
@@ -44,10 +49,20 @@ class _Case:
     def words(self) -> str:
         """Return the case in words."""
         way = "exact" if self.exact else "patched"
+        name = "" if self.data == "drawn" else f"census ({self.data}), "
         return (
-            f"{self.n_samples:,} x {self.n_features}, {self.n_classes} classes, "
+            f"{name}{self.n_samples:,} x {self.n_features}, {self.n_classes} classes, "
             f"{self.n_forgotten} a request, {way}"
         )
+
+    def load(self, scale: Scale) -> tuple[Any, np.ndarray]:
+        """Return the rows."""
+        n_samples = scale.size(self.n_samples)
+        if self.data == "drawn":
+            return draw_classes(n_samples, self.n_features, self.n_classes)
+        X, _, y, _ = load_encoded_census()
+        X, y = X[:n_samples], y[:n_samples]
+        return (sparse.csr_array(X) if self.data == "CSR" else X), y
 
 
 _CASES = (
@@ -56,6 +71,8 @@ _CASES = (
     _Case(1_000_000, 20, 2, 1, False, at_mean=500, of_fit=1),
     _Case(1_000_000, 20, 2, 100, False, at_median=1_500, at_mean=150),
     _Case(100_000, 20, 2, 1, "auto", at_mean=8, mean_ms=6),
+    _Case(39_073, 108, 2, 1, "auto", at_mean=8, mean_ms=25, data="array"),
+    _Case(39_073, 108, 2, 1, "auto", at_mean=8, mean_ms=10, data="CSR"),
     _Case(100_000, 20, 2, 10, False, mean_ms=1),
     _Case(100_000, 100, 2, 10, False, mean_ms=15),
     _Case(1_000_000, 20, 10, 100, False, at_median=200, at_mean=30, of_fit=1.5),
@@ -76,8 +93,7 @@ def bench_sequences(scale: Scale) -> Iterator[str | Row]:
 
 
 def _bench_case(case: _Case, scale: Scale) -> Iterator[Row]:
-    shape = scale.size(case.n_samples), case.n_features, case.n_classes
-    X, y = draw_classes(*shape)
+    X, y = case.load(scale)
     base = LogisticRegression(max_iter=1_000)
     ours = InfluenceUnlearningClassifier(base, exact=case.exact)
     fits = [(_time_fit(ours, X, y), _time_fit(base, X, y)) for _ in range(3)][1:]
