@@ -169,7 +169,7 @@ def test_codes_are_those_of_the_bare_base(kind):
 
 
 @pytest.mark.parametrize("params", [{}, {"n_slices": 3}, {"partition": "class"}])
-@pytest.mark.parametrize("training", ["cumulative", "sequential"])
+@pytest.mark.parametrize("training", thin(["cumulative", "sequential"]))
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_is_asked_with_the_values_of_its_training(kind, training, params):
     """After any forget, at once or later, and whatever the rows asked about declare."""

@@ -86,7 +86,7 @@ def test_weights(base):
     assert abs(classifier.predict_proba(X) - plain).max() > 0.01
 
 
-@pytest.mark.parametrize("base", thin(BASES, 4))
+@pytest.mark.parametrize("base", thin(BASES, 8))
 def test_pickles_and_jobs(base):
     """Laws 4 and 6 of what they are made of."""
     expected = make_case(base).fit(X, Y).forget([1, 2, 30])

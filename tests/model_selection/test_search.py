@@ -332,7 +332,7 @@ def test_rows_are_held_once(kind, n_jobs):
     assert_same_search(search, search_anew(search, rows, labels), rows)
 
 
-@pytest.mark.parametrize("is_copied", [False, True])
+@pytest.mark.parametrize("is_copied", thin([True, False]))
 @pytest.mark.parametrize("kind", thin(["frame", "dense", "sparse"]))
 def test_the_best_estimator_is_changed_alone(kind, is_copied):
     """That takes a copy of the rows: the search has all of them still."""

@@ -82,6 +82,7 @@ def test_script_sees_each_warning_at_its_own_line(tmp_path):
     assert ["sklearn" in Path(file).parts for file in others] == [True, True]
 
 
+@pytest.mark.thorough
 def test_option_silences(tmp_path):
     """A user's filters win, in workers too."""
     assert run(tmp_path, "-W", "ignore")[1] == []

@@ -61,7 +61,7 @@ COUNTED_LAYOUTS = [
 ]
 
 
-@pytest.mark.parametrize("layout", COUNTED_LAYOUTS)
+@pytest.mark.parametrize("layout", thin(COUNTED_LAYOUTS, 2))
 @settings(max_examples=8)
 @given(requests=st.lists(st.lists(st.integers(0, 59), min_size=1), max_size=4))
 def test_records_count_what_was_trained(layout, requests):

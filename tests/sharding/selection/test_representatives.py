@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.mixture import GaussianMixture
 from sklearn.naive_bayes import GaussianNB
 from sklearn.tree import DecisionTreeClassifier
-from support import assert_same_classifier, fit_in_layout, make_data
+from support import assert_same_classifier, fit_in_layout, make_data, thin
 
 from skunlearn import RepresentativeSelection, ShardedUnlearningClassifier
 from skunlearn._data.identities import hash_groups
@@ -203,7 +203,7 @@ def test_no_trace_of_a_class(case):
     assert str(class_hash) not in repr(classifier._state.layout.sizes)
 
 
-@pytest.mark.parametrize("case", ["uniform", "slices", "class_parts"])
+@pytest.mark.parametrize("case", thin(["uniform", "slices", "class_parts"]))
 def test_jobs(case):
     """Selection runs in the workers, to the same end."""
     one, two = fit(case), fit(case, n_jobs=2)

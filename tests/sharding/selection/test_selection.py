@@ -103,7 +103,7 @@ def check_removals(select, n, picks, given_rows, features, hashes):
         yield place, again[place:]
 
 
-@pytest.mark.parametrize("size", [3, 64])
+@pytest.mark.parametrize("size", [3, pytest.param(64, marks=pytest.mark.thorough)])
 @given(problem=problems())
 def test_any_row_can_go(size, problem):
     """Not picked: no change. Picked at t: the rest is picked, given those before t."""
