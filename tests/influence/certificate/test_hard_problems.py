@@ -188,7 +188,8 @@ def test_optimum_is_enclosed(n_problems, monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for seed in range(n_problems):
-            check_enclosures(seed, monkeypatch, counts)
+            with monkeypatch.context() as patch:
+                check_enclosures(seed, patch, counts)
     print(f"\n{dict(counts)}")
     assert min(counts["summed"], counts["from curvatures"]) > 0
 
