@@ -214,7 +214,7 @@ class _Search:
         self.objective, self.weighted, self.local = objective, weighted, local
         self.gradients = GradientSums(objective, weighted.w, weighted.sums)
         self.rounding = Rounding.measure(self.gradients, local)
-        self.n_passes, self.n_formed, self.is_refined = 0, 0, False
+        self.n_passes, self.n_formed = 0, 0
         self.found: GradientSum | None = None
         self.rate, self.is_measured = bound_rate(objective, local), False
 
@@ -279,7 +279,6 @@ class _Search:
         """Go on with more digits, where there are any on this machine."""
         if not np.finfo(np.longdouble).eps < 1e-2 * np.finfo(float).eps:
             return None
-        self.is_refined = True
         self._forget_curvatures()
         sums = sum_weights(self.objective, self.weighted.w, np.longdouble)
         self.gradients = GradientSums(self.objective, self.weighted.w, sums)
